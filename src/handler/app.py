@@ -1,0 +1,71 @@
+"""The entry points, and the one place where everything is put together.
+
+    handle_order_event   OrderFunction: an HTTP request goes to `intake`, a bus event to `create`
+    recover_orders       RecoveryFunction: a batch of RecoveryQueue goes to `recover`
+
+Importing this module is the functions' start-up: it reads the environment and makes the AWS clients.
+"""
+
+import gc
+
+# What start-up allocates stays; looking through it for garbage again and again only costs time (bench/cold_start.py).
+gc.disable()
+
+import json
+import os
+import random
+import time
+from typing import TYPE_CHECKING, Any
+
+from handler.assembly import Assembly
+from handler.errors import Cause, IgnoredScope, MalformedEvent
+from handler.order_event import event_time, parse_bus_event
+from handler.outcomes import Dead
+from handler.report import report
+from handler.settings import Settings
+from handler.telemetry import Metric, count, logger, measure_seconds, metrics
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+relay = Assembly(Settings.from_environment(os.environ), clock=time.time, sleep=time.sleep, uniform=random.uniform)
+
+gc.freeze()
+gc.enable()
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def handle_order_event(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any] | None:
+    """OrderFunction's entry point: API Gateway's request, or an EventBridge event."""
+    if "detail-type" in event:
+        _create(event, context)
+        return None
+    began = time.perf_counter()
+    answer = relay.intake.handle(event)
+    measure_seconds(Metric.ACKNOWLEDGE_TIME, time.perf_counter() - began)
+    return answer
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def recover_orders(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
+    """RecoveryFunction's entry point: a batch of messages; answers which of them stay in the queue."""
+    return relay.recover_orders.handle(event, context)
+
+
+def _create(event: dict[str, Any], context: "LambdaContext") -> None:
+    now = time.time()
+    try:
+        order_event = parse_bus_event(event, event_time(event, now))
+    except IgnoredScope:
+        count(Metric.WEBHOOK_IGNORED)
+        logger.info("bus event of another scope ignored")
+    except MalformedEvent as error:
+        relay.queues.bury_unread(json.dumps(event), str(error))
+        report(Dead(Cause.UNREADABLE, str(error)))
+    else:
+        logger.append_keys(
+            store=order_event.store_hash, order=order_event.order_id, correlation_id=order_event.correlation_id
+        )
+        relay.create_order.handle(order_event, context)

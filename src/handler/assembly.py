@@ -1,0 +1,98 @@
+"""Puts the parts together: which client, clock and patience each of the paths works with."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import boto3
+from botocore.config import Config
+
+from handler.b2b_api import B2BApi
+from handler.create import CreateOrder
+from handler.credentials import Credentials
+from handler.enrichment import Rules
+from handler.intake import Intake
+from handler.once import OncePerOrder
+from handler.pace import LatePace
+from handler.queues import Queues
+from handler.recover import RecoverOrders
+from handler.store_api import StoreApi
+from handler.transport import LATE, LIVE, HttpExchange, Transport
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_sqs import SQSClient
+
+    from handler.deadline import Clock
+    from handler.settings import Settings
+
+AWS_CALLS = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
+"""AWS answers in milliseconds or not at all: botocore's own minute would outlive the window six times."""
+
+
+class Assembly:
+    """The three paths, ready for use. What every invocation needs is made at once, the rest when first needed."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        sleep: Callable[[float], None],
+        uniform: Callable[[float, float], float],
+    ) -> None:
+        self._settings = settings
+        self._clock = clock
+        self._sleep = sleep
+        self._uniform = uniform
+        self._rules = Rules.load()
+        self._exchange = HttpExchange()
+        self._dynamodb = boto3.client("dynamodb", config=AWS_CALLS)
+        self._credentials = Credentials(boto3.client("secretsmanager", config=AWS_CALLS), settings.secret_prefix, clock)
+        self._once = OncePerOrder(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
+        self.queues = Queues(lambda: self._sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, clock)
+        live = Transport(self._exchange, LIVE, clock, sleep, uniform)
+        self.create_order = CreateOrder(
+            once=self._once,
+            store_api=StoreApi(settings.store_api_url, live, self._credentials),
+            b2b_api=B2BApi(settings.b2b_api_url, live, self._credentials),
+            rules=self._rules,
+            queues=self.queues,
+            clock=clock,
+            first_delay_seconds=settings.recovery_first_delay_seconds,
+        )
+
+    @cached_property
+    def intake(self) -> Intake:
+        """Webhook → bus."""
+        events = boto3.client("events", config=AWS_CALLS)
+        return Intake(self._settings.event_bus_name, events, self._credentials, self.queues, self._clock)
+
+    @cached_property
+    def recover_orders(self) -> RecoverOrders:
+        """RecoveryQueue → Update Order."""
+        late = Transport(self._exchange, LATE, self._clock, self._sleep, self._uniform)
+        settings = self._settings
+        return RecoverOrders(
+            settings=settings,
+            sqs=self._sqs,
+            once=self._once,
+            store_api=StoreApi(settings.store_api_url, late, self._credentials),
+            b2b_api=B2BApi(settings.b2b_api_url, late, self._credentials),
+            rules=self._rules,
+            queues=self.queues,
+            pace=LatePace(
+                settings.idempotency_table,
+                self._dynamodb,
+                settings.late_requests_per_minute,
+                self._clock,
+                self._uniform,
+            ),
+            clock=self._clock,
+            uniform=self._uniform,
+        )
+
+    @cached_property
+    def _sqs(self) -> SQSClient:
+        return boto3.client("sqs", config=AWS_CALLS)

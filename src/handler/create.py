@@ -1,0 +1,81 @@
+"""Bus → Create Order: the live path. Everything here happens before the window closes, or is handed over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handler.deadline import WINDOW_SECONDS, Clock, Deadline
+from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
+from handler.outcomes import Created, Dead, Finished, Late, Outcome, Skipped
+from handler.record import bring_in_line, settle_refusal
+from handler.report import report
+from handler.wanted import find_wanted
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+
+    from handler.b2b_api import B2BApi
+    from handler.enrichment import Rules
+    from handler.once import OncePerOrder
+    from handler.order_event import OrderEvent
+    from handler.queues import Queues
+    from handler.store_api import StoreApi
+
+RESERVED_SECONDS = 2.0
+"""Of the invocation's own time, kept for handing over and for the idempotency record."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CreateOrder:
+    """Creates the order's B2B record inside the window, or sees to it that somebody else finishes it."""
+
+    once: OncePerOrder
+    store_api: StoreApi
+    b2b_api: B2BApi
+    rules: Rules
+    queues: Queues
+    clock: Clock
+    first_delay_seconds: float
+
+    def handle(self, event: OrderEvent, context: LambdaContext) -> Outcome:
+        """What became of the order. Raises only when it could not even be handed over; Lambda then does that."""
+        invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
+        outcome: Outcome
+        try:
+            outcome = self.once.run(event, lambda: self._finish(event, invocation), context)
+        except RetryLater as error:
+            self.queues.hand_over(
+                event, error.cause, error.detail, max(self.first_delay_seconds, error.retry_after_seconds or 0.0)
+            )
+            outcome = Late(error.cause, error.detail)
+        except Refused as error:
+            self.queues.bury(event, error.cause, error.detail)
+            outcome = Dead(error.cause, error.detail)
+        report(outcome)
+        return outcome
+
+    def _finish(self, event: OrderEvent, invocation: Deadline) -> Finished:
+        window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)
+        if window.remaining_seconds <= 0:
+            raise _missed()
+        wanted = find_wanted(event, self.store_api, self.rules, window)
+        if isinstance(wanted, Skipped):
+            return wanted
+        event = wanted.event
+        window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)
+        if window.remaining_seconds <= 0:
+            raise _missed()
+        try:
+            self.b2b_api.create_order(event.store_hash, event.order_id, wanted.customer_id, wanted.content, window)
+        except OrderAlreadyExists:
+            # Update Order knows no window: the invocation's own time is the limit.
+            return bring_in_line(self.b2b_api, wanted, invocation)
+        except Refused as refusal:
+            return settle_refusal(self.b2b_api, wanted, refusal, invocation)
+        seconds = self.clock() - event.created_at
+        return Created(seconds, WINDOW_SECONDS - seconds)
+
+
+def _missed() -> RetryLater:
+    return RetryLater(Cause.WINDOW_MISSED, "the window had closed before Create Order could be called")

@@ -1,0 +1,235 @@
+"""The merchant's rules: what of a core order goes onto its B2B record (`enrichment.toml`, docs/configuration.md).
+
+Run `python -m handler.enrichment FILE` to check a file of rules.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import jmespath
+import jmespath.exceptions
+import jmespath.functions
+
+from handler.b2b_api import Content
+from handler.errors import ConfigurationError, RelayError
+from handler.order_event import LONGEST_VALUE, STORE_HASH
+from handler.time_limit import time_limit
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+RULES_FILE = Path(__file__).with_name("enrichment.toml")
+RULE_SECONDS = 0.1
+"""One rule's share of the window. Patterns are the owner's, but the texts they meet are buyers'."""
+
+LONGEST_TEXT = 65_536
+"""Characters of a text that a pattern looks at: a whole `customer_message`."""
+
+SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when"})
+
+
+class _Functions(jmespath.functions.Functions):
+    """What rules can do beyond JMESPath, which cannot search text."""
+
+    @jmespath.functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
+    def _func_first_match(self, text: str | None, pattern: str) -> str | None:
+        """The first group of the first match (the whole match where there is no group), or null."""
+        found = re.search(pattern, (text or "")[:LONGEST_TEXT])
+        return found and found.group(1 if found.re.groups else 0)
+
+    @jmespath.functions.signature({"types": ["array", "null"]}, {"types": ["string"]})
+    def _func_form_field(self, fields: list[Any] | None, name: str) -> Any:
+        """The value of the form field called `name` in a list of {name, value}, or null."""
+        return next((f.get("value") for f in fields or () if isinstance(f, dict) and f.get("name") == name), None)
+
+
+class RuleFailed(RelayError):  # noqa: N818  says what happened
+    """A rule (`rule`, its name) could not be evaluated for an order."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(f"enrichment rule {rule} failed")
+        self.rule = rule
+
+
+OPTIONS = jmespath.Options(custom_functions=_Functions())
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """One expression; `name` is where it stands in the file, for messages and metrics."""
+
+    name: str
+    expression: Any
+
+    def evaluate(self, order: dict[str, Any]) -> Any:
+        """The rule's raw result. Raises RuleFailed."""
+        try:
+            with time_limit(RULE_SECONDS):
+                return self.expression.search(order, options=OPTIONS)
+        except Exception as error:
+            raise RuleFailed(self.name) from error
+
+
+@dataclass(frozen=True, slots=True)
+class StoreRules:
+    """The rules that hold for one store."""
+
+    po_number: Rule | None
+    extra_fields: tuple[tuple[str, Rule], ...]
+    skip_when: Rule | None
+
+    def skips(self, order: dict[str, Any], on_failure: Callable[[str], None]) -> bool:
+        """Whether the order is to be left alone; a rule that fails skips nothing and is told to `on_failure`."""
+        if self.skip_when is None:
+            return False
+        try:
+            return self.skip_when.evaluate(order) is True
+        except RuleFailed as failure:
+            on_failure(failure.rule)
+            return False
+
+    def content(self, order: dict[str, Any], on_failure: Callable[[str], None]) -> Content:
+        """What the record shall carry. A rule that fails leaves its field out and is told to `on_failure` by name."""
+        return Content(
+            po_number=_value(self.po_number, order, on_failure) if self.po_number else "",
+            extra_fields=tuple(
+                (name, value) for name, rule in self.extra_fields if (value := _value(rule, order, on_failure))
+            ),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """All rules: those for all stores, and stores' own in their place."""
+
+    for_all: StoreRules
+    by_store: dict[str, StoreRules]
+
+    def of_store(self, store_hash: str) -> StoreRules:
+        """The rules for this store."""
+        return self.by_store.get(store_hash, self.for_all)
+
+    @classmethod
+    def load(cls, path: Path = RULES_FILE) -> Rules:
+        """The rules in a file. Raises ConfigurationError naming the rule, what was expected and how to mend it."""
+        try:
+            return cls.parse(path.read_text(encoding="utf-8"), path.name)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigurationError(f"{path}: cannot be read as UTF-8 text: {error}") from error
+
+    @classmethod
+    def parse(cls, text: str, source: str = "enrichment.toml") -> Rules:
+        """The rules in TOML form. Raises ConfigurationError."""
+        try:
+            document = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigurationError(f"{source}: not TOML: {error}") from error
+        if unknown := document.keys() - {"all", "stores"}:
+            raise ConfigurationError(
+                f"{source}: unknown section [{min(unknown)}]; expected [all] and [stores.<store hash>]"
+            )
+        common = _section(document.get("all", {}), f"{source}: all")
+        stores = document.get("stores", {})
+        if not isinstance(stores, dict):
+            raise ConfigurationError(f"{source}: stores must be sections: [stores.<store hash>]")
+        by_store = {}
+        for store_hash, section in stores.items():
+            if not STORE_HASH.fullmatch(store_hash):
+                raise ConfigurationError(
+                    f"{source}: stores.{store_hash}: a store hash is lower-case letters and digits"
+                )
+            own = _section(section, f"{source}: stores.{store_hash}")
+            by_store[store_hash] = _rules(
+                {**common, **own, "extra_fields": common["extra_fields"] | own["extra_fields"]}
+            )
+        return cls(_rules(common), by_store)
+
+
+def _section(section: Any, where: str) -> dict[str, Any]:
+    """One section's rules by key, compiled. An empty text switches a rule off."""
+    if not isinstance(section, dict) or (section.keys() - SECTION_KEYS):
+        raise ConfigurationError(f"{where}: a section holds po_number, skip_when and [extra_fields], nothing else")
+    fields = section.get("extra_fields", {})
+    if not isinstance(fields, dict):
+        raise ConfigurationError(f'{where}.extra_fields: expected lines such as "Cost Center" = "external_order_id"')
+    compiled: dict[str, Any] = {
+        key: _compile(section[key], f"{where}.{key}") for key in ("po_number", "skip_when") if key in section
+    }
+    compiled["extra_fields"] = {name: _compile(text, f"{where}.extra_fields.{name}") for name, text in fields.items()}
+    return compiled
+
+
+def _rules(section: dict[str, Any]) -> StoreRules:
+    return StoreRules(
+        po_number=section.get("po_number"),
+        extra_fields=tuple((name, rule) for name, rule in section["extra_fields"].items() if rule is not None),
+        skip_when=section.get("skip_when"),
+    )
+
+
+def _compile(text: Any, where: str) -> Rule | None:
+    if not isinstance(text, str):
+        raise ConfigurationError(f"{where}: a rule is a JMESPath expression in quotes, not {text!r}")
+    if not text.strip():
+        return None
+    try:
+        expression = jmespath.compile(text)
+        for pattern in _patterns(expression.parsed, where):
+            re.compile(pattern)
+        # Unknown functions and wrong numbers of arguments show only when an expression runs.
+        expression.search({}, options=OPTIONS)
+    except (jmespath.exceptions.ArityError, jmespath.exceptions.UnknownFunctionError) as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+    except jmespath.exceptions.JMESPathTypeError:
+        pass  # an empty order has no values; a real one may
+    except (jmespath.exceptions.JMESPathError, re.error) as error:
+        raise ConfigurationError(f"{where}: {error}") from error
+    return Rule(where.partition(": ")[2] or where, expression)
+
+
+def _patterns(node: Any, where: str) -> Iterator[str]:
+    """The patterns in an expression. They must be literals: a pattern out of an order would be a buyer's."""
+    if node["type"] == "function_expression" and node["value"] == "first_match":
+        pattern = node["children"][1] if len(node["children"]) > 1 else {}
+        if pattern.get("type") != "literal" or not isinstance(pattern.get("value"), str):
+            raise ConfigurationError(f"{where}: the pattern of first_match must be written out, in single quotes")
+        yield pattern["value"]
+    for child in node.get("children", ()):
+        yield from _patterns(child, where)
+
+
+def _value(rule: Rule, order: dict[str, Any], on_failure: Callable[[str], None]) -> str:
+    try:
+        result = rule.evaluate(order)
+    except RuleFailed as failure:
+        on_failure(failure.rule)
+        return ""
+    if result is None:
+        return ""
+    text = str(result).lower() if isinstance(result, bool) else str(result).strip()
+    if not isinstance(result, str | int | float) or len(text) > LONGEST_VALUE:
+        on_failure(rule.name)
+        return ""
+    return text
+
+
+def main(arguments: list[str]) -> int:
+    """Checks files of rules; returns the exit code."""
+    try:
+        for name in arguments or [str(RULES_FILE)]:
+            rules = Rules.load(Path(name))
+            print(f"{name}: rules for all stores and {len(rules.by_store)} stores of their own are valid")  # noqa: T201
+    except ConfigurationError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

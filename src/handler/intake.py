@@ -1,0 +1,142 @@
+"""Webhook → bus: prove where it comes from, validate it, put it on the bus, answer at once."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler import strict_json
+from handler.credentials import SecretInvalid, UnknownStore
+from handler.errors import Cause, IgnoredScope, MalformedEvent, NotProven, RetryLater
+from handler.order_event import DETAIL_TYPE, OrderEvent, parse_detail, store_hash_of
+from handler.signature import prove
+from handler.telemetry import Metric, count, logger
+
+if TYPE_CHECKING:
+    from mypy_boto3_events import EventBridgeClient
+    from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
+
+    from handler.credentials import Credentials
+    from handler.deadline import Clock
+    from handler.queues import Queues
+
+SOURCE = "b2b-order-relay"
+"""The bus events' source."""
+
+LARGEST_BODY_BYTES = 65_536
+"""A published webhook has about 250 bytes."""
+
+ACCEPTED = 200
+MALFORMED = 400
+NOT_PROVEN = 401
+TRY_AGAIN = 503
+
+
+class Intake:
+    """Turns an API Gateway request into a bus event and an answer for the store."""
+
+    def __init__(
+        self, bus_name: str, events: EventBridgeClient, credentials: Credentials, queues: Queues, clock: Clock
+    ) -> None:
+        self._bus_name = bus_name
+        self._events = events
+        self._credentials = credentials
+        self._queues = queues
+        self._clock = clock
+
+    def handle(self, request: dict[str, Any]) -> dict[str, Any]:
+        """The answer to a webhook (API Gateway's proxy event, REST or HTTP API).
+
+        200 accepted or none of our business; 400 not the published shape; 401 not proven; 503 when neither origin nor
+        order could be kept, so that the store comes back (domain: retries).
+        """
+        status, metric, error = ACCEPTED, Metric.WEBHOOK_ACCEPTED, ""
+        try:
+            self._accept(request)
+        except IgnoredScope:
+            metric = Metric.WEBHOOK_IGNORED
+        except MalformedEvent as malformed:
+            status, metric, error = MALFORMED, Metric.WEBHOOK_MALFORMED, str(malformed)
+        except NotProven as unproven:
+            # The sender learns only that; the log says which check failed.
+            logger.warning("webhook not proven", check=str(unproven))
+            status, metric, error = NOT_PROVEN, Metric.WEBHOOK_NOT_PROVEN, "not proven to come from the store"
+        except (RetryLater, ClientError, BotoCoreError) as trouble:
+            logger.error("webhook turned away, the store will come back", error=type(trouble).__name__)
+            status, metric, error = TRY_AGAIN, Metric.WEBHOOK_TURNED_AWAY, "try again later"
+        count(metric)
+        logger.info("webhook answered", status=status, outcome=metric)
+        return _answer(status, error)
+
+    def _accept(self, request: dict[str, Any]) -> None:
+        body = _body(request)
+        detail = strict_json.parse(body)
+        store_hash = store_hash_of(detail)
+        logger.append_keys(store=store_hash)
+        self._prove(store_hash, _headers(request), body)
+        event = parse_detail(detail, self._clock())
+        logger.append_keys(order=event.order_id, correlation_id=event.correlation_id)
+        self._publish(detail, event)
+
+    def _prove(self, store_hash: str, headers: dict[str, str], body: bytes) -> None:
+        """Raises NotProven; RetryLater when the secret cannot be had, which must not look like a forgery."""
+        failure = NotProven("the store has no usable secret")
+        try:
+            for secret in self._credentials.for_proof(store_hash):
+                try:
+                    return prove(headers, body, secret)
+                except NotProven as error:
+                    failure = error
+        except (UnknownStore, SecretInvalid) as error:
+            failure = NotProven(error.detail)
+        raise failure
+
+    def _publish(self, detail: Any, event: OrderEvent) -> None:
+        """Puts the webhook's body on the bus; when the bus refuses it, the order goes straight to RecoveryQueue."""
+        entry: PutEventsRequestEntryTypeDef = {
+            "Source": SOURCE,
+            "DetailType": DETAIL_TYPE,
+            "Detail": json.dumps(detail),
+            "EventBusName": self._bus_name,
+        }
+        try:
+            answer = self._events.put_events(Entries=[entry])
+            refused = answer["Entries"][0].get("ErrorCode", "refused") if answer["FailedEntryCount"] else ""
+        except (ClientError, BotoCoreError) as error:
+            refused = type(error).__name__
+        if refused:
+            count(Metric.BUS_REFUSED)
+            logger.error("the bus refused the event; handing it to RecoveryQueue", error=refused)
+            self._queues.hand_over(event, Cause.BUS_REFUSED, f"the event bus: {refused}")
+
+
+def _body(request: dict[str, Any]) -> bytes:
+    text = request.get("body") or ""
+    if len(text) > 2 * LARGEST_BODY_BYTES:
+        raise MalformedEvent(f"the body must have at most {LARGEST_BODY_BYTES} bytes")
+    try:
+        body = base64.b64decode(text, validate=True) if request.get("isBase64Encoded") else text.encode("utf-8")
+    except (binascii.Error, UnicodeEncodeError) as error:
+        raise MalformedEvent("the body is not JSON in UTF-8 (RFC 8259)") from error
+    if len(body) > LARGEST_BODY_BYTES:
+        raise MalformedEvent(f"the body must have at most {LARGEST_BODY_BYTES} bytes")
+    return body
+
+
+def _headers(request: dict[str, Any]) -> dict[str, str]:
+    return {name.lower(): value for name, value in (request.get("headers") or {}).items() if isinstance(value, str)}
+
+
+def _answer(status: int, error: str) -> dict[str, Any]:
+    """A response without a body when all is well (domain: the webhook), and a sentence to mend things by otherwise."""
+    if not error:
+        return {"statusCode": status, "body": ""}
+    return {
+        "statusCode": status,
+        "headers": {"Content-Type": "application/json"},
+        "body": json.dumps({"error": error}),
+    }

@@ -1,0 +1,170 @@
+"""The one parsed form of "this store created this order", whichever way the news came."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from handler import strict_json
+from handler.errors import IgnoredScope, MalformedEvent
+
+DETAIL_TYPE = "bigCommerceWebhook"
+"""The detail-type of bus events: what BigCommerce's partner source sends (domain: EventBridge delivery)."""
+
+ORDER_CREATED = re.compile(r"store/(?:channel/\d{1,10}/)?order/created")
+STORE_HASH = re.compile(r"[a-z0-9]{1,32}")
+CORRELATION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+LARGEST_ID = 2**53
+LONGEST_VALUE = 1_000
+MOST_EXTRA_FIELDS = 100
+BACKDATED_SECONDS = 5.0
+"""An order's own date counts only when it is at most this much before the webhook's (domain: the order itself)."""
+
+
+@dataclass(frozen=True, slots=True)
+class OrderEvent:
+    """A store (`store_hash`) created an order (`order_id`, the core order id) at `created_at` (unix seconds).
+
+    `customer_id`, `po_number` and `extra_fields` (name, value) are there only when the merchant's own producer sent
+    them; with `customer_id` the order is not looked up.
+    """
+
+    store_hash: str
+    order_id: int
+    created_at: float
+    correlation_id: str
+    customer_id: int | None = None
+    po_number: str | None = None
+    extra_fields: tuple[tuple[str, str], ...] = ()
+
+    def dated_by_order(self, date_created: float | None) -> OrderEvent:
+        """The same event, its clock started by the order's own date where that is the earlier and not backdated."""
+        if date_created is None or not self.created_at - BACKDATED_SECONDS <= date_created < self.created_at:
+            return self
+        return replace(self, created_at=date_created)
+
+    def as_detail(self) -> dict[str, Any]:
+        """The event as a bus event's detail, which `parse_detail` reads back."""
+        detail: dict[str, Any] = {
+            "scope": "store/order/created",
+            "producer": f"stores/{self.store_hash}",
+            "data": {"type": "order", "id": self.order_id},
+            "created_at": self.created_at,
+            "hash": self.correlation_id,
+        }
+        if self.customer_id is not None:
+            detail["customerId"] = self.customer_id
+        if self.po_number is not None:
+            detail["poNumber"] = self.po_number
+        if self.extra_fields:
+            detail["extraFields"] = [{"fieldName": name, "fieldValue": value} for name, value in self.extra_fields]
+        return detail
+
+
+def parse_bus_event(event: dict[str, Any], received_at: float) -> OrderEvent:
+    """The order event inside an EventBridge event.
+
+    The shape of a partner event's detail is published nowhere (domain: EventBridge delivery), so the webhook's body is
+    accepted as `detail`, as `detail.payload`, and as a JSON string in either place. Raises MalformedEvent, IgnoredScope.
+    """
+    detail = _unwrapped(event.get("detail"))
+    if isinstance(detail, dict) and "scope" not in detail and "payload" in detail:
+        detail = _unwrapped(detail["payload"])
+    return parse_detail(detail, received_at)
+
+
+def parse_detail(detail: Any, received_at: float) -> OrderEvent:
+    """The order event in a webhook's body (domain: the webhook).
+
+    `received_at` (unix seconds) stands in for a missing `created_at` and limits one that lies in the future.
+    Raises MalformedEvent when the shape is not the published one, IgnoredScope when it tells of something else.
+    """
+    store_hash = store_hash_of(detail)
+    scope = detail.get("scope")
+    if not isinstance(scope, str) or not scope:
+        raise MalformedEvent('"scope" must be a text such as "store/order/created"')
+    if not ORDER_CREATED.fullmatch(scope):
+        raise IgnoredScope("only store/order/created and store/channel/<id>/order/created are relayed")
+    data = detail.get("data")
+    if not isinstance(data, dict):
+        raise MalformedEvent('"data" must be an object with the order\'s "id"')
+    order_id = _identifier(data["order_id"] if "order_id" in data else data.get("id"), '"data.id"')
+    customer_id = detail.get("customerId")
+    return OrderEvent(
+        store_hash=store_hash,
+        order_id=order_id,
+        created_at=min(_moment(detail.get("created_at"), received_at), received_at),
+        correlation_id=_correlation_id(detail.get("hash"), store_hash, order_id),
+        customer_id=None if customer_id is None else _identifier(customer_id, '"customerId"', least=0),
+        po_number=_optional_text(detail.get("poNumber"), '"poNumber"'),
+        extra_fields=_extra_fields(detail.get("extraFields")),
+    )
+
+
+def event_time(event: dict[str, Any], otherwise: float) -> float:
+    """The `time` of a bus event in unix seconds, or `otherwise` when it has none that can be read."""
+    try:
+        return min(datetime.fromisoformat(event["time"]).timestamp(), otherwise)
+    except (KeyError, TypeError, ValueError, OverflowError):
+        return otherwise
+
+
+def store_hash_of(detail: Any) -> str:
+    """The store hash that a webhook's body claims in `producer`; whether that is true is for `signature` to say."""
+    producer = detail.get("producer") if isinstance(detail, dict) else None
+    prefix, _, store_hash = producer.partition("/") if isinstance(producer, str) else ("", "", "")
+    if prefix != "stores" or not STORE_HASH.fullmatch(store_hash):
+        raise MalformedEvent('the body must be an object with "producer": "stores/<store hash>"')
+    return store_hash
+
+
+def _unwrapped(value: Any) -> Any:
+    return strict_json.parse(value) if isinstance(value, str) else value
+
+
+def _identifier(value: Any, name: str, least: int = 1) -> int:
+    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,16}", value):
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST_ID:
+        raise MalformedEvent(f"{name} must be a whole number of at least {least}")
+    return value
+
+
+def _moment(value: Any, otherwise: float) -> float:
+    if value is None:
+        return otherwise
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST_ID:
+        raise MalformedEvent('"created_at" must be a moment in unix seconds')
+    return float(value)
+
+
+def _correlation_id(value: Any, store_hash: str, order_id: int) -> str:
+    if isinstance(value, str) and CORRELATION_ID.fullmatch(value):
+        return value
+    return f"{store_hash}-{order_id}"
+
+
+def _optional_text(value: Any, name: str) -> str | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) or len(value) > LONGEST_VALUE:
+        raise MalformedEvent(f"{name} must be a text of at most {LONGEST_VALUE} characters")
+    return value
+
+
+def _extra_fields(value: Any) -> tuple[tuple[str, str], ...]:
+    expected = '"extraFields" must be a list of at most 100 {"fieldName": text, "fieldValue": text}'
+    if value is None:
+        return ()
+    if not isinstance(value, list) or len(value) > MOST_EXTRA_FIELDS:
+        raise MalformedEvent(expected)
+    fields = []
+    for field in value:
+        name = field.get("fieldName") if isinstance(field, dict) else None
+        text = field.get("fieldValue") if isinstance(field, dict) else None
+        if not isinstance(name, str) or not name or not isinstance(text, str) or len(text) > LONGEST_VALUE:
+            raise MalformedEvent(expected)
+        fields.append((name, text))
+    return tuple(fields)

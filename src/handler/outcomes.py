@@ -1,0 +1,70 @@
+"""What became of an order, as values. Only `Finished` outcomes are remembered as done."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from handler.errors import Cause
+
+
+class SkipReason(StrEnum):
+    """Why an order needs no B2B record from the relay."""
+
+    GUEST = "guest"
+    NO_COMPANY = "no_company"
+    RULE = "rule"
+
+
+@dataclass(frozen=True, slots=True)
+class Created:
+    """Create Order accepted the order `seconds_after_creation`; `window_left_seconds` may be negative when it did so late."""
+
+    seconds_after_creation: float
+    window_left_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The record was there, lacked something, and was updated."""
+
+
+@dataclass(frozen=True, slots=True)
+class AlreadyRight:
+    """The record was there and already carried everything; nothing was sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """The order is none of the relay's business."""
+
+    reason: SkipReason
+
+
+@dataclass(frozen=True, slots=True)
+class Duplicate:
+    """Another invocation has finished this order, or (`in_progress`) is working on it right now."""
+
+    in_progress: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """Not finished inside the window: handed to RecoveryQueue, or kept there for another try."""
+
+    cause: Cause
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Dead:
+    """Permanently refused or given up: in DeadLetterQueue, for a person."""
+
+    cause: Cause
+    detail: str
+
+
+Finished = Created | Updated | AlreadyRight | Skipped
+Outcome = Finished | Duplicate | Late | Dead

@@ -1,0 +1,87 @@
+"""The late path's share of a store's 150 requests a minute (domain: rate limit), so that live orders go first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.errors import Cause, RetryLater
+from handler.telemetry import Metric, count, logger
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_dynamodb import DynamoDBClient
+
+    from handler.deadline import Clock
+
+SLICE_SECONDS = 15
+"""The share is dealt out in slices of this length: a minute's worth at once would leave nothing for the live orders."""
+
+SLICES_A_MINUTE = 60 // SLICE_SECONDS
+SPREAD_SECONDS = 30.0
+"""Orders that found no place come back spread over this time, not all at the next slice's first moment."""
+
+
+class Paced(RetryLater):
+    """The late path's share is used up for now; nothing was sent. `retry_after_seconds` is always given."""
+
+    def __init__(self, detail: str, retry_after_seconds: float) -> None:
+        super().__init__(Cause.RATE_LIMITED, detail, retry_after_seconds=retry_after_seconds)
+
+
+class LatePace:
+    """Counts the late path's requests to each store, across all its invocations, in the idempotency table.
+
+    When DynamoDB fails, requests are let through: the API's own 429 is then the limit, and it is honoured.
+    """
+
+    def __init__(
+        self,
+        table_name: str,
+        client: DynamoDBClient,
+        requests_per_minute: int,
+        clock: Clock,
+        uniform: Callable[[float, float], float],
+    ) -> None:
+        self._table_name = table_name
+        self._client = client
+        self._requests_per_slice = max(requests_per_minute // SLICES_A_MINUTE, 1)
+        self._clock = clock
+        self._uniform = uniform
+        self._held_until: dict[str, float] = {}
+
+    def take(self, store_hash: str, requests: int) -> None:
+        """Takes `requests` out of the store's share. Raises Paced when the present slice has not that many left."""
+        now = self._clock()
+        held_seconds = self._held_until.get(store_hash, 0.0) - now
+        if held_seconds > 0:
+            raise self._paced("the store's rate limit is used up", held_seconds)
+        slice_number = int(now // SLICE_SECONDS)
+        try:
+            self._client.update_item(
+                TableName=self._table_name,
+                Key={"id": {"S": f"pace#{store_hash}#{slice_number}"}},
+                UpdateExpression="ADD taken :requests SET expiration = :expiration",
+                ConditionExpression="attribute_not_exists(taken) OR taken <= :room",
+                ExpressionAttributeValues={
+                    ":requests": {"N": str(requests)},
+                    ":room": {"N": str(self._requests_per_slice - requests)},
+                    ":expiration": {"N": str(int(now) + 3600)},
+                },
+            )
+        except self._client.exceptions.ConditionalCheckFailedException as error:
+            next_slice = (slice_number + 1) * SLICE_SECONDS
+            raise self._paced("the late path's share of the rate limit is used up", next_slice - now) from error
+        except (ClientError, BotoCoreError) as error:
+            count(Metric.IDEMPOTENCY_UNAVAILABLE)
+            logger.warning("the late path's pace could not be counted", error=type(error).__name__)
+
+    def hold(self, store_hash: str, seconds: float) -> None:
+        """After a 429: no late request to this store for `seconds`, as far as this environment goes."""
+        self._held_until[store_hash] = self._clock() + seconds
+
+    def _paced(self, detail: str, seconds: float) -> Paced:
+        count(Metric.LATE_PACED)
+        return Paced(detail, seconds + self._uniform(0.0, SPREAD_SECONDS))

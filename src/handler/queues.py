@@ -1,0 +1,108 @@
+"""RecoveryQueue and DeadLetterQueue: the one writer and the one reader of their messages."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from handler import strict_json
+from handler.errors import Cause, MalformedEvent
+from handler.order_event import OrderEvent, event_time, parse_bus_event, parse_detail
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mypy_boto3_sqs import SQSClient
+    from mypy_boto3_sqs.type_defs import MessageAttributeValueTypeDef
+
+    from handler.deadline import Clock
+
+LONGEST_DELAY_SECONDS = 900
+"""SQS delays a message by this much at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """An order event and why it is in a queue: `cause`, `detail` in words, `failed_at` in unix seconds."""
+
+    event: OrderEvent
+    cause: Cause
+    detail: str
+    failed_at: float
+
+    def as_body(self) -> str:
+        """The message body. It holds no secret; of the buyer only what the merchant's own producer put into the event."""
+        reason = {"cause": self.cause, "detail": self.detail, "failed_at": round(self.failed_at, 3)}
+        return json.dumps({"order": self.event.as_detail(), "reason": reason})
+
+
+def read_letter(body: str, sent_at: float) -> Letter:
+    """The letter in a message of any shape that can be in either queue.
+
+    Understood are the relay's own message, the record of an asynchronous on-failure destination (a crash or time-out of
+    OrderFunction) and a bare bus event (a rule's own dead letter). `sent_at` (unix seconds) is when the message was
+    sent. Raises MalformedEvent, or IgnoredScope for an event that never was the relay's business.
+    """
+    message = strict_json.parse(body)
+    if not isinstance(message, dict):
+        raise MalformedEvent("a message must be a JSON object")
+    if "order" in message:
+        return _own(message, sent_at)
+    if isinstance(message.get("requestPayload"), dict):
+        condition = (message.get("requestContext") or {}).get("condition", "failure")
+        payload = message["requestPayload"]
+        return Letter(
+            parse_bus_event(payload, event_time(payload, sent_at)), Cause.FUNCTION_FAILED, str(condition), sent_at
+        )
+    if "detail-type" in message:
+        event = parse_bus_event(message, event_time(message, sent_at))
+        return Letter(event, Cause.NOT_DELIVERED, "the rule could not deliver the event", sent_at)
+    raise MalformedEvent("not a message of the relay, an on-failure record or a bus event")
+
+
+def _own(message: dict[str, Any], sent_at: float) -> Letter:
+    reason = message.get("reason")
+    reason = reason if isinstance(reason, dict) else {}
+    try:
+        cause = Cause(reason.get("cause", ""))
+    except ValueError:
+        cause = Cause.UNREADABLE
+    failed_at = reason.get("failed_at")
+    return Letter(
+        event=parse_detail(message["order"], sent_at),
+        cause=cause,
+        detail=str(reason.get("detail", "")),
+        failed_at=float(failed_at) if isinstance(failed_at, int | float) else sent_at,
+    )
+
+
+class Queues:
+    """Sends to RecoveryQueue and DeadLetterQueue. Both methods raise botocore's errors when SQS refuses."""
+
+    def __init__(self, client: Callable[[], SQSClient], recovery_url: str, dead_letter_url: str, clock: Clock) -> None:
+        self._client = client
+        self._recovery_url = recovery_url
+        self._dead_letter_url = dead_letter_url
+        self._clock = clock
+
+    def hand_over(self, event: OrderEvent, cause: Cause, detail: str, delay_seconds: float = 0.0) -> None:
+        """Puts the order into RecoveryQueue, to be looked at after `delay_seconds`."""
+        delay = min(max(round(delay_seconds), 0), LONGEST_DELAY_SECONDS)
+        body = Letter(event, cause, detail, self._clock()).as_body()
+        self._client().send_message(QueueUrl=self._recovery_url, MessageBody=body, DelaySeconds=delay)
+
+    def bury(self, event: OrderEvent, cause: Cause, detail: str) -> None:
+        """Puts the order into DeadLetterQueue, where an operator finds it with its reason."""
+        body = Letter(event, cause, detail, self._clock()).as_body()
+        self._client().send_message(QueueUrl=self._dead_letter_url, MessageBody=body)
+
+    def bury_unread(self, body: str, detail: str) -> None:
+        """Puts a message that cannot be read into DeadLetterQueue as it is; the reason goes along as an attribute."""
+        reason: MessageAttributeValueTypeDef = {
+            "DataType": "String",
+            "StringValue": f"{Cause.UNREADABLE}: {detail}",
+        }
+        self._client().send_message(
+            QueueUrl=self._dead_letter_url, MessageBody=body, MessageAttributes={"reason": reason}
+        )

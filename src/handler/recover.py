@@ -1,0 +1,225 @@
+"""RecoveryQueue → Update Order: the late path. Patient, paced below the live orders, and never the end of an order.
+
+A message leaves the queue when its order is finished, or when it stands in DeadLetterQueue with the reason. Otherwise it
+becomes visible again after a growing delay; nothing here sleeps.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.deadline import WINDOW_SECONDS, Clock, Deadline
+from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
+from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
+from handler.pace import Paced
+from handler.queues import read_letter
+from handler.record import bring_in_line, settle_refusal
+from handler.report import report
+from handler.telemetry import Metric, count, logger
+from handler.wanted import find_wanted
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from aws_lambda_powertools.utilities.typing import LambdaContext
+    from mypy_boto3_sqs import SQSClient
+
+    from handler.b2b_api import B2BApi
+    from handler.enrichment import Rules
+    from handler.once import OncePerOrder
+    from handler.order_event import OrderEvent
+    from handler.pace import LatePace
+    from handler.queues import Queues
+    from handler.settings import Settings
+    from handler.store_api import StoreApi
+
+ORDER_SECONDS = 20.0
+"""One order's share of an invocation at most."""
+
+RESERVED_SECONDS = 5.0
+"""Of the invocation's own time, kept for the queue and the idempotency record."""
+
+REQUESTS_AN_ORDER = 2
+"""What finishing a late order usually takes of the B2B API: reading the record and updating it."""
+
+CREATE_AFTER_TRIES = 4
+"""A record that was not there so many times may never appear by itself: it is created (domain: Create Order)."""
+
+NOT_FOUND_TRIES = 8
+"""An order that the store itself denied so many times, over an hour or so, does not exist."""
+
+DELAY_GROWTH = 3
+LONGEST_VISIBILITY_SECONDS = 43_200
+"""SQS hides a message for twelve hours at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One SQS message: `tries` counts its receipts, this one included; `sent_at` is in unix seconds."""
+
+    id: str
+    receipt_handle: str
+    body: str
+    tries: int
+    sent_at: float
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Message:
+        """The message in a record of a Lambda SQS event."""
+        attributes = record["attributes"]
+        return cls(
+            id=record["messageId"],
+            receipt_handle=record["receiptHandle"],
+            body=record["body"],
+            tries=int(attributes["ApproximateReceiveCount"]),
+            sent_at=int(attributes["SentTimestamp"]) / 1000,
+        )
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RecoverOrders:
+    """Finishes orders from RecoveryQueue."""
+
+    settings: Settings
+    sqs: SQSClient
+    once: OncePerOrder
+    store_api: StoreApi
+    b2b_api: B2BApi
+    rules: Rules
+    queues: Queues
+    pace: LatePace
+    clock: Clock
+    uniform: Callable[[float, float], float]
+
+    def handle(self, batch: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
+        """Works through a batch; answers which messages stay in the queue (partial batch response)."""
+        invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
+        troubled: set[str] = set()
+        staying = []
+        for record in batch["Records"]:
+            message = Message.of(record)
+            with logger.append_context_keys(message_id=message.id, tries=message.tries):
+                if not self._settle(message, invocation, troubled, context):
+                    staying.append({"itemIdentifier": message.id})
+        return {"batchItemFailures": staying}
+
+    def _settle(self, message: Message, invocation: Deadline, troubled: set[str], context: LambdaContext) -> bool:
+        """Whether the message may leave the queue. One message's failure is never another's."""
+        try:
+            letter = read_letter(message.body, message.sent_at)
+        except IgnoredScope:
+            count(Metric.WEBHOOK_IGNORED)
+            return True
+        except MalformedEvent as error:
+            unread = Dead(Cause.UNREADABLE, str(error))
+            return self._bury(lambda: self.queues.bury_unread(message.body, unread.detail), unread)
+        event = letter.event
+        with logger.append_context_keys(
+            store=event.store_hash, order=event.order_id, correlation_id=event.correlation_id
+        ):
+            try:
+                outcome = self._work(event, message, invocation, troubled, context)
+            except RetryLater as error:
+                return self._postpone(event, message, error, troubled)
+            except Refused as error:
+                dead = Dead(error.cause, error.detail)
+                return self._bury(lambda: self.queues.bury(event, dead.cause, dead.detail), dead)
+            except Exception:  # noqa: BLE001  one message's failure must not be another's
+                # A fault of ours: the message comes back by the queue's own visibility timeout, the others go on.
+                logger.exception("a late order failed unexpectedly")
+                count(Metric.ORDER_RETRIED)
+                return False
+            report(outcome)
+            return True
+
+    def _work(
+        self, event: OrderEvent, message: Message, invocation: Deadline, troubled: set[str], context: LambdaContext
+    ) -> Outcome:
+        if event.store_hash in troubled:
+            raise Paced("the store did not answer another order just now", self.settings.recovery_first_delay_seconds)
+        deadline = Deadline.after(ORDER_SECONDS, self.clock).earlier_of(invocation)
+        if deadline.remaining_seconds < ORDER_SECONDS / 2:
+            raise Paced("the invocation had no time left for the order", 0.0)
+        outcome = self.once.run(event, lambda: self._finish(event, message.tries, deadline), context)
+        if isinstance(outcome, Duplicate) and outcome.in_progress:
+            raise RetryLater(Cause.IN_PROGRESS, "another invocation is working on the order")
+        return outcome
+
+    def _finish(self, event: OrderEvent, tries: int, deadline: Deadline) -> Finished:
+        try:
+            wanted = find_wanted(event, self.store_api, self.rules, deadline)
+        except RetryLater as error:
+            if error.cause is Cause.NOT_THERE_YET and tries >= NOT_FOUND_TRIES:
+                raise Refused(Cause.ORDER_NOT_FOUND, f"{error.detail}, {tries} times") from error
+            raise
+        if isinstance(wanted, Skipped):
+            return wanted
+        event = wanted.event
+        self.pace.take(event.store_hash, REQUESTS_AN_ORDER)
+        try:
+            return bring_in_line(self.b2b_api, wanted, deadline)
+        except RetryLater as not_there:
+            if not_there.cause is not Cause.NOT_THERE_YET or tries < CREATE_AFTER_TRIES:
+                raise
+            self.pace.take(event.store_hash, REQUESTS_AN_ORDER)
+            try:
+                self.b2b_api.create_order(
+                    event.store_hash, event.order_id, wanted.customer_id, wanted.content, deadline
+                )
+            except OrderAlreadyExists:
+                # There was no record a moment ago, so this means: older than ten seconds. Only time can bring one,
+                # and for a customer without a company not even that.
+                if not self.b2b_api.has_company_user(event.store_hash, wanted.customer_id, deadline):
+                    return Skipped(SkipReason.NO_COMPANY)
+                raise not_there from None
+            except Refused as refusal:
+                return settle_refusal(self.b2b_api, wanted, refusal, deadline)
+            seconds = self.clock() - event.created_at
+            return Created(seconds, WINDOW_SECONDS - seconds)
+
+    def _postpone(self, event: OrderEvent, message: Message, error: RetryLater, troubled: set[str]) -> bool:
+        """Leaves the message in the queue for a later try, or buries the order when it has had its time."""
+        age_minutes = (self.clock() - message.sent_at) / 60
+        if age_minutes >= self.settings.give_up_after_minutes:
+            detail = f"given up after {message.tries} tries in {age_minutes:.0f} minutes; last: {error.detail}"
+            dead = Dead(error.cause, detail)
+            return self._bury(lambda: self.queues.bury(event, dead.cause, dead.detail), dead)
+        if error.cause in {Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED}:
+            troubled.add(event.store_hash)
+        if error.cause is Cause.RATE_LIMITED and not isinstance(error, Paced):
+            self.pace.hold(event.store_hash, error.retry_after_seconds or self.settings.recovery_first_delay_seconds)
+        self._hide(message, self._delay_seconds(message.tries, error))
+        report(Late(error.cause, error.detail), retried=True)
+        return False
+
+    def _delay_seconds(self, tries: int, error: RetryLater) -> float:
+        """Growing with the tries, with jitter, and not before the other side's own word. Being paced costs no growth."""
+        after = error.retry_after_seconds or 0.0
+        if isinstance(error, Paced):
+            return after
+        first, longest = self.settings.recovery_first_delay_seconds, self.settings.recovery_longest_delay_seconds
+        growing = min(first * float(DELAY_GROWTH ** min(tries - 1, 20)), longest)
+        return max(growing * self.uniform(0.75, 1.25), after)
+
+    def _hide(self, message: Message, seconds: float) -> None:
+        try:
+            self.sqs.change_message_visibility(
+                QueueUrl=self.settings.recovery_queue_url,
+                ReceiptHandle=message.receipt_handle,
+                VisibilityTimeout=min(max(round(seconds), 0), LONGEST_VISIBILITY_SECONDS),
+            )
+        except (ClientError, BotoCoreError) as error:
+            # The queue's own visibility timeout brings the message back instead.
+            logger.warning("the delay of a message could not be set", error=type(error).__name__)
+
+    def _bury(self, send: Callable[[], None], dead: Dead) -> bool:
+        try:
+            send()
+        except (ClientError, BotoCoreError) as error:
+            logger.warning("DeadLetterQueue refused a message; it stays in RecoveryQueue", error=type(error).__name__)
+            return False
+        report(dead)
+        return True

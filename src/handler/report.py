@@ -1,0 +1,53 @@
+"""Every outcome becomes one log line and its metrics, here and nowhere else."""
+
+from __future__ import annotations
+
+from handler.errors import Cause
+from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Updated
+from handler.telemetry import Metric, count, logger, measure_seconds
+
+SKIPPED = {
+    SkipReason.GUEST: Metric.ORDER_SKIPPED_GUEST,
+    SkipReason.NO_COMPANY: Metric.ORDER_SKIPPED_NO_COMPANY,
+    SkipReason.RULE: Metric.ORDER_SKIPPED_RULE,
+}
+
+ALSO_COUNTED = {
+    Cause.UNAUTHORISED: Metric.UNAUTHORISED,
+    Cause.SECRET_UNAVAILABLE: Metric.SECRET_UNAVAILABLE,
+}
+
+
+def report(outcome: Outcome, *, retried: bool = False) -> None:
+    """Counts and logs what became of an order; `retried` when the late path keeps it in RecoveryQueue."""
+    match outcome:
+        case Created(seconds, window_left):
+            count(Metric.ORDER_CREATED)
+            measure_seconds(Metric.TIME_TO_CREATE, seconds)
+            measure_seconds(Metric.WINDOW_LEFT, max(window_left, 0.0))
+            logger.info("order created", outcome="created", window_left_seconds=round(window_left, 3))
+        case Updated():
+            count(Metric.ORDER_UPDATED)
+            logger.info("order updated", outcome="updated")
+        case AlreadyRight():
+            count(Metric.ORDER_ALREADY_RIGHT)
+            logger.info("order was already right", outcome="already_right")
+        case Skipped(reason):
+            count(SKIPPED[reason])
+            logger.info("order skipped", outcome="skipped", reason=reason)
+        case Duplicate(in_progress):
+            count(Metric.ORDER_DUPLICATE)
+            logger.info("order is a duplicate", outcome="duplicate", in_progress=in_progress)
+        case Late(cause, detail):
+            count(Metric.ORDER_RETRIED if retried else Metric.ORDER_LATE)
+            _count_cause(cause)
+            logger.warning("order waits in RecoveryQueue", outcome="late", cause=cause, detail=detail)
+        case Dead(cause, detail):
+            count(Metric.ORDER_DEAD)
+            _count_cause(cause)
+            logger.error("order is in DeadLetterQueue", outcome="dead", cause=cause, detail=detail)
+
+
+def _count_cause(cause: Cause) -> None:
+    if cause in ALSO_COUNTED:
+        count(ALSO_COUNTED[cause])

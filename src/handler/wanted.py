@@ -1,0 +1,53 @@
+"""What the B2B record of an order should carry: from the event itself where it says so, from the core order otherwise."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from handler.b2b_api import Content
+from handler.outcomes import Skipped, SkipReason
+from handler.store_api import date_created
+from handler.telemetry import count_rule_failure, logger
+
+if TYPE_CHECKING:
+    from handler.deadline import Deadline
+    from handler.enrichment import Rules
+    from handler.order_event import OrderEvent
+    from handler.store_api import StoreApi
+
+GUEST = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """The buyer's core customer id and the content for the record; `event` has its clock set by the order's own date."""
+
+    event: OrderEvent
+    customer_id: int
+    content: Content
+
+
+def find_wanted(event: OrderEvent, store_api: StoreApi, rules: Rules, deadline: Deadline) -> Wanted | Skipped:
+    """What to put on the record, or why nothing. Raises what `StoreApi.get_order` raises."""
+    given = Content(event.po_number or "", event.extra_fields)
+    if event.customer_id is not None:
+        return Wanted(event, event.customer_id, given) if event.customer_id != GUEST else Skipped(SkipReason.GUEST)
+    order = store_api.get_order(event.store_hash, event.order_id, deadline)
+    customer_id = order["customer_id"]
+    if customer_id == GUEST:
+        return Skipped(SkipReason.GUEST)
+    store_rules = rules.of_store(event.store_hash)
+    if store_rules.skips(order, _report_rule):
+        return Skipped(SkipReason.RULE)
+    ruled = store_rules.content(order, _report_rule)
+    content = Content(
+        po_number=given.po_number or ruled.po_number,
+        extra_fields=tuple((dict(ruled.extra_fields) | dict(given.extra_fields)).items()),
+    )
+    return Wanted(event.dated_by_order(date_created(order)), customer_id, content)
+
+
+def _report_rule(rule: str) -> None:
+    logger.warning("enrichment rule failed; the order goes on without it", rule=rule)
+    count_rule_failure(rule)
