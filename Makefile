@@ -1,0 +1,129 @@
+# Every command a person needs. `make` alone lists them.
+# The machine needs make and one Python, 3.11 or newer. Everything else is installed below this folder, pinned and hash-checked.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+STACK ?= b2b-order-relay
+EVENT ?= events/api-webhook.json
+# The first Python on this machine that is new enough and can make virtual environments.
+PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	$$python -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+
+BIN := .venv/bin
+SAM := .env-sam/bin/sam
+UV := $(BIN)/uv
+ENVIRONMENTS := .venv/.installed .env-sam/.installed .env-ministack/.installed .env-ric/.installed
+
+export SAM_CLI_TELEMETRY := 0
+export UV_PYTHON_DOWNLOADS := never
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help
+help: ## List the commands
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+
+.PHONY: setup
+setup: $(ENVIRONMENTS) ## Install everything the other commands need (they call it themselves)
+
+.venv/.installed: requirements/uv.txt requirements/dev.txt
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "This needs Python 3.11 or newer with its venv module, and found none on the PATH."; \
+		echo "  Debian, Ubuntu:  apt install python3 python3-venv"; \
+		echo "  Fedora:          dnf install python3"; \
+		echo "  macOS:           brew install python"; \
+		echo "or name one:       make setup PYTHON=/path/to/python3.13"; \
+		exit 1; \
+	fi
+	@echo "Setting up .venv: sandbox, tests, linters (about 20 seconds, once)"
+	@$(PYTHON) -m venv --clear .venv
+	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary=:all: -r requirements/uv.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.env-sam/.installed: requirements/sam.txt | .venv/.installed
+	@echo "Setting up .env-sam: the SAM CLI (about 10 seconds, once)"
+	@$(UV) venv --quiet --no-project --clear --python $(BIN)/python .env-sam
+	@$(UV) pip install --quiet --python .env-sam/bin/python --require-hashes -r requirements/sam.txt
+	@touch $@
+
+.env-ministack/.installed: requirements/ministack.txt | .venv/.installed
+	@echo "Setting up .env-ministack: an AWS on this machine (about 5 seconds, once)"
+	@$(UV) venv --quiet --no-project --clear --python $(BIN)/python .env-ministack
+	@$(UV) pip install --quiet --python .env-ministack/bin/python --require-hashes -r requirements/ministack.txt
+	@touch $@
+
+# A bare folder and no environment: what runs with it sees this, the layer and the code, and nothing else.
+.env-ric/.installed: requirements/ric.txt | .venv/.installed
+	@echo "Setting up .env-ric: the Lambda runtime's Python side (about 5 seconds, once)"
+	@rm -rf .env-ric
+	@$(UV) pip install --quiet --python $(BIN)/python --target .env-ric --require-hashes --no-deps -r requirements/ric.txt
+	@touch $@
+
+.PHONY: lock
+lock: .venv/.installed ## Renew the pinned requirements from the *.in files
+	@for name in layers/dependencies/requirements requirements/uv requirements/dev requirements/sam requirements/ministack requirements/ric; do \
+		echo "$$name.txt"; \
+		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $$name.in -o $$name.txt || exit 1; \
+	done
+
+
+.PHONY: run
+run: setup ## See a dozen orders go through the real template, on this machine
+	@$(BIN)/python -m sandbox.cli demo
+
+
+.PHONY: build
+build: .venv/.installed .env-sam/.installed ## Build what is deployed
+	@PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build
+
+.PHONY: deploy
+deploy: build ## Deploy to your AWS account; asks for the settings the first time (again: GUIDED=1)
+	@if [ -n "$(GUIDED)" ] || ! grep -q '^region' samconfig.toml; then $(SAM) deploy --guided; else $(SAM) deploy; fi
+
+# The event's signature is renewed on the way. `sam local invoke` answers 0 even when the function raised; `sandbox.invoked` does not.
+.PHONY: invoke
+invoke: build ## Run the function with one event: make invoke EVENT=events/x.json (needs Docker)
+	@mkdir -p .sandbox
+	@$(BIN)/python -m sandbox.cli renew $(EVENT) > .sandbox/event.json
+	@$(SAM) local invoke $$(grep -q '"aws:sqs"' $(EVENT) && echo RecoveryFunction || echo OrderFunction) \
+		--event .sandbox/event.json --parameter-overrides Architecture=$$(uname -m | sed -e 's/aarch64/arm64/') \
+		| $(BIN)/python -m sandbox.invoked
+
+.PHONY: logs
+logs: .env-sam/.installed ## Follow the deployed functions' logs
+	@$(SAM) logs --stack-name $(STACK) --tail
+
+
+.PHONY: test
+test: setup ## Run all tests; fails below 95 % branch coverage of src/handler
+	@$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-fail-under=95
+
+.PHONY: test-unit
+test-unit: .venv/.installed ## Run the unit tests only (seconds)
+	@$(BIN)/python -m pytest tests/unit
+
+.PHONY: lint
+lint: .venv/.installed .env-sam/.installed ## Check style, types and the template
+	@$(BIN)/ruff check
+	@$(BIN)/ruff format --check
+	@$(BIN)/mypy
+	@$(BIN)/cfn-lint
+	@$(SAM) validate --lint --region us-east-1
+
+.PHONY: format
+format: .venv/.installed ## Put the code into shape
+	@$(BIN)/ruff check --fix
+	@$(BIN)/ruff format
+
+.PHONY: clean
+clean: ## Remove what was built and cached
+	@rm -rf .aws-sam .sandbox .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@find src tools tests bench -name __pycache__ -prune -exec rm -rf {} +
+
+.PHONY: clean-all
+clean-all: clean ## Remove the environments as well
+	@rm -rf .venv .env-sam .env-ministack .env-ric

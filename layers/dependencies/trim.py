@@ -1,0 +1,46 @@
+"""Take out of the layer what the functions never read: it costs time at every cold start.
+
+Boto3 describes more than 400 AWS services; the relay talks to four of them.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+SERVICES = {"dynamodb", "events", "secretsmanager", "sqs"}
+
+
+def trim(packages: Path) -> None:
+    """Trim the packages in this folder, in place."""
+    shutil.rmtree(packages / "bin", ignore_errors=True)
+    shutil.rmtree(packages / "boto3" / "data")  # the `boto3.resource` descriptions; only clients are used
+    shutil.rmtree(packages / "boto3" / "examples")
+    trim_service_models(packages / "botocore" / "data")
+    trim_endpoints(packages / "botocore" / "data" / "endpoints.json")
+    for record in packages.glob("*.dist-info/*"):
+        if record.name in {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json"}:
+            record.unlink()
+
+
+def trim_service_models(data: Path) -> None:
+    """Keep the newest model of each service in use."""
+    for service in [folder for folder in data.iterdir() if folder.is_dir()]:
+        versions = sorted(service.iterdir())
+        unused = versions[:-1] if service.name in SERVICES else [service]
+        for folder in unused:
+            shutil.rmtree(folder)
+    for examples in data.rglob("examples-1.json"):
+        examples.unlink()
+
+
+def trim_endpoints(path: Path) -> None:
+    """Keep all regions and partitions, but only the services in use. Without the file no client can be made."""
+    endpoints = json.loads(path.read_text(encoding="utf-8"))
+    for partition in endpoints["partitions"]:
+        partition["services"] = {name: value for name, value in partition["services"].items() if name in SERVICES}
+    path.write_text(json.dumps(endpoints, separators=(",", ":")), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    trim(Path(sys.argv[1]))

@@ -1,0 +1,629 @@
+"""The simulated store's answers, checked without a socket and with a clock that is moved by hand."""
+
+import json
+from email.utils import parsedate_to_datetime
+from typing import Any
+
+import pytest
+
+from sandbox.bigcommerce import ORDER_CREATED, ORDER_UPDATED, BigCommerce, Shop
+from sandbox.exchange import Answer, Call
+from sandbox.orders import PO_LINE, Order, OrderOptions
+from sandbox.stores import ExtraField, FieldType, Store
+
+NOON = 1_800_000_000.5
+COMPANY_BUYER = 7
+OTHER_BUYER = 8
+
+
+class World:
+    """One store, a clock, and short ways to call."""
+
+    def __init__(self) -> None:
+        self.now = NOON
+        self.bigcommerce = BigCommerce(lambda: self.now)
+        self.events: list[tuple[int, str]] = []
+        self.bigcommerce.on_event = lambda order, scope: self.events.append((order.id, scope))
+        self.store = Store(hash="abc", company_customers={COMPANY_BUYER}, automatic_record_after=None)
+        self.shop: Shop = self.bigcommerce.add_store(self.store)
+
+    def place(self, **options: Any) -> Order:
+        given: OrderOptions = {"customer_id": COMPANY_BUYER, **options}  # type: ignore[typeddict-item]
+        return self.bigcommerce.place_order("abc", given)
+
+    def b2b(self, endpoint: str, *, body: Any = None, order: Order | None = None, **more: Any) -> Answer:
+        content = json.dumps(body).encode() if body is not None else b""
+        given = {"token": self.store.token_for_b2b, "store_hash": "abc", "order_id": order.id if order else None} | more
+        return self.bigcommerce.answer(Call(endpoint=f"b2b.{endpoint}", body=content, **given))
+
+    def create(self, order: Order, **body: Any) -> Answer:
+        return self.b2b("create", body={"bcOrderId": order.id, "customerId": order.customer_id} | body)
+
+    def core(self, endpoint: str, **more: Any) -> Answer:
+        given = {"token": self.store.access_token, "store_hash": "abc", "path": "/stores/abc/v2/x"} | more
+        return self.bigcommerce.answer(Call(endpoint=f"core.{endpoint}", **given))
+
+    def hook(self, method: str, hook_id: int | None = None, body: Any = None, path: str = "/v3/hooks") -> Answer:
+        content = json.dumps(body).encode()
+        return self.core("hooks", method=method, hook_id=hook_id, body=content, path=path)
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def fields(**values: str) -> list[dict[str, str]]:
+    return [{"fieldName": name, "fieldValue": value} for name, value in values.items()]
+
+
+class TestCreateOrder:
+    def test_makes_the_record_inside_the_window(self, world: World) -> None:
+        order = world.place()
+        world.now += 9.9
+        answer = world.create(order, poNumber="4711", extraFields=fields(Dock="3"))
+        assert answer.status == 200
+        assert answer.body["meta"]["message"] == "SUCCESS"
+        assert answer.body["data"]["poNumber"] == "4711"
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert (record.origin, record.po_number, record.extra_fields) == ("created", "4711", {"Dock": "3"})
+        assert record.window_left == pytest.approx(0.1)
+        assert world.shop.b2b.effects[order.id].creates == 1
+
+    def test_shows_an_id_that_is_not_the_core_orders(self, world: World) -> None:
+        order = world.place()
+        data = world.create(order).body["data"]
+        assert data["bcOrderId"] == order.id
+        assert data["id"] != order.id
+
+    @pytest.mark.parametrize("as_array", [True, False])
+    def test_says_already_exists_when_the_window_is_over(self, world: World, as_array: bool) -> None:
+        world.store.data_as_array = as_array
+        order = world.place()
+        world.now += 10
+        answer = world.create(order)
+        empty: Any = [] if as_array else {}
+        assert answer.status == 400
+        assert answer.body == {"code": 400, "data": empty, "meta": {"message": "The order already exists."}}
+        assert world.shop.b2b.record(order.id) is None
+
+    def test_says_already_exists_when_there_is_a_record(self, world: World) -> None:
+        order = world.place()
+        world.create(order, poNumber="first")
+        answer = world.create(order, poNumber="second")
+        assert answer.body["meta"]["message"] == "The order already exists."
+        assert world.shop.b2b.effects[order.id].creates == 1
+
+    def test_counts_the_window_from_the_creation_not_from_a_backdated_date(self, world: World) -> None:
+        order = world.place(backdated_seconds=86_400)
+        shown = parsedate_to_datetime(order.as_json()["date_created"]).timestamp()
+        assert shown == int(NOON - 86_400)
+        assert world.create(order).status == 200
+
+    def test_is_late_for_an_order_made_some_time_ago(self, world: World) -> None:
+        assert world.create(world.place(created_ago_seconds=11)).status == 400
+
+    def test_may_accept_late_orders_without_a_record(self, world: World) -> None:
+        world.store.late_create_without_record = True
+        order = world.place(created_ago_seconds=3600)
+        assert world.create(order).status == 200
+        assert world.create(order).status == 400
+
+    @pytest.mark.parametrize("customer_id", [OTHER_BUYER, 0])
+    def test_refuses_a_customer_without_a_company_user(self, world: World, customer_id: int) -> None:
+        world.store.outsider_refusal = (422, "something undocumented")
+        answer = world.create(world.place(customer_id=customer_id))
+        assert (answer.status, answer.body["meta"]["message"]) == (422, "something undocumented")
+
+    def test_refuses_somebody_elses_order(self, world: World) -> None:
+        assert world.create(world.place(customer_id=OTHER_BUYER), customerId=COMPANY_BUYER).status == 400
+
+    def test_refuses_an_order_that_does_not_exist(self, world: World) -> None:
+        assert world.b2b("create", body={"bcOrderId": 999, "customerId": COMPANY_BUYER}).status == 400
+
+    def test_refuses_a_missing_required_field_by_name(self, world: World) -> None:
+        world.store.extra_fields = (ExtraField(name="Cost Centre", required=True),)
+        answer = world.create(world.place(), extraFields=fields(Dock="3"))
+        assert answer.status == 422
+        assert answer.body["data"] == {"errMsg": "Cost Centre is a required extra field"}
+
+    @pytest.mark.parametrize("strict", [True, False])
+    def test_refuses_unknown_fields_only_when_it_is_strict(self, world: World, strict: bool) -> None:
+        world.store.reject_unknown_fields = strict
+        assert world.create(world.place(), extraFields=fields(Dock="3")).status == (422 if strict else 200)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            {"bcOrderId": "101"},
+            {"bcOrderId": True},
+            {"customerId": None},
+            {"poNumber": 4711},
+            {"extraFields": {"Dock": "3"}},
+            {"extraFields": [{"fieldName": "Dock", "fieldValue": 3}]},
+            {"extraFields": ["Dock"]},
+        ],
+    )
+    def test_refuses_values_of_the_wrong_type(self, world: World, body: dict[str, Any]) -> None:
+        assert world.create(world.place(), **body).status == 422
+
+    def test_refuses_a_body_that_is_no_object(self, world: World) -> None:
+        assert world.b2b("create", body=[1]).status == 400
+
+    @pytest.mark.parametrize("kept", [True, False])
+    def test_loses_what_the_buyer_typed_unless_told_to_keep_it(self, world: World, kept: bool) -> None:
+        world.store.create_keeps_buyer_values = kept
+        order = world.place(customer_message=f"Thanks!\n{PO_LINE}typed", buyer_extra_fields={"Dock": "9"})
+        world.create(order, extraFields=fields(Lane="1"))
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert record.po_number == ("typed" if kept else "")
+        assert record.extra_fields == ({"Dock": "9", "Lane": "1"} if kept else {"Lane": "1"})
+
+    def test_writes_the_po_number_into_the_core_order_and_says_so(self, world: World) -> None:
+        order = world.place(customer_message="Ring twice")
+        world.create(order, poNumber="4711")
+        assert order.customer_message == f"Ring twice\n{PO_LINE}4711"
+        assert world.events == [(order.id, ORDER_CREATED), (order.id, ORDER_UPDATED)]
+
+    def test_leaves_the_core_order_alone_when_it_names_the_po_number_already(self, world: World) -> None:
+        order = world.place(customer_message=f"{PO_LINE}4711")
+        world.create(order, poNumber="4711")
+        assert world.events == [(order.id, ORDER_CREATED)]
+
+    def test_leaves_the_core_order_alone_when_it_is_switched_off(self, world: World) -> None:
+        world.store.create_writes_customer_message = False
+        order = world.place()
+        world.create(order, poNumber="4711")
+        assert order.customer_message == ""
+
+
+class TestTheAutomaticRecord:
+    def test_comes_after_its_delay_with_what_the_buyer_typed(self, world: World) -> None:
+        order = world.place(
+            customer_message=f"{PO_LINE}typed", buyer_extra_fields={"Dock": "9"}, automatic_record_after=4
+        )
+        world.now += 3.9
+        assert world.shop.b2b.record(order.id) is None
+        world.now += 60
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert (record.origin, record.po_number, record.extra_fields) == ("automatic", "typed", {"Dock": "9"})
+        assert record.created_at == NOON + 4
+        assert world.shop.b2b.effects[order.id].creates == 0
+
+    def test_does_not_replace_a_created_one(self, world: World) -> None:
+        order = world.place(automatic_record_after=4)
+        world.create(order, poNumber="ours")
+        world.now += 60
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert (record.origin, record.po_number) == ("created", "ours")
+
+    def test_makes_create_order_come_second(self, world: World) -> None:
+        order = world.place(automatic_record_after=0)
+        assert world.create(order).body["meta"]["message"] == "The order already exists."
+
+    def test_takes_its_delay_from_the_store(self, world: World) -> None:
+        world.store.automatic_record_after = 2
+        order = world.place()
+        world.now += 2
+        assert world.shop.b2b.record(order.id)
+
+    @pytest.mark.parametrize("options", [{"source": "api"}, {"customer_id": OTHER_BUYER}, {"customer_id": 0}])
+    def test_never_comes_for_api_orders_and_outsiders(self, world: World, options: dict[str, Any]) -> None:
+        order = world.place(automatic_record_after=1, **options)
+        world.now += 3600
+        assert world.shop.b2b.record(order.id) is None
+
+
+class TestGetOrder:
+    def test_has_its_own_words_for_a_record_that_is_not_there(self, world: World) -> None:
+        answer = world.b2b("get", order=world.place())
+        assert (answer.status, answer.body["meta"]["message"]) == (404, "Order Does Not Exist.")
+
+    @pytest.mark.parametrize("as_array", [True, False])
+    def test_shows_the_record_as_object_or_array(self, world: World, as_array: bool) -> None:
+        world.store.data_as_array = as_array
+        order = world.place()
+        world.create(order, poNumber="4711", extraFields=fields(Dock="3"))
+        data = world.b2b("get", order=order).body["data"]
+        assert isinstance(data, list) is as_array
+        shown = data[0] if as_array else data
+        assert shown["poNumber"] == "4711"
+        assert shown["extraFields"] == fields(Dock="3")
+        assert shown["createdAt"] == int(NOON)
+        assert shown["isInvoiceOrder"] == 0
+
+    def test_marks_the_payment_of_an_invoice(self, world: World) -> None:
+        order = world.place(order_type="invoice payment", automatic_record_after=0)
+        assert world.b2b("get", order=order).body["data"]["isInvoiceOrder"] == 1
+
+
+class TestUpdateOrder:
+    def test_has_no_time_limit(self, world: World) -> None:
+        order = world.place(automatic_record_after=4)
+        world.now += 86_400
+        assert world.b2b("update", order=order, body={"poNumber": "late"}).status == 200
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert (record.po_number, record.updated_at) == ("late", world.now)
+        assert world.shop.b2b.effects[order.id].updates == 1
+
+    def test_has_its_own_words_for_a_record_that_is_not_there(self, world: World) -> None:
+        answer = world.b2b("update", order=world.place(), body={"poNumber": "x"})
+        assert (answer.status, answer.body["meta"]["message"]) == (404, "Not Found Error")
+
+    @pytest.mark.parametrize(
+        ("replaces", "expected"), [(True, {"Lane": "1"}), (False, {"Dock": "3", "Gate": "2", "Lane": "1"})]
+    )
+    def test_merges_or_replaces_the_extra_fields(self, world: World, replaces: bool, expected: dict[str, str]) -> None:
+        world.store.update_replaces_extra_fields = replaces
+        order = world.place()
+        world.create(order, poNumber="4711", extraFields=fields(Dock="3", Gate="2"))
+        world.b2b("update", order=order, body={"extraFields": fields(Lane="1")})
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert record.extra_fields == expected
+        assert record.po_number == "4711"
+
+    def test_overwrites_with_an_empty_value_when_it_is_told_so(self, world: World) -> None:
+        order = world.place()
+        world.create(order, poNumber="4711")
+        world.b2b("update", order=order, body={"poNumber": ""})
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert record.po_number == ""
+
+    def test_wants_something_to_change(self, world: World) -> None:
+        order = world.place()
+        world.create(order)
+        assert world.b2b("update", order=order, body={}).status == 400
+
+    @pytest.mark.parametrize("body", [{"poNumber": "x"}, {"extraFields": fields(**{"Cost Centre": ""})}])
+    def test_wants_the_required_fields_every_time(self, world: World, body: dict[str, Any]) -> None:
+        order = world.place()
+        world.create(order)
+        world.store.extra_fields = (ExtraField(name="Cost Centre", required=True),)
+        answer = world.b2b("update", order=order, body=body)
+        assert (answer.status, answer.body["data"]["errMsg"]) == (422, "Cost Centre is a required extra field")
+        assert world.shop.b2b.effects[order.id].updates == 0
+
+
+class TestTheOtherB2BCalls:
+    def test_the_list_lags_and_shows_no_extra_fields(self, world: World) -> None:
+        order = world.place()
+        world.create(order, extraFields=fields(Dock="3"))
+        assert world.b2b("list").body["data"] == []
+        world.now += 120
+        [row] = world.b2b("list").body["data"]
+        assert row["bcOrderId"] == order.id
+        assert "extraFields" not in row
+
+    def test_the_field_configurations_come_in_pages(self, world: World) -> None:
+        world.store.extra_fields = (
+            ExtraField(name="Dock", type=FieldType.DROPDOWN, options=("1", "2")),
+            ExtraField(name="Cost Centre", required=True, maximum_length=10),
+        )
+        answer = world.b2b("extra_fields", query={"limit": "1", "offset": "1"})
+        [shown] = answer.body["data"]
+        assert (shown["fieldName"], shown["isRequired"], shown["fieldType"]) == ("Cost Centre", True, 0)
+        assert answer.body["meta"]["pagination"] == {"totalCount": 2, "offset": 1, "limit": 1}
+
+    def test_an_unreadable_page_is_refused(self, world: World) -> None:
+        assert world.b2b("extra_fields", query={"limit": "many"}).status == 422
+
+    def test_a_company_user_is_found_by_customer(self, world: World) -> None:
+        data = world.b2b("user", customer_id=COMPANY_BUYER).body["data"]
+        assert data["companyId"] == world.store.company_of(COMPANY_BUYER)
+
+    def test_another_customer_is_not(self, world: World) -> None:
+        answer = world.b2b("user", customer_id=OTHER_BUYER)
+        assert (answer.status, answer.body["meta"]["message"]) == (404, "User matching query does not exist.")
+
+
+class TestWhoMayCall:
+    def test_a_wrong_token_is_401_on_both_sides(self, world: World) -> None:
+        assert world.b2b("list", token="wrong").status == 401
+        assert world.core("time", token="wrong").status == 401
+        assert world.core("time", token="wrong", path="/stores/abc/v3/x").body["status"] == 401
+
+    @pytest.mark.parametrize("store_hash", ["", "elsewhere"])
+    def test_a_missing_or_wrong_store_hash_is_a_server_error(self, world: World, store_hash: str) -> None:
+        assert world.b2b("list", store_hash=store_hash).status == 500
+
+    def test_another_stores_token_is_a_server_error_and_no_way_in(self, world: World) -> None:
+        other = world.bigcommerce.add_store(Store(hash="xyz")).store
+        assert world.b2b("list", token=other.access_token).status == 500
+        assert world.core("time", token=other.access_token).status == 401
+
+    def test_a_token_shared_by_stores_opens_the_one_that_is_named(self, world: World) -> None:
+        world.bigcommerce.add_store(Store(hash="xyz", access_token=world.store.access_token))
+        assert world.b2b("list").status == 200
+        assert world.b2b("list", store_hash="xyz").status == 200
+
+    def test_a_second_token_serves_the_b2b_api_alone(self, world: World) -> None:
+        world.store.b2b_token = "second"
+        assert world.b2b("list", token="second").status == 200
+        assert world.b2b("list", token=world.store.access_token).status == 401
+        assert world.core("time", token="second").status == 401
+
+    def test_a_missing_scope_is_403(self, world: World) -> None:
+        world.store.missing_scopes = {"b2b", "hooks"}
+        assert world.b2b("list").status == 403
+        assert world.hook("GET").status == 403
+        assert world.core("time").status == 200
+        world.store.missing_scopes = {"core"}
+        assert world.core("time").status == 403
+
+    def test_an_unknown_address_is_404(self, world: World) -> None:
+        assert world.bigcommerce.answer(Call(endpoint="unknown")).status == 404
+
+
+class TestTheRateLimit:
+    def test_is_told_in_words_on_every_answer(self, world: World) -> None:
+        world.b2b("list")
+        world.now += 59.61
+        answer = world.b2b("get", order=world.place())
+        assert answer.headers["X-Requests-Remaining"] == "148 times"
+        assert answer.headers["X-Request-Window-Resets-After"] == "0.39 s"
+
+    def test_refuses_what_is_too_much_until_the_window_ends(self, world: World) -> None:
+        world.store.rate_limit, world.store.rate_window_seconds = 2, 30
+        order = world.place()
+        assert [world.b2b("list").status for _ in range(3)] == [200, 200, 429]
+        refused = world.create(order)
+        assert (refused.status, refused.body["code"]) == (429, 429)
+        assert refused.headers["X-Requests-Remaining"] == "0 times"
+        assert refused.headers["X-Request-Window-Resets-After"] == "30.00 s"
+        assert world.shop.b2b.record(order.id) is None
+        world.now += 30
+        assert world.b2b("list").status == 200
+
+    def test_is_each_stores_own(self, world: World) -> None:
+        world.store.rate_limit = 1
+        other = world.bigcommerce.add_store(Store(hash="xyz")).store
+        assert [world.b2b("list").status for _ in range(2)] == [200, 429]
+        assert world.b2b("list", store_hash="xyz", token=other.access_token).status == 200
+
+    def test_is_not_used_up_by_strangers(self, world: World) -> None:
+        assert world.b2b("list", token="wrong").headers["X-Requests-Remaining"] == "150 times"
+        assert world.b2b("list").headers["X-Requests-Remaining"] == "149 times"
+
+    def test_does_not_hold_for_the_core_api(self, world: World) -> None:
+        world.store.rate_limit = 0
+        assert world.core("time").status == 200
+
+
+class TestCoreOrders:
+    def test_an_order_is_bare_json_with_everything_the_relay_reads(self, world: World) -> None:
+        order = world.place(
+            customer_message="hello",
+            form_fields={"Cost Centre": "42"},
+            external_order_id="ERP-1",
+            staff_notes="note",
+            status_id=0,
+            channel_id=3,
+        )
+        shown = world.core("get_order", order_id=order.id).body
+        assert shown["id"] == order.id
+        assert shown["customer_id"] == COMPANY_BUYER
+        assert shown["date_created"] == "Fri, 15 Jan 2027 08:00:00 +0000"
+        assert (shown["status_id"], shown["status"], shown["channel_id"]) == (0, "Incomplete", 3)
+        assert (shown["external_order_id"], shown["staff_notes"]) == ("ERP-1", "note")
+        assert shown["billing_address"]["form_fields"] == [{"name": "Cost Centre", "value": "42"}]
+        assert shown["total_inc_tax"] == "149.9500"
+
+    def test_an_unknown_order_is_404_in_bigcommerces_words(self, world: World) -> None:
+        answer = world.core("get_order", order_id=999)
+        assert answer.status == 404
+        assert answer.body == [{"status": 404, "message": "The requested resource was not found."}]
+
+    def test_an_order_may_not_be_readable_at_once(self, world: World) -> None:
+        order = world.place(readable_after_seconds=2)
+        assert world.core("get_order", order_id=order.id).status == 404
+        assert world.core("metafields", order_id=order.id).status == 404
+        assert world.core("list_orders").status == 204
+        world.now += 2
+        assert world.core("get_order", order_id=order.id).status == 200
+
+    def test_the_metafields_say_what_kind_of_order_it_is(self, world: World) -> None:
+        order = world.place(order_type="invoice payment")
+        [row] = world.core("metafields", order_id=order.id).body["data"]
+        assert (row["key"], row["value"]) == ("orderType", "invoice payment")
+
+    def test_the_time_is_the_clocks(self, world: World) -> None:
+        assert world.core("time").body == {"time": int(NOON)}
+
+    def test_an_empty_list_is_204_without_a_body(self, world: World) -> None:
+        answer = world.core("list_orders")
+        assert (answer.status, answer.content()) == (204, b"")
+
+    @pytest.mark.parametrize(
+        ("query", "expected"),
+        [
+            ({}, [101, 102, 103]),
+            ({"min_id": "102"}, [102, 103]),
+            ({"max_id": "102"}, [101, 102]),
+            ({"min_date_created": "2027-01-15T07:00:00+00:00"}, [102, 103]),
+            ({"min_date_created": "2027-01-15T07:00:00"}, [102, 103]),
+            ({"min_date_created": "Fri, 15 Jan 2027 07:00:00 +0000"}, [102, 103]),
+            ({"max_date_created": str(int(NOON) - 1)}, [101, 102]),
+            ({"customer_id": "8"}, [103]),
+            ({"status_id": "0"}, [102]),
+            ({"channel_id": "1"}, [101, 102, 103]),
+            ({"sort": "date_created:desc"}, [103, 102, 101]),
+            ({"sort": "id:desc", "page": "2", "limit": "2"}, [101]),
+        ],
+    )
+    def test_the_list_is_filtered_sorted_and_cut_into_pages(
+        self, world: World, query: dict[str, str], expected: list[int]
+    ) -> None:
+        world.place(created_ago_seconds=7200)
+        world.place(created_ago_seconds=1800, status_id=0)
+        world.place(customer_id=OTHER_BUYER)
+        assert [row["id"] for row in world.core("list_orders", query=query).body] == expected
+
+    @pytest.mark.parametrize(
+        "query", [{"sort": "colour"}, {"page": "0"}, {"min_id": "x"}, {"min_date_created": "soon"}]
+    )
+    def test_an_unreadable_query_is_refused(self, world: World, query: dict[str, str]) -> None:
+        world.place()
+        assert world.core("list_orders", query=query).status == 400
+
+
+class TestPlacingOrders:
+    def test_numbers_them_in_each_store_alike(self, world: World) -> None:
+        world.bigcommerce.add_store(Store(hash="xyz"))
+        assert [world.place().id, world.place().id] == [101, 102]
+        assert world.bigcommerce.place_order("xyz", {}).id == 101
+
+    def test_takes_a_given_number_once(self, world: World) -> None:
+        assert world.place(order_id=5000).id == 5000
+        with pytest.raises(ValueError, match="5000 already"):
+            world.place(order_id=5000)
+
+    def test_is_silent_when_told_so(self, world: World) -> None:
+        world.place(notify=False)
+        assert world.events == []
+
+    def test_accepts_every_published_option(self, world: World) -> None:
+        everything: OrderOptions = {
+            "order_id": 900,
+            "customer_id": COMPANY_BUYER,
+            "customer_message": "hello",
+            "buyer_extra_fields": {"Dock": "9"},
+            "form_fields": {"Cost Centre": "42"},
+            "external_order_id": "ERP-1",
+            "staff_notes": "note",
+            "payment_method": "Cheque",
+            "status_id": 1,
+            "channel_id": 3,
+            "total": "1.0000",
+            "source": "api",
+            "order_type": "invoice payment",
+            "created_ago_seconds": 1.0,
+            "backdated_seconds": 2.0,
+            "readable_after_seconds": 3.0,
+            "automatic_record_after": 4.0,
+            "notify": False,
+        }
+        assert everything.keys() == OrderOptions.__annotations__.keys()
+        assert world.bigcommerce.place_order("abc", everything) is world.shop.orders[900]
+
+    def test_refuses_a_second_store_of_the_same_name(self, world: World) -> None:
+        with pytest.raises(ValueError, match="abc already"):
+            world.bigcommerce.add_store(Store(hash="abc"))
+
+
+HOOK = {"scope": ORDER_CREATED, "destination": "https://relay.example.com/webhooks", "headers": {"X-Mine": "1"}}
+
+
+class TestHooks:
+    def test_live_their_life_through_the_api(self, world: World) -> None:
+        made = world.hook("POST", body=HOOK).body["data"]
+        assert (made["is_active"], made["headers"]) == (True, {"X-Mine": "1"})
+        world.now += 60
+        changed = world.hook("PUT", made["id"], {"is_active": False, "headers": None}).body["data"]
+        assert (changed["is_active"], changed["headers"]) == (False, None)
+        assert changed["updated_at"] == made["created_at"] + 60
+        assert world.hook("GET", made["id"]).body["data"] == changed
+        assert world.hook("DELETE", made["id"]).body["data"] == changed
+        assert world.hook("GET", made["id"]).status == 404
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ({}, 2),
+            ({"is_active": "true"}, 1),
+            ({"is_active": "0"}, 1),
+            ({"scope": ORDER_CREATED}, 1),
+            ({"limit": "1"}, 1),
+        ],
+    )
+    def test_are_listed_by_what_is_asked_for(self, world: World, query: dict[str, str], found: int) -> None:
+        world.hook("POST", body=HOOK)
+        world.hook("POST", body=HOOK | {"scope": "store/order/*", "is_active": False})
+        assert len(world.core("hooks", path="/v3/hooks", query=query).body["data"]) == found
+
+    def test_are_at_most_ten_for_a_scope(self, world: World) -> None:
+        answers = [world.hook("POST", body=HOOK).status for _ in range(11)]
+        assert answers == [200] * 10 + [422]
+        assert world.hook("POST", body=HOOK | {"scope": "store/order/updated"}).status == 200
+
+    def test_of_another_client_are_out_of_sight(self, world: World) -> None:
+        theirs = world.shop.hooks.add(ORDER_CREATED, "https://example.com", client_id="somebody-else")
+        assert world.hook("GET").body["data"] == []
+        assert world.hook("GET", theirs.id).status == 404
+        assert world.hook("DELETE", theirs.id).status == 404
+
+    @pytest.mark.parametrize(
+        "change",
+        [
+            {"scope": "order/created"},
+            {"scope": 5},
+            {"destination": "http://relay.example.com"},
+            {"destination": "https://relay.example.com:8443"},
+            {"destination": "https://[bad"},
+            {"destination": 1},
+            {"is_active": "yes"},
+            {"headers": {"X": 1}},
+            {"headers": ["X"]},
+        ],
+    )
+    def test_are_refused_when_they_could_not_work(self, world: World, change: dict[str, Any]) -> None:
+        assert world.hook("POST", body=HOOK | change).status == 422
+        made = world.hook("POST", body=HOOK).body["data"]
+        assert world.hook("PUT", made["id"], change).status == 422
+
+    @pytest.mark.parametrize("body", [{}, {"scope": ORDER_CREATED}, None, [1]])
+    def test_need_a_scope_and_a_destination(self, world: World, body: Any) -> None:
+        assert world.hook("POST", body=body).status == 422
+
+    @pytest.mark.parametrize(
+        "destination",
+        ["http://127.0.0.1:4566/x", "http://localhost:3000", "http://api.localhost:4566", "http://[::1]:1"],
+    )
+    def test_may_point_at_the_laptop_itself(self, world: World, destination: str) -> None:
+        assert world.hook("POST", body=HOOK | {"destination": destination}).status == 200
+
+    def test_listen_only_while_active_and_to_their_scope(self, world: World) -> None:
+        exact = world.shop.hooks.add(ORDER_CREATED, "https://a.example.com")
+        star = world.shop.hooks.add("store/order/*", "https://b.example.com")
+        world.shop.hooks.add(ORDER_CREATED, "https://c.example.com").is_active = False
+        assert list(world.shop.hooks.listening(ORDER_CREATED)) == [exact, star]
+        assert list(world.shop.hooks.listening(ORDER_UPDATED)) == [star]
+
+    def test_tell_of_blocked_domains_until_they_are_free_again(self, world: World) -> None:
+        world.shop.hooks.add(ORDER_CREATED, "https://relay.example.com/webhooks").is_active = False
+        world.shop.hooks.block("relay.example.com", 180)
+        world.now += 100
+        shown = world.hook("GET", path="/v3/hooks/admin").body["data"]
+        assert shown["blocked_domains"] == [{"destination": "relay.example.com", "time_left": 80, "reasons": []}]
+        assert [hook["status"] for hook in shown["hooks_list"]] == ["deactivated"]
+        assert world.shop.hooks.blocked_seconds("https://relay.example.com/webhooks") == 80
+        world.now += 80
+        assert world.hook("GET", path="/v3/hooks/admin").body["data"]["blocked_domains"] == []
+        assert world.shop.hooks.blocked_seconds("https://relay.example.com/webhooks") == 0
+
+    def test_pages_that_do_not_exist_are_refused(self, world: World) -> None:
+        assert world.core("hooks", path="/v3/hooks", query={"page": "0"}).status == 422
+
+
+class TestTheMemory:
+    def test_of_a_create_holds_the_window_that_was_left(self, world: World) -> None:
+        order = world.place()
+        world.now += 3
+        request = world.bigcommerce.arrived(
+            Call(endpoint="b2b.create", store_hash="abc", order_id=order.id, body=b'{"poNumber": "4711"}')
+        )
+        assert request.window_left == pytest.approx(7)
+        assert request.body == {"poNumber": "4711"}
+        assert (request.at, request.status) == (world.now, None)
+
+    def test_of_other_calls_holds_no_window(self, world: World) -> None:
+        order = world.place()
+        request = world.bigcommerce.arrived(Call(endpoint="b2b.get", store_hash="abc", order_id=order.id))
+        assert request.window_left is None
+        assert world.bigcommerce.arrived(Call(endpoint="b2b.create", body=b"\xff")).body is None

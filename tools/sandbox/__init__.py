@@ -1,0 +1,1 @@
+"""A BigCommerce store and an AWS account on a laptop, for tests, demos and benchmarks. Nothing here is deployed."""

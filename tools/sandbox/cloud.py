@@ -1,0 +1,182 @@
+"""The relay, deployed from its real template into an AWS on this machine.
+
+with Cloud({"B2BApiUrl": store.url, "StoreApiUrl": store.url}, progress=print) as cloud:
+    cloud.put_secret("abc123", {"access_token": "...", "client_secret": "..."})
+    requests.post(cloud.webhook_url, ...)
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+from botocore.config import Config
+
+from sandbox import sam
+from sandbox.emulator import REGION, CloudError, Emulator
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+    from types import TracebackType
+
+__all__ = ["Cloud", "CloudError"]
+
+BUCKET = "sandbox-deployments"
+ENOUGH_MEMORY_BYTES = 4 * 1024**3
+
+
+def _say_nothing(_text: str) -> None:
+    """Report no progress."""
+
+
+class Cloud:
+    """One deployment of the relay in an emulator of its own. Several can run at the same time."""
+
+    def __init__(
+        self,
+        parameters: Mapping[str, str] | None = None,
+        *,
+        stack: str = "b2b-order-relay",
+        progress: Callable[[str], None] = _say_nothing,
+    ) -> None:
+        """Nothing happens yet. `parameters` override those of the template; `progress` is told each step."""
+        self.stack = stack
+        self.outputs: dict[str, str] = {}
+        self._parameters = dict(parameters or {})
+        self._progress = progress
+        self._clients: dict[str, Any] = {}
+        self._folder: Path | None = None
+        self._emulator: Emulator | None = None
+
+    def __enter__(self) -> Self:
+        """Build what has changed, start the emulator, deploy. Raises CloudError, with nothing left running."""
+        try:
+            self._start()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End everything and remove its files."""
+        self.close()
+
+    def close(self) -> None:
+        """End the emulator with its workers, and remove its files. May be called twice."""
+        if self._emulator:
+            self._emulator.stop()
+        if self._folder:
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    @property
+    def emulator(self) -> Emulator:
+        """The process behind it."""
+        if self._emulator is None:
+            raise CloudError("the cloud has not been started; use it in a `with` statement")
+        return self._emulator
+
+    @property
+    def endpoint_url(self) -> str:
+        """Where every AWS service of this cloud answers."""
+        return self.emulator.url
+
+    @property
+    def webhook_url(self) -> str:
+        """`WebhookUrl` as it is reached on this machine."""
+        api, _, path = self.outputs["WebhookUrl"].removeprefix("https://").partition(".")
+        return f"{self.endpoint_url}/_aws/execute-api/{api}/{path.partition('/')[2]}"
+
+    def client(self, service: str) -> Any:
+        """A boto3 client of this cloud; made once for each service, and safe to share between threads."""
+        if service not in self._clients:
+            self._clients[service] = self.session().client(
+                service,  # type: ignore[call-overload]  # the stubs want a literal
+                endpoint_url=self.endpoint_url,
+                config=Config(retries={"total_max_attempts": 1}),
+            )
+        return self._clients[service]
+
+    @staticmethod
+    def session() -> boto3.Session:
+        """Made-up credentials, whatever this machine's own are."""
+        return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+
+    def put_secret(self, store_hash: str, secret: Mapping[str, Any]) -> None:
+        """Create or replace the secret of a store."""
+        name = f"{self._parameters.get('SecretPrefix', 'b2b-order-relay')}/{store_hash}"
+        client = self.client("secretsmanager")
+        try:
+            client.create_secret(Name=name, SecretString=json.dumps(secret))
+        except client.exceptions.ResourceExistsException:
+            client.put_secret_value(SecretId=name, SecretString=json.dumps(secret))
+
+    def logs(self, function: str) -> list[str]:
+        """All lines that `OrderFunction` or `RecoveryFunction` has written so far, oldest first."""
+        group = f"/aws/lambda/{self.outputs[f'{function}Name']}"
+        pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
+        events = [event for page in pages for event in page["events"]]
+        return [event["message"].rstrip("\n") for event in sorted(events, key=lambda event: event["timestamp"])]
+
+    def queue_depths(self) -> dict[str, tuple[int, int]]:
+        """Messages of RecoveryQueue and DeadLetterQueue: (waiting, hidden while being worked on or delayed)."""
+        depths = {}
+        for queue in ("RecoveryQueue", "DeadLetterQueue"):
+            attributes = self.client("sqs").get_queue_attributes(
+                QueueUrl=self.outputs[f"{queue}Url"], AttributeNames=["All"]
+            )["Attributes"]
+            hidden = ("ApproximateNumberOfMessagesNotVisible", "ApproximateNumberOfMessagesDelayed")
+            depths[queue] = (
+                int(attributes["ApproximateNumberOfMessages"]),
+                sum(int(attributes.get(name, 0)) for name in hidden),
+            )
+        return depths
+
+    def dead_letters(self) -> list[dict[str, Any]]:
+        """The messages in DeadLetterQueue as SQS gives them; they stay there."""
+        client, url = self.client("sqs"), self.outputs["DeadLetterQueueUrl"]
+        found: dict[str, dict[str, Any]] = {}
+        try:
+            while messages := client.receive_message(
+                QueueUrl=url,
+                MaxNumberOfMessages=10,
+                VisibilityTimeout=60,
+                AttributeNames=["All"],
+                MessageAttributeNames=["All"],
+            ).get("Messages", []):
+                found.update({message["MessageId"]: message for message in messages})
+        finally:
+            for message in found.values():
+                client.change_message_visibility(
+                    QueueUrl=url, ReceiptHandle=message["ReceiptHandle"], VisibilityTimeout=0
+                )
+        return list(found.values())
+
+    def _start(self) -> None:
+        began = time.monotonic()
+        self._folder = Path(tempfile.mkdtemp(prefix="b2b-order-relay-", dir=_fast_folder()))
+        self._progress("Starting an AWS on this machine (ministack)")
+        self._emulator = Emulator(self._folder)
+        built = self._folder / "build"
+        sam.build(self._progress, built)
+        self._emulator.wait_until_ready()
+        self.client("s3").create_bucket(Bucket=BUCKET)
+        sam.deploy(built, self.stack, BUCKET, self._parameters, self.endpoint_url, self._progress)
+        stack = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"][0]
+        self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
+        self._progress(f"Deployed after {time.monotonic() - began:.1f} s")
+
+
+def _fast_folder() -> str | None:
+    """Memory, where there is plenty: every Lambda worker unpacks the layer, ten times as fast there as on a disk."""
+    memory = Path("/dev/shm")  # noqa: S108  # mkdtemp makes a private folder below it
+    if os.access(memory, os.W_OK) and shutil.disk_usage(memory).free > ENOUGH_MEMORY_BYTES:
+        return str(memory)
+    return None

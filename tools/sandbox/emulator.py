@@ -1,0 +1,109 @@
+"""AWS on this machine: one ministack process on loopback, and its Lambda workers."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+ROOT = Path(__file__).parents[2]
+REGION = "us-east-1"
+START_LIMIT_SECONDS = 60
+
+
+class CloudError(Exception):
+    """The AWS on this machine could not be built, started or deployed to; the text says what to do."""
+
+
+class Emulator:
+    """A ministack of its own port and folder. Ends with the `with` block, together with every process it has started."""
+
+    def __init__(self, folder: Path) -> None:
+        """Start it. `folder` takes its log and its temporary files."""
+        python = ROOT / ".env-ministack" / "bin" / "python"
+        if not python.exists():
+            raise CloudError("ministack is not installed; `make setup` installs it")
+        self.port = free_port()
+        self.url = f"http://127.0.0.1:{self.port}"
+        self.log = folder / "ministack.log"
+        temporary = folder / "tmp"
+        temporary.mkdir()
+        environment = {
+            "PATH": os.environ.get("PATH", os.defpath),
+            "TMPDIR": str(temporary),
+            "BIND_HOST": "127.0.0.1",
+            "GATEWAY_PORT": str(self.port),
+            "MINISTACK_REGION": REGION,
+            "PERSIST_STATE": "0",
+            "S3_PERSIST": "0",
+            "LAMBDA_EXECUTOR": "local",
+            # Two listeners that nobody here wants, on fixed ports.
+            "IOT_MTLS_ENABLED": "0",
+            "SFTP_ENABLED": "0",
+        }
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [python, "-m", "ministack"],
+                cwd=folder,
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,  # its own process group, workers included; and Ctrl-C is ours to handle
+            )
+
+    def __enter__(self) -> Self:
+        """Give the emulator, which may still be starting."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """End it."""
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        """The process, which is also its process group."""
+        return self._process.pid
+
+    def wait_until_ready(self) -> None:
+        """Return as soon as it answers. Raises CloudError if it ends or takes too long."""
+        limit = time.monotonic() + START_LIMIT_SECONDS
+        while time.monotonic() < limit:
+            if self._process.poll() is not None:
+                raise CloudError(f"ministack ended while starting:\n{self.log_tail()}")
+            try:
+                with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=2):
+                    return
+            except (urllib.error.URLError, TimeoutError, ConnectionError):
+                time.sleep(0.05)
+        raise CloudError(f"ministack did not answer within {START_LIMIT_SECONDS} s:\n{self.log_tail()}")
+
+    def log_tail(self, lines: int = 30) -> str:
+        """The last lines that ministack has written."""
+        return "\n".join(self.log.read_text(encoding="utf-8", errors="replace").splitlines()[-lines:])
+
+    def stop(self) -> None:
+        """End the process and all it has started, at once: it keeps nothing that would have to be put away."""
+        if self._process.returncode is None:
+            # The whole group, since the Lambda workers do not end with ministack.
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+
+
+def free_port() -> int:
+    """A TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port

@@ -1,0 +1,168 @@
+"""Faults that the simulated store can be told to have, and the rules by which they strike."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from fnmatch import fnmatchcase
+from hashlib import sha256
+from typing import Any
+
+from sandbox.exchange import Call, Clock
+
+
+class Effect(Enum):
+    """When a call that meets a fault does what it asks for."""
+
+    AT_ONCE = "at once"
+    AFTER_DELAY = "after the delay"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What happens to a call. Made by the functions below."""
+
+    name: str
+    effect: Effect = Effect.AT_ONCE
+    delay_seconds: float = 0.0
+    cut: bool = False
+    """The connection is reset instead of an answer."""
+    status: int | None = None
+    """This answer instead of the real one, with `headers` and `content`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    drip_seconds: float = 0.0
+    """One byte of the answer's body in each interval of this length."""
+    drip_from_headers: bool = False
+    """Drip the header, too."""
+
+
+def delay(seconds: float, *, effect: bool = True) -> Fault:
+    """Answer slowly. The effect comes at once, or (`effect=False`) only when the delay is over."""
+    when = Effect.AT_ONCE if effect else Effect.AFTER_DELAY
+    return Fault(name="delay", effect=when, delay_seconds=seconds)
+
+
+def hang(seconds: float = 120.0, *, effect: bool = False) -> Fault:
+    """No answer for so long, then a reset. The effect comes at once (`effect=True`) or never."""
+    when = Effect.AT_ONCE if effect else Effect.NEVER
+    return Fault(name="hang", effect=when, delay_seconds=seconds, cut=True)
+
+
+def drip(seconds: float = 1.0) -> Fault:
+    """Give the real answer, its body one byte in each interval."""
+    return Fault(name="drip", drip_seconds=seconds)
+
+
+def drip_headers(seconds: float = 1.0) -> Fault:
+    """Give the real answer, one byte in each interval from the status line on."""
+    return Fault(name="drip_headers", drip_seconds=seconds, drip_from_headers=True)
+
+
+def reset() -> Fault:
+    """Reset the connection before anything happens."""
+    return Fault(name="reset", effect=Effect.NEVER, cut=True)
+
+
+def reset_after() -> Fault:
+    """Let the call have its effect, then reset the connection: the answer is lost."""
+    return Fault(name="reset_after", cut=True)
+
+
+def status(code: int, headers: Mapping[str, str] | None = None, body: Any = None, *, effect: bool = False) -> Fault:
+    """Give this answer instead of the real one; `body` is text as it is, or JSON."""
+    content = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
+    when = Effect.AT_ONCE if effect else Effect.NEVER
+    return Fault(name=f"status {code}", effect=when, status=code, headers=dict(headers or {}), content=content)
+
+
+def garbage(body: Any = "<html>It works!</html>", *, effect: bool = False) -> Fault:
+    """Status 200 with a body that is no JSON, or JSON of an unexpected shape."""
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    when = Effect.AT_ONCE if effect else Effect.NEVER
+    return Fault(name="garbage", effect=when, status=200, content=content)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Rule:
+    """When a fault strikes. Whatever is None matches everything."""
+
+    fault: Fault
+    endpoint: str = "*"
+    """Name or pattern: `b2b.create`, `core.*`, `*`."""
+    store_hash: str | None = None
+    order_id: int | None = None
+    customer_id: int | None = None
+    times: int | None = 1
+    """How often; None: until it is removed."""
+    until: float | None = None
+    probability: float = 1.0
+    struck: int = 0
+    """How often it has struck so far."""
+    number: int = 0
+    seen: Counter[tuple[str, str, int | None, int | None]] = field(default_factory=Counter)
+
+    def matches(self, call: Call, now: float) -> bool:
+        """Whether the rule is about this call and still in force."""
+        return (
+            fnmatchcase(call.endpoint, self.endpoint)
+            and self.store_hash in {None, call.store_hash}
+            and self.order_id in {None, call.order_id}
+            and self.customer_id in {None, call.customer_id}
+            and (self.times is None or self.struck < self.times)
+            and (self.until is None or now < self.until)
+        )
+
+
+class FaultBoard:
+    """All rules in force. The first rule that matches and strikes decides."""
+
+    def __init__(self, clock: Clock, seed: int = 0) -> None:
+        self._clock, self.seed = clock, seed
+        self._rules: list[Rule] = []
+        self._numbered = 0
+
+    def add(self, rule: Rule) -> Rule:
+        """Put a rule in force."""
+        self._numbered += 1
+        rule.number = self._numbered
+        self._rules.append(rule)
+        return rule
+
+    def remove(self, rule: Rule) -> None:
+        """Take a rule back; harmless when it is gone already."""
+        self._rules = [other for other in self._rules if other is not rule]
+
+    def clear(self) -> None:
+        """Take all rules back."""
+        self._rules = []
+
+    def strike(self, call: Call) -> Fault | None:
+        """Return the fault that this call meets."""
+        now = self._clock()
+        for rule in self._rules:
+            if rule.matches(call, now) and self._drawn(rule, call):
+                rule.struck += 1
+                return rule.fault
+        return None
+
+    def _drawn(self, rule: Rule, call: Call) -> bool:
+        """Draw for a rule with a probability.
+
+        Drawn from the seed, the order and how often it was tried, not from one stream of random numbers: so a run
+        can be repeated although its calls arrive in another order.
+        """
+        if rule.probability >= 1.0:
+            return True
+        key = (call.store_hash, call.endpoint, call.order_id, call.customer_id)
+        rule.seen[key] += 1
+        text = f"{self.seed}:{rule.number}:{key}:{rule.seen[key]}"
+        number = int.from_bytes(sha256(text.encode()).digest()[:8])
+        return number / 2**64 < rule.probability
+
+
+def pattern_of(group: str) -> str:
+    """`b2b` and `core` name all their endpoints; anything else is a pattern already."""
+    return f"{group}.*" if group in {"b2b", "core"} else group

@@ -1,0 +1,70 @@
+"""Delivers webhooks over HTTP, and again as BigCommerce does."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import aiohttp
+
+from sandbox.exchange import Clock
+from sandbox.webhooks import Attempt, Delivery, tries_seconds
+
+
+class Sender:
+    """Sends deliveries from the event loop it was opened in."""
+
+    def __init__(self, clock: Clock, blocked_seconds: Callable[[Delivery], float]) -> None:
+        self._clock = clock
+        self._blocked_seconds = blocked_seconds
+        self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        await self._session.close()
+
+    async def send(self, delivery: Delivery) -> None:
+        """Try until it is acknowledged, or given up: then a hook is deactivated."""
+        options = delivery.options
+        try:
+            await asyncio.sleep(options.delay_seconds)
+            for wait in tries_seconds(options.time_compression, options.retries):
+                await asyncio.sleep(wait)
+                if delivery.hook and not delivery.hook.is_active:
+                    return
+                delivery.attempts.append(await self._attempt(delivery))
+                delivery.tried.set()
+                if delivery.acknowledged:
+                    return
+            if delivery.hook:
+                delivery.hook.is_active = False
+        finally:
+            delivery.tried.set()
+            delivery.finished.set()
+
+    async def _attempt(self, delivery: Delivery) -> Attempt:
+        at, started = self._clock(), time.monotonic()
+        headers = delivery.request_headers(at)
+        status, error = None, ""
+        if self._blocked_seconds(delivery) > 0:
+            error = "the destination is blocked"
+        else:
+            try:
+                status = await self._post(delivery, headers)
+            except (aiohttp.ClientError, TimeoutError, ValueError) as failure:
+                error = repr(failure)
+        return Attempt(
+            at=at,
+            headers=headers,
+            body=delivery.content,
+            status=status,
+            seconds=time.monotonic() - started,
+            error=error,
+        )
+
+    async def _post(self, delivery: Delivery, headers: dict[str, str]) -> int:
+        timeout = aiohttp.ClientTimeout(total=delivery.options.timeout_seconds)
+        async with self._session.post(
+            delivery.url, data=delivery.content, headers=headers, timeout=timeout, allow_redirects=False
+        ) as response:
+            await response.read()
+            return response.status
