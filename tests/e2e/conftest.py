@@ -1,0 +1,46 @@
+"""One deployment of the real template for all end-to-end tests: the real SAM CLI, ministack, the simulated store."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from sandbox.cloud import Cloud
+from sandbox.scenarios import Stage, demo_store, secret_of
+from sandbox.store import SandboxStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PARAMETERS = {
+    "RecoveryFirstDelaySeconds": "1",
+    "RecoveryLongestDelaySeconds": "3",
+    "GiveUpAfterMinutes": "60",
+    "LateRequestsPerMinute": "150",
+}
+
+
+@pytest.fixture(scope="session")
+def stage() -> Iterator[Stage]:
+    with SandboxStore.run() as sandbox:
+        store = sandbox.add_store(demo_store())
+        with Cloud(PARAMETERS | {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}) as cloud:
+            cloud.put_secret(store.hash, secret_of(store))
+            yield Stage(sandbox, cloud, store)
+
+
+def log_entries(stage: Stage, function: str = "OrderFunction") -> list[dict[str, Any]]:
+    """The structured log lines of a function, embedded metrics among them."""
+    return [json.loads(line) for line in stage.cloud.logs(function) if line.startswith("{")]
+
+
+def outcomes(stage: Stage, order_id: int) -> list[str]:
+    """What the functions' logs say became of an order, in the relay's own words."""
+    return [
+        entry["outcome"]
+        for function in ("OrderFunction", "RecoveryFunction")
+        for entry in log_entries(stage, function)
+        if entry.get("order") == order_id and "outcome" in entry and "status" not in entry
+    ]
