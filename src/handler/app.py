@@ -2,6 +2,7 @@
 
     handle_order_event   OrderFunction: an HTTP request goes to `intake`, a bus event to `create`
     recover_orders       RecoveryFunction: a batch of RecoveryQueue goes to `recover`
+    reconcile_stores     ReconcileFunction: on a schedule, `reconcile` looks for what nobody has told of
 
 Importing this module is the functions' start-up: it reads the environment and makes the AWS clients.
 """
@@ -52,6 +53,13 @@ def handle_order_event(event: dict[str, Any], context: "LambdaContext") -> dict[
 def recover_orders(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """RecoveryFunction's entry point: a batch of messages; answers which of them stay in the queue."""
     return relay.recover_orders.handle(event, context)
+
+
+@logger.inject_lambda_context(clear_state=True)
+@metrics.log_metrics(capture_cold_start_metric=True)
+def reconcile_stores(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:  # noqa: ARG001  Lambda's signature
+    """ReconcileFunction's entry point; answers how many orders were found missing, by store."""
+    return relay.reconcile_stores.handle(context)
 
 
 def _create(event: dict[str, Any], context: "LambdaContext") -> None:

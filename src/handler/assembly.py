@@ -12,10 +12,13 @@ from handler.b2b_api import B2BApi
 from handler.create import CreateOrder
 from handler.credentials import Credentials
 from handler.enrichment import Rules
+from handler.hooks_api import HooksApi
 from handler.intake import Intake
+from handler.journal import Journal
 from handler.once import OncePerOrder
 from handler.pace import LatePace
 from handler.queues import Queues
+from handler.reconcile import ReconcileStores
 from handler.recover import RecoverOrders
 from handler.store_api import StoreApi
 from handler.transport import LATE, LIVE, HttpExchange, Transport
@@ -51,6 +54,7 @@ class Assembly:
         self._dynamodb = boto3.client("dynamodb", config=AWS_CALLS)
         self._credentials = Credentials(boto3.client("secretsmanager", config=AWS_CALLS), settings.secret_prefix, clock)
         self._once = OncePerOrder(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
+        self._journal = Journal(settings.idempotency_table, self._dynamodb, settings.remember_done_days, clock)
         self.queues = Queues(lambda: self._sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, clock)
         live = Transport(self._exchange, LIVE, clock, sleep, uniform)
         self.create_order = CreateOrder(
@@ -59,6 +63,7 @@ class Assembly:
             b2b_api=B2BApi(settings.b2b_api_url, live, self._credentials),
             rules=self._rules,
             queues=self.queues,
+            journal=self._journal,
             clock=clock,
             first_delay_seconds=settings.recovery_first_delay_seconds,
         )
@@ -82,6 +87,7 @@ class Assembly:
             b2b_api=B2BApi(settings.b2b_api_url, late, self._credentials),
             rules=self._rules,
             queues=self.queues,
+            journal=self._journal,
             pace=LatePace(
                 settings.idempotency_table,
                 self._dynamodb,
@@ -91,6 +97,19 @@ class Assembly:
             ),
             clock=self._clock,
             uniform=self._uniform,
+        )
+
+    @cached_property
+    def reconcile_stores(self) -> ReconcileStores:
+        """Orders whose webhook never came."""
+        late = Transport(self._exchange, LATE, self._clock, self._sleep, self._uniform)
+        return ReconcileStores(
+            webhook_url=self._settings.webhook_url,
+            store_api=StoreApi(self._settings.store_api_url, late, self._credentials),
+            hooks_api=HooksApi(self._settings.store_api_url, late, self._credentials),
+            journal=self._journal,
+            queues=self.queues,
+            clock=self._clock,
         )
 
     @cached_property

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from handler.b2b_api import B2BApi
     from handler.enrichment import Rules
+    from handler.journal import Journal
     from handler.once import OncePerOrder
     from handler.order_event import OrderEvent
     from handler.queues import Queues
@@ -35,6 +36,7 @@ class CreateOrder:
     b2b_api: B2BApi
     rules: Rules
     queues: Queues
+    journal: Journal
     clock: Clock
     first_delay_seconds: float
 
@@ -52,8 +54,16 @@ class CreateOrder:
         except Refused as error:
             self.queues.bury(event, error.cause, error.detail)
             outcome = Dead(error.cause, error.detail)
+        self._note(event, outcome)
         report(outcome)
         return outcome
+
+    def _note(self, event: OrderEvent, outcome: Outcome) -> None:
+        """For `reconcile`: which orders wait in a queue, and which stores there really are."""
+        if isinstance(outcome, Late | Dead):
+            self.journal.note(event.store_hash, event.order_id, outcome)
+        if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
+            self.journal.note_store(event.store_hash)
 
     def _finish(self, event: OrderEvent, invocation: Deadline) -> Finished:
         window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -33,6 +35,17 @@ KEY_PREFIX = "order"
 SECONDS_A_DAY = 86_400
 
 
+def order_id(store_hash: str, order: int) -> str:
+    """The id under which Powertools keeps an order's record: its prefix and the MD5 of the key in JSON."""
+    key = json.dumps(order_key(store_hash, order))
+    return f"{KEY_PREFIX}#{hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()}"
+
+
+def order_key(store_hash: str, order: int) -> str:
+    """What makes an order the same order."""
+    return f"{store_hash}/{order}"
+
+
 class OncePerOrder:
     """Runs work on an order unless it is finished or being worked on elsewhere.
 
@@ -58,7 +71,7 @@ class OncePerOrder:
         self._config.register_lambda_context(context)
         attempt = _Attempt(work)
         try:
-            self._run(key=f"{event.store_hash}/{event.order_id}", attempt=attempt)
+            self._run(key=order_key(event.store_hash, event.order_id), attempt=attempt)
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):
             return Duplicate(in_progress=True)
         except IdempotencyPersistenceLayerError as error:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from handler.b2b_api import B2BApi
     from handler.enrichment import Rules
+    from handler.journal import Journal
     from handler.once import OncePerOrder
     from handler.order_event import OrderEvent
     from handler.pace import LatePace
@@ -91,6 +92,7 @@ class RecoverOrders:
     rules: Rules
     queues: Queues
     pace: LatePace
+    journal: Journal
     clock: Clock
     uniform: Callable[[float, float], float]
 
@@ -125,8 +127,7 @@ class RecoverOrders:
             except RetryLater as error:
                 return self._postpone(event, message, error, troubled)
             except Refused as error:
-                dead = Dead(error.cause, error.detail)
-                return self._bury(lambda: self.queues.bury(event, dead.cause, dead.detail), dead)
+                return self._bury_order(event, Dead(error.cause, error.detail))
             except Exception:  # noqa: BLE001  one message's failure must not be another's
                 # A fault of ours: the message comes back by the queue's own visibility timeout, the others go on.
                 logger.exception("a late order failed unexpectedly")
@@ -185,8 +186,7 @@ class RecoverOrders:
         age_minutes = (self.clock() - message.sent_at) / 60
         if age_minutes >= self.settings.give_up_after_minutes:
             detail = f"given up after {message.tries} tries in {age_minutes:.0f} minutes; last: {error.detail}"
-            dead = Dead(error.cause, detail)
-            return self._bury(lambda: self.queues.bury(event, dead.cause, dead.detail), dead)
+            return self._bury_order(event, Dead(error.cause, detail))
         if error.cause in {Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED}:
             troubled.add(event.store_hash)
         if error.cause is Cause.RATE_LIMITED and not isinstance(error, Paced):
@@ -214,6 +214,12 @@ class RecoverOrders:
         except (ClientError, BotoCoreError) as error:
             # The queue's own visibility timeout brings the message back instead.
             logger.warning("the delay of a message could not be set", error=type(error).__name__)
+
+    def _bury_order(self, event: OrderEvent, dead: Dead) -> bool:
+        buried = self._bury(lambda: self.queues.bury(event, dead.cause, dead.detail), dead)
+        if buried:
+            self.journal.note(event.store_hash, event.order_id, dead)
+        return buried
 
     def _bury(self, send: Callable[[], None], dead: Dead) -> bool:
         try:

@@ -31,6 +31,8 @@ class Settings:
     recovery_longest_delay_seconds: float
     give_up_after_minutes: float
     remember_done_days: float
+    webhook_url: str
+    """Where the stores' hooks point; only ReconcileFunction is told (and only it needs it), elsewhere empty."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
@@ -48,6 +50,7 @@ class Settings:
             recovery_longest_delay_seconds=_number(environment, "RECOVERY_LONGEST_DELAY_SECONDS"),
             give_up_after_minutes=_number(environment, "GIVE_UP_AFTER_MINUTES"),
             remember_done_days=_number(environment, "REMEMBER_DONE_DAYS"),
+            webhook_url=environment.get("WEBHOOK_URL", ""),
         )
 
 

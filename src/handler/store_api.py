@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import email.utils
+import itertools
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from handler.errors import Cause, Refused, RetryLater, Unauthorised
 
 if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
     from handler.credentials import Credentials, StoreSecret
     from handler.deadline import Deadline
     from handler.transport import Response, Transport
 
-OK, UNAUTHORISED, FORBIDDEN, NOT_FOUND = 200, 401, 403, 404
+OK, NO_CONTENT, UNAUTHORISED, FORBIDDEN, NOT_FOUND = 200, 204, 401, 403, 404
+PAGE_SIZE = 250
 
 
 class StoreApi:
@@ -29,24 +34,54 @@ class StoreApi:
         Whether an order is readable the moment its webhook arrives is unknown, so a 404 is asked again until
         `deadline`. Raises RetryLater (with cause NOT_THERE_YET for a 404), Unauthorised, or Refused.
         """
-        url = f"{self._base_url}/stores/{store_hash}/v2/orders/{order_id}"
+        answer = self._get(store_hash, f"orders/{order_id}", deadline, transient={NOT_FOUND})
+        if answer.status == NOT_FOUND:
+            raise RetryLater(Cause.NOT_THERE_YET, "core Orders API: the order cannot be read (HTTP 404)")
+        order = answer.json()
+        if not isinstance(order, dict) or not isinstance(order.get("customer_id"), int):
+            raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the answer is not an order")
+        return order
+
+    def list_orders(
+        self, store_hash: str, since: float, until: float, deadline: Deadline
+    ) -> Iterator[list[dict[str, Any]]]:
+        """The core orders created between `since` and `until` (unix seconds), oldest first, in pages.
+
+        Raises RetryLater, Unauthorised or Refused.
+        """
+        for page in itertools.count(1):
+            query = urlencode(
+                {
+                    "min_date_created": email.utils.formatdate(since),
+                    "max_date_created": email.utils.formatdate(until),
+                    "sort": "date_created:asc",
+                    "limit": PAGE_SIZE,
+                    "page": page,
+                }
+            )
+            answer = self._get(store_hash, f"orders?{query}", deadline)
+            orders = [] if answer.status == NO_CONTENT else answer.json()
+            if not isinstance(orders, list) or not all(isinstance(order, dict) and "id" in order for order in orders):
+                raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the answer is not a list of orders")
+            yield orders
+            if len(orders) < PAGE_SIZE:
+                return
+
+    def _get(self, store_hash: str, path: str, deadline: Deadline, transient: Collection[int] = ()) -> Response:
+        """The answer to a GET below `/v2`. Raises Unauthorised; Refused for what is neither success nor in `transient`."""
+        url = f"{self._base_url}/stores/{store_hash}/v2/{path}"
 
         def call(secret: StoreSecret) -> Response:
             headers = {"X-Auth-Token": secret.access_token, "Accept": "application/json"}
-            answer = self._transport.call("GET", url, headers, deadline, transient={NOT_FOUND})
+            answer = self._transport.call("GET", url, headers, deadline, transient=transient)
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
                 raise Unauthorised(f"core Orders API: HTTP {answer.status} (scope Orders: read-only)")
             return answer
 
         answer = self._credentials.authorised(store_hash, call)
-        if answer.status == NOT_FOUND:
-            raise RetryLater(Cause.NOT_THERE_YET, "core Orders API: the order cannot be read (HTTP 404)")
-        if answer.status != OK:
+        if answer.status not in {OK, NO_CONTENT} and answer.status not in transient:
             raise Refused(Cause.API_REFUSED, f"core Orders API: HTTP {answer.status}")
-        order = answer.json()
-        if not isinstance(order, dict) or not isinstance(order.get("customer_id"), int):
-            raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the answer is not an order")
-        return order
+        return answer
 
 
 def date_created(order: dict[str, Any]) -> float | None:

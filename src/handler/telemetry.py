@@ -40,6 +40,12 @@ class Metric(StrEnum):
     ORDER_DEAD = "OrderDead"
     TIME_TO_CREATE = "TimeToCreate"
     WINDOW_LEFT = "WindowLeft"
+    # webhooks that never came
+    ORDER_RECONCILED = "OrderReconciled"
+    HOOK_MISSING = "HookMissing"
+    HOOK_REACTIVATED = "HookReactivated"
+    RECONCILED = "Reconciled"
+    RECONCILE_FAILED = "ReconcileFailed"
     # why time or data was lost on the way
     ATTEMPT_FAILED = "AttemptFailed"
     RATE_LIMITED = "RateLimited"
