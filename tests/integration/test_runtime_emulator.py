@@ -1,0 +1,153 @@
+"""Every sample of events/, through the built function, under AWS's own runtime interface emulator and a clean Python."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+
+from sandbox import sam
+from sandbox.emulator import CREDENTIALS, ROOT, CloudError, Emulator
+from sandbox.orders import PO_LINE
+from sandbox.rie import run_events
+from sandbox.samples import CUSTOMER_ID, ORDER_ID, STORE, renew
+from sandbox.store import SandboxStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the runtime interface emulator is a Linux program")
+
+SAMPLES = {path.name: json.loads(path.read_text(encoding="utf-8")) for path in sorted((ROOT / "events").glob("*.json"))}
+ACKNOWLEDGED = {"api-webhook.json", "api-webhook-channel.json", "api-webhook-other-scope.json"}
+REFUSED = {"api-webhook-forged.json"}
+CREATING = {name for name in SAMPLES if name.startswith(("bus-", "partner-"))}
+RECOVERING = {name for name in SAMPLES if name.startswith("recovery-")}
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the function finds outside itself: an AWS and a store."""
+
+    built: Path
+    environment: dict[str, str]
+    sandbox: SandboxStore
+
+    def run(self, name: str) -> Any:
+        """Give a sample, made fresh, to the function that it is for; answers what the function returned."""
+        function = "RecoveryFunction" if "Records" in SAMPLES[name] else "OrderFunction"
+        [answer] = run_events([renew(SAMPLES[name], time.time())], self.built, function, self.environment)
+        return answer
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("sam") / "build"
+    sam.build(print, folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def emulator(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Emulator]:
+    with Emulator(tmp_path_factory.mktemp("aws")) as emulator:
+        emulator.wait_until_ready()
+        yield emulator
+
+
+@pytest.fixture
+def surroundings(built: Path, emulator: Emulator) -> Iterator[Surroundings]:
+    with SandboxStore.run() as sandbox:
+        sandbox.add_store(STORE)
+        environment = {
+            "POWERTOOLS_SERVICE_NAME": "b2b-order-relay",
+            "POWERTOOLS_METRICS_NAMESPACE": "B2BOrderRelay",
+            "LOG_LEVEL": "INFO",
+            "STORE_API_URL": sandbox.url,
+            "B2B_API_URL": sandbox.url,
+            "LATE_REQUESTS_PER_MINUTE": "60",
+            "RECOVERY_FIRST_DELAY_SECONDS": "1",
+            "RECOVERY_LONGEST_DELAY_SECONDS": "1",
+            "GIVE_UP_AFTER_MINUTES": "10000000",  # the messages among the samples keep the date they were taken on
+            "REMEMBER_DONE_DAYS": "1",
+            "RES_OPTIONS": "timeout:1 attempts:1",
+            **make_aws_resources(emulator),
+        }
+        template = yaml.safe_load((built / "template.yaml").read_text(encoding="utf-8"))
+        assert set(environment) == set(template["Globals"]["Function"]["Environment"]["Variables"])
+        yield Surroundings(built, environment | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator.url}, sandbox)
+
+
+def make_aws_resources(emulator: Emulator) -> dict[str, str]:
+    """Fresh ones, since the samples are all about one order; answers the environment variables that name them."""
+    prefix = uuid.uuid4().hex
+    emulator.client("events").create_event_bus(Name=prefix)
+    emulator.client("dynamodb").create_table(
+        TableName=prefix,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+    emulator.client("secretsmanager").create_secret(
+        Name=f"{prefix}/{STORE.hash}",
+        SecretString=json.dumps({"access_token": STORE.access_token, "client_secret": STORE.client_secret}),
+    )
+    sqs = emulator.client("sqs")
+    return {
+        "EVENT_BUS_NAME": prefix,
+        "IDEMPOTENCY_TABLE": prefix,
+        "SECRET_PREFIX": prefix,
+        "RECOVERY_QUEUE_URL": sqs.create_queue(QueueName=f"{prefix}-recovery")["QueueUrl"],
+        "DEAD_LETTER_QUEUE_URL": sqs.create_queue(QueueName=f"{prefix}-dead-letters")["QueueUrl"],
+    }
+
+
+def test_every_sample_is_tried_here() -> None:
+    assert set(SAMPLES) == ACKNOWLEDGED | REFUSED | CREATING | RECOVERING
+
+
+@pytest.mark.parametrize("name", sorted(ACKNOWLEDGED))
+def test_a_genuine_webhook_is_acknowledged_without_a_body(surroundings: Surroundings, name: str) -> None:
+    answer = surroundings.run(name)
+    assert answer["statusCode"] == 200
+    assert not answer.get("body")
+
+
+@pytest.mark.parametrize("name", sorted(REFUSED))
+def test_a_forged_webhook_is_refused(surroundings: Surroundings, name: str) -> None:
+    assert surroundings.run(name)["statusCode"] == 401
+
+
+@pytest.mark.parametrize("name", sorted(CREATING))
+def test_an_order_on_a_bus_is_created_in_b2b_edition(surroundings: Surroundings, name: str) -> None:
+    surroundings.sandbox.place_order(STORE, customer_id=CUSTOMER_ID, order_id=ORDER_ID)
+    surroundings.run(name)
+    assert surroundings.sandbox.effects(STORE, ORDER_ID).creates == 1
+
+
+@pytest.mark.parametrize("name", sorted(RECOVERING))
+def test_a_late_order_is_finished_and_taken_off_the_queue(surroundings: Surroundings, name: str) -> None:
+    sandbox = surroundings.sandbox
+    sandbox.place_order(
+        STORE, customer_id=CUSTOMER_ID, order_id=ORDER_ID, customer_message=f"{PO_LINE}4711", automatic_record_after=0
+    )
+    assert surroundings.run(name) == {"batchItemFailures": []}
+    record = sandbox.record(STORE, ORDER_ID)
+    assert record
+    assert record.po_number == "4711"
+
+
+def test_a_package_that_the_layer_lacks_is_noticed(surroundings: Surroundings) -> None:
+    library = surroundings.built / "DependenciesLayer" / "python" / "standardwebhooks"
+    hidden = library.rename(library.with_name("hidden"))
+    try:
+        with pytest.raises(CloudError, match="No module named 'standardwebhooks'"):
+            surroundings.run("api-webhook.json")
+    finally:
+        hidden.rename(library)

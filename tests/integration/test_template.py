@@ -1,0 +1,227 @@
+"""What the template promises, read from the template as SAM expands it."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from samtranslator.parser.parser import Parser
+from samtranslator.translator.translator import Translator
+from samtranslator.yaml_helper import yaml_parse
+
+from sandbox.emulator import REGION, ROOT
+
+TEMPLATE = ROOT / "template.yaml"
+OUTPUTS = {
+    "WebhookUrl",
+    "EventBusName",
+    "RecoveryQueueUrl",
+    "DeadLetterQueueUrl",
+    "OrderFunctionName",
+    "RecoveryFunctionName",
+    "IdempotencyTableName",
+    "DashboardUrl",
+}
+
+
+def source() -> dict[str, Any]:
+    """The template as it is written, in a fresh copy."""
+    template: dict[str, Any] = yaml_parse(TEMPLATE.read_text(encoding="utf-8"))
+    return template
+
+
+FUNCTIONS = sorted(
+    name for name, resource in source()["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"
+)
+
+
+@cache
+def plain() -> dict[str, Any]:
+    """The CloudFormation template that SAM makes of it."""
+    template = source()
+    # What `sam deploy` does before: code is in a bucket by then.
+    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/code.zip"
+    template["Resources"]["DependenciesLayer"]["Properties"]["ContentUri"] = "s3://bucket/layer.zip"
+    parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    translated: dict[str, Any] = Translator({}, Parser()).translate(template, parameters)
+    return translated
+
+
+def expanded() -> dict[str, dict[str, Any]]:
+    """The resources of that template."""
+    resources: dict[str, dict[str, Any]] = plain()["Resources"]
+    return resources
+
+
+def of_type(kind: str) -> dict[str, dict[str, Any]]:
+    """Properties by name of all resources of a type."""
+    return {name: resource["Properties"] for name, resource in expanded().items() if resource["Type"] == kind}
+
+
+@pytest.fixture(autouse=True)
+def _region(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
+
+
+def test_what_sam_makes_of_it_is_clean_too(tmp_path: Path) -> None:
+    # The linters know neither the resources that SAM adds nor references to them.
+    template = tmp_path / "template.json"
+    template.write_text(json.dumps(plain()), encoding="utf-8")
+    command = [str(Path(sys.executable).with_name("cfn-lint")), f"--regions={REGION}", "--template", str(template)]
+    # Warnings are about what SAM has used up: parameters, conditions.
+    result = subprocess.run([*command, "--ignore-checks=W"], capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert result.stdout == ""
+    assert result.returncode == 0
+
+
+def test_every_parameter_works_as_it_is_and_says_what_it_does() -> None:
+    assert [
+        name for name, value in source()["Parameters"].items() if not {"Default", "Description"} <= set(value)
+    ] == []
+
+
+@pytest.mark.parametrize("parameter", ["StoreApiUrl", "B2BApiUrl"])
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("https://api.bigcommerce.com", True),
+        ("https://api.bigcommerce.com:8443/base", True),
+        ("http://127.0.0.1:8080", True),
+        ("http://localhost:8080", True),
+        ("http://[::1]:8080", True),
+        ("http://api.bigcommerce.com", False),
+        ("http://localhost.example.com", False),
+        ("http://127.0.0.1@example.com", False),
+        ("http://10.0.0.1", False),
+        ("https://api.bigcommerce.com/", False),
+        ("", False),
+    ],
+)
+def test_plain_http_is_for_loopback_addresses_alone(parameter: str, url: str, *, accepted: bool) -> None:
+    assert bool(re.fullmatch(source()["Parameters"][parameter]["AllowedPattern"], url)) is accepted
+
+
+def test_the_outputs_that_users_rely_on_are_there() -> None:
+    assert set(source()["Outputs"]) >= OUTPUTS
+
+
+def test_a_comment_stands_above_every_resource() -> None:
+    lines = TEMPLATE.read_text(encoding="utf-8").splitlines()
+    assert [
+        name for name in source()["Resources"] if not lines[lines.index(f"  {name}:") - 1].lstrip().startswith("#")
+    ] == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_every_environment_variable_has_a_value(function: str) -> None:
+    variables = expanded()[function]["Properties"]["Environment"]["Variables"]
+    assert [name for name, value in variables.items() if not value] == []
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+def test_a_function_logs_to_a_group_that_forgets(function: str) -> None:
+    properties = expanded()[function]["Properties"]
+    group = of_type("AWS::Logs::LogGroup")[properties["LoggingConfig"]["LogGroup"]["Ref"]]
+    assert group["RetentionInDays"] == {"Ref": "LogRetentionDays"}
+    assert group["LogGroupName"]["Fn::Sub"] == f"/aws/lambda/{properties['FunctionName']['Fn::Sub']}"
+
+
+def test_each_function_has_a_role_of_its_own_and_no_managed_policies() -> None:
+    roles = [expanded()[function]["Properties"]["Role"]["Fn::GetAtt"][0] for function in FUNCTIONS]
+    assert set(of_type("AWS::IAM::Role")) == set(roles)
+    assert len(set(roles)) == len(FUNCTIONS)
+    assert [name for name, role in of_type("AWS::IAM::Role").items() if "ManagedPolicyArns" in role] == []
+
+
+def test_no_role_may_do_more_than_it_does() -> None:
+    for name, role in of_type("AWS::IAM::Role").items():
+        for policy in role["Policies"]:
+            for statement in (policy["Fn::If"][1] if "Fn::If" in policy else policy)["PolicyDocument"]["Statement"]:
+                actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
+                assert not any("*" in action for action in actions), name
+                # X-Ray knows no resources; everything else is narrowed to one.
+                assert statement["Resource"] != "*" or all(action.startswith("xray:") for action in actions), name
+
+
+def test_functions_read_the_secrets_below_one_prefix_only() -> None:
+    for role in of_type("AWS::IAM::Role").values():
+        [policy] = [policy for policy in role["Policies"] if policy.get("PolicyName") == "ReadStoreSecrets"]
+        assert policy["PolicyDocument"]["Statement"][0]["Resource"]["Fn::Sub"].endswith(":secret:${SecretPrefix}/*")
+
+
+def test_what_crashed_is_not_tried_again_but_handed_to_the_late_path() -> None:
+    all_settings = of_type("AWS::Lambda::EventInvokeConfig")
+    for settings in all_settings.values():
+        assert settings["Qualifier"] == "live"
+        assert settings["MaximumRetryAttempts"] == 0
+    settings = all_settings["OrderFunctionEventInvokeConfig"]
+    assert settings["MaximumEventAgeInSeconds"] == 60
+    assert settings["DestinationConfig"]["OnFailure"]["Destination"] == {"Fn::GetAtt": ["RecoveryQueue", "Arn"]}
+
+
+def test_every_trigger_calls_the_alias() -> None:
+    targets = [rule["Targets"][0]["Arn"]["Ref"] for rule in of_type("AWS::Events::Rule").values()]
+    assert targets.count("OrderFunctionAliaslive") == 2
+    assert [target for target in targets if not target.endswith("Aliaslive")] == []
+    [source_mapping] = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert source_mapping["FunctionName"] == {"Ref": "RecoveryFunctionAliaslive"}
+    webhook = of_type("AWS::ApiGateway::RestApi")["Api"]["Body"]["paths"]["/webhooks"]
+    assert list(webhook) == ["post"]
+    assert "${OrderFunctionAliaslive}" in webhook["post"]["x-amazon-apigateway-integration"]["uri"]["Fn::Sub"]
+
+
+def test_what_a_rule_cannot_deliver_goes_to_the_late_path_and_only_the_rules_may_put_it_there() -> None:
+    rules = {name: rule for name, rule in of_type("AWS::Events::Rule").items() if "EventPattern" in rule}
+    assert set(rules) == {"OrderFunctionBusEvent", "PartnerRule"}
+    for rule in rules.values():
+        assert rule["Targets"][0]["DeadLetterConfig"]["Arn"] == {"Fn::GetAtt": ["RecoveryQueue", "Arn"]}
+        assert rule["Targets"][0]["RetryPolicy"]["MaximumEventAgeInSeconds"] == 60
+    [policy] = of_type("AWS::SQS::QueuePolicy").values()
+    [statement] = policy["PolicyDocument"]["Statement"]
+    allowed = str(statement["Condition"]["ArnEquals"]["aws:SourceArn"])
+    assert all(f"['{rule}', 'Arn']" in allowed for rule in rules)
+
+
+def test_a_late_order_is_hidden_for_six_times_the_function_timeout() -> None:
+    queue = expanded()["RecoveryQueue"]["Properties"]
+    assert queue["VisibilityTimeout"] >= 6 * expanded()["RecoveryFunction"]["Properties"]["Timeout"]
+
+
+def test_a_late_order_is_given_up_by_the_function_before_the_queue_forgets_it() -> None:
+    parameters = source()["Parameters"]
+    queue = expanded()["RecoveryQueue"]["Properties"]
+    assert parameters["GiveUpAfterMinutes"]["MaxValue"] * 60 < queue["MessageRetentionPeriod"]
+
+
+def test_dead_letters_stay_for_fourteen_days_and_can_be_redriven() -> None:
+    dead_letters = expanded()["DeadLetterQueue"]["Properties"]
+    assert dead_letters["MessageRetentionPeriod"] == 14 * 24 * 3600
+    [source_arn] = dead_letters["RedriveAllowPolicy"]["sourceQueueArns"]
+    recovery = expanded()["RecoveryQueue"]["Properties"]
+    assert source_arn["Fn::Sub"].endswith(f":{recovery['QueueName']['Fn::Sub']}")
+    assert recovery["RedrivePolicy"]["deadLetterTargetArn"] == {"Fn::GetAtt": ["DeadLetterQueue", "Arn"]}
+
+
+def test_everything_at_rest_is_encrypted() -> None:
+    assert all(queue["SqsManagedSseEnabled"] for queue in of_type("AWS::SQS::Queue").values())
+    assert all(table["SSESpecification"]["SSEEnabled"] for table in of_type("AWS::DynamoDB::Table").values())
+    assert all("KmsMasterKeyId" in topic for topic in of_type("AWS::SNS::Topic").values())
+
+
+def test_the_idempotency_table_forgets_and_can_be_restored() -> None:
+    [table] = of_type("AWS::DynamoDB::Table").values()
+    assert table["BillingMode"] == "PAY_PER_REQUEST"
+    assert table["TimeToLiveSpecification"] == {"AttributeName": "expiration", "Enabled": True}
+    assert table["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] is True
+
+
+def test_nothing_is_traced_and_no_access_log_is_written_unless_asked_for() -> None:
+    assert source()["Parameters"]["Tracing"]["Default"] == "false"
+    assert source()["Parameters"]["AccessLogs"]["Default"] == "false"
+    assert "AWS::ApiGateway::Account" not in {resource["Type"] for resource in expanded().values()}

@@ -1,0 +1,164 @@
+"""Parsing what stores, partners and producers send."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from handler import strict_json
+from handler.errors import IgnoredScope, MalformedEvent
+from handler.order_event import OrderEvent, event_time, parse_bus_event, parse_detail
+
+NOW = 1_785_000_005.0
+BODY: dict[str, Any] = {
+    "scope": "store/order/created",
+    "store_id": "1025646",
+    "data": {"type": "order", "id": 250},
+    "hash": "dd70c0976e06b67aaf671e73f49dcb79230ebf9d",
+    "created_at": 1_785_000_000,
+    "producer": "stores/abcde",
+}
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=20),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=12), inner, max_size=4),
+    max_leaves=12,
+)
+
+
+def test_the_published_body_is_understood() -> None:
+    assert parse_detail(BODY, NOW) == OrderEvent("abcde", 250, 1_785_000_000.0, BODY["hash"])
+
+
+def test_a_channel_scoped_body_is_understood() -> None:
+    body = BODY | {"scope": "store/channel/12/order/created", "data": {"type": "order", "order_id": 251}}
+
+    assert parse_detail(body, NOW).order_id == 251
+
+
+def test_without_a_date_the_time_of_receipt_counts() -> None:
+    body = {name: value for name, value in BODY.items() if name != "created_at"}
+
+    assert parse_detail(body, NOW).created_at == NOW
+
+
+def test_a_date_in_the_future_counts_as_now() -> None:
+    assert parse_detail(BODY | {"created_at": NOW + 3600}, NOW).created_at == NOW
+
+
+def test_without_a_usable_hash_store_and_order_identify_the_event() -> None:
+    assert parse_detail(BODY | {"hash": 'x"\n'}, NOW).correlation_id == "abcde-250"
+
+
+@pytest.mark.parametrize("scope", ["store/order/updated", "store/cart/created", "store/channel/x/order/created"])
+def test_another_scope_is_none_of_our_business(scope: str) -> None:
+    with pytest.raises(IgnoredScope):
+        parse_detail(BODY | {"scope": scope}, NOW)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"producer": None},
+        {"producer": "stores/"},
+        {"producer": "stores/ABC"},
+        {"producer": "stores/../admin"},
+        {"producer": "shops/abcde"},
+        {"scope": None},
+        {"scope": 7},
+        {"data": None},
+        {"data": {}},
+        {"data": {"id": 0}},
+        {"data": {"id": True}},
+        {"data": {"id": 1.5}},
+        {"data": {"id": "12x"}},
+        {"data": {"id": 2**60}},
+        {"created_at": "yesterday"},
+        {"created_at": True},
+        {"created_at": -1},
+        {"customerId": "x"},
+        {"customerId": -1},
+        {"poNumber": 7},
+        {"poNumber": "x" * 1001},
+        {"extraFields": {}},
+        {"extraFields": [{"fieldName": "a"}]},
+        {"extraFields": ["a"]},
+        {"extraFields": [{"fieldName": "", "fieldValue": "b"}]},
+        {"extraFields": [{"fieldName": "a", "fieldValue": "b"}] * 101},
+    ],
+    ids=str,
+)
+def test_what_is_not_of_the_published_shape_is_malformed(change: dict[str, Any]) -> None:
+    with pytest.raises(MalformedEvent):
+        parse_detail(BODY | change, NOW)
+
+
+@pytest.mark.parametrize(
+    "detail",
+    [BODY, json.dumps(BODY), {"payload": BODY}, {"payload": json.dumps(BODY)}, json.dumps({"payload": BODY})],
+    ids=["plain", "string", "payload", "string in payload", "payload in string"],
+)
+def test_a_bus_events_detail_is_understood_however_it_is_wrapped(detail: Any) -> None:
+    assert parse_bus_event({"detail": detail}, NOW).order_id == 250
+
+
+@pytest.mark.parametrize("event", [{}, {"detail": None}, {"detail": []}, {"detail": "{"}, {"detail": {"payload": 7}}])
+def test_a_bus_event_without_a_body_is_malformed(event: dict[str, Any]) -> None:
+    with pytest.raises(MalformedEvent):
+        parse_bus_event(event, NOW)
+
+
+def test_own_producers_details_survive_the_way_through_a_queue() -> None:
+    fields = [{"fieldName": "Team", "fieldValue": "Blue"}]
+    event = parse_detail(BODY | {"customerId": 7, "poNumber": "PO-1", "extraFields": fields}, NOW)
+
+    assert parse_detail(json.loads(json.dumps(event.as_detail())), NOW) == event
+
+
+@pytest.mark.parametrize(
+    ("date", "counts"),
+    [(None, False), (NOW - 5, True), (NOW - 5.1, False), (NOW - 3600, False), (NOW, False), (NOW + 9, False)],
+)
+def test_the_orders_own_date_counts_only_when_it_is_a_little_earlier(date: float | None, *, counts: bool) -> None:
+    event = OrderEvent("abcde", 250, NOW, "x")
+
+    assert event.dated_by_order(date).created_at == (date if counts else NOW)
+
+
+def test_the_bus_events_time_is_read() -> None:
+    assert event_time({"time": "2026-07-25T17:20:00Z"}, NOW) == 1_785_000_000.0
+
+
+@pytest.mark.parametrize("event", [{}, {"time": None}, {"time": "soon"}, {"time": "2099-01-01T00:00:00Z"}])
+def test_without_a_readable_past_time_the_moment_of_receipt_counts(event: dict[str, Any]) -> None:
+    assert event_time(event, NOW) == NOW
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(JSON)
+def test_arbitrary_json_is_an_event_or_malformed_or_ignored(value: Any) -> None:
+    for change in ({"detail": value}, {"detail": BODY | {"data": value}}, {"detail": BODY | {"scope": value}}):
+        try:
+            event = parse_bus_event(change, NOW)
+        except (MalformedEvent, IgnoredScope):
+            continue
+        assert event.store_hash == "abcde"
+
+
+@settings(max_examples=300, derandomize=True, deadline=None)
+@given(st.binary(max_size=60) | st.text(max_size=60))
+def test_arbitrary_bytes_are_json_or_malformed(text: bytes | str) -> None:
+    try:
+        value = strict_json.parse(text)
+    except MalformedEvent:
+        return
+    assert strict_json.parse(json.dumps(value)) == value
+
+
+@pytest.mark.parametrize("text", ["NaN", "[Infinity]", "1e999", "[" * 100_000, '"\\ud800"', b"\xff"], ids=repr)
+def test_what_only_pythons_decoder_takes_is_malformed(text: str | bytes) -> None:
+    with pytest.raises(MalformedEvent):
+        strict_json.parse(text)
