@@ -76,21 +76,28 @@ run: setup ## See a dozen orders go through the real template, on this machine
 	@$(BIN)/python -m sandbox.cli demo
 
 
+.PHONY: check-rules
+check-rules: .venv/.installed ## Check the enrichment rules
+	@$(BIN)/python -m handler.enrichment
+
 .PHONY: build
-build: .venv/.installed .env-sam/.installed ## Build what is deployed
+build: check-rules .venv/.installed .env-sam/.installed ## Build what is deployed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build
 
 .PHONY: deploy
 deploy: build ## Deploy to your AWS account; asks for the settings the first time (again: GUIDED=1)
 	@if [ -n "$(GUIDED)" ] || ! grep -q '^region' samconfig.toml; then $(SAM) deploy --guided; else $(SAM) deploy; fi
 
+# The function that a sample is for.
+FUNCTION ?= $(shell if grep -q '"aws:sqs"' $(EVENT); then echo RecoveryFunction; \
+	elif grep -q '"Scheduled Event"' $(EVENT); then echo ReconcileFunction; else echo OrderFunction; fi)
+
 # The event's signature is renewed on the way. `sam local invoke` answers 0 even when the function raised; `sandbox.invoked` does not.
 .PHONY: invoke
 invoke: build ## Run the function with one event: make invoke EVENT=events/x.json (needs Docker)
 	@mkdir -p .sandbox
 	@$(BIN)/python -m sandbox.cli renew $(EVENT) > .sandbox/event.json
-	@$(SAM) local invoke $$(grep -q '"aws:sqs"' $(EVENT) && echo RecoveryFunction || echo OrderFunction) \
-		--event .sandbox/event.json --parameter-overrides Architecture=$$(uname -m | sed -e 's/aarch64/arm64/') \
+	@$(SAM) local invoke $(FUNCTION) --event .sandbox/event.json --parameter-overrides Architecture=$$(uname -m | sed -e 's/aarch64/arm64/') \
 		| $(BIN)/python -m sandbox.invoked
 
 .PHONY: logs
@@ -108,6 +115,7 @@ test-unit: .venv/.installed ## Run the unit tests only (seconds)
 
 .PHONY: lint
 lint: .venv/.installed .env-sam/.installed ## Check style, types and the template
+	@$(BIN)/python -m handler.enrichment
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
@@ -122,7 +130,7 @@ format: .venv/.installed ## Put the code into shape
 .PHONY: clean
 clean: ## Remove what was built and cached
 	@rm -rf .aws-sam .sandbox .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
-	@find src tools tests bench -name __pycache__ -prune -exec rm -rf {} +
+	@find . -path './.?*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: clean-all
 clean-all: clean ## Remove the environments as well

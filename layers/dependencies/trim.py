@@ -1,3 +1,4 @@
+# ruff: noqa: INP001  # a script alone in its folder, not a package
 """Take out of the layer what the functions never read: it costs time at every cold start.
 
 Boto3 describes more than 400 AWS services; the relay talks to four of them.

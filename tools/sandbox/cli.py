@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+import sys
 import time
 from pathlib import Path  # noqa: TC003  typer reads it at run time
 from typing import Annotated
@@ -12,6 +14,8 @@ import typer
 from sandbox import demo as demonstration
 from sandbox.cloud import CloudError
 from sandbox.samples import renew as renewed
+
+EXIT_TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
     help="A pretended BigCommerce store and an AWS on this machine.", no_args_is_help=True, add_completion=False
@@ -39,6 +43,8 @@ def renew(event: Annotated[Path, typer.Argument(help="A file of events/.", exist
 
 def main() -> None:
     """Entry point of the `sandbox` command."""
+    # So that being told to end ends what was started, too.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(EXIT_TERMINATED))
     app()
 
 

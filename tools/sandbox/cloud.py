@@ -15,11 +15,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-import boto3
-from botocore.config import Config
-
 from sandbox import sam
-from sandbox.emulator import REGION, CloudError, Emulator
+from sandbox.emulator import CloudError, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +47,6 @@ class Cloud:
         self.outputs: dict[str, str] = {}
         self._parameters = dict(parameters or {})
         self._progress = progress
-        self._clients: dict[str, Any] = {}
         self._folder: Path | None = None
         self._emulator: Emulator | None = None
 
@@ -96,18 +92,7 @@ class Cloud:
 
     def client(self, service: str) -> Any:
         """A boto3 client of this cloud; made once for each service, and safe to share between threads."""
-        if service not in self._clients:
-            self._clients[service] = self.session().client(
-                service,  # type: ignore[call-overload]  # the stubs want a literal
-                endpoint_url=self.endpoint_url,
-                config=Config(retries={"total_max_attempts": 1}),
-            )
-        return self._clients[service]
-
-    @staticmethod
-    def session() -> boto3.Session:
-        """Made-up credentials, whatever this machine's own are."""
-        return boto3.Session(aws_access_key_id="test", aws_secret_access_key="test", region_name=REGION)
+        return self.emulator.client(service)
 
     def put_secret(self, store_hash: str, secret: Mapping[str, Any]) -> None:
         """Create or replace the secret of a store."""

@@ -10,13 +10,18 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
+
+import boto3
+from botocore.config import Config
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).parents[2]
 REGION = "us-east-1"
+# Made up, so that nothing here ever uses this machine's own.
+CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
 START_LIMIT_SECONDS = 60
 
 
@@ -34,6 +39,7 @@ class Emulator:
             raise CloudError("ministack is not installed; `make setup` installs it")
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self._clients: dict[str, Any] = {}
         self.log = folder / "ministack.log"
         temporary = folder / "tmp"
         temporary.mkdir()
@@ -76,6 +82,21 @@ class Emulator:
         """The process, which is also its process group."""
         return self._process.pid
 
+    def client(self, service: str) -> Any:
+        """A boto3 client of this AWS; made once for each service, and safe to share between threads."""
+        if service not in self._clients:
+            session = boto3.Session(
+                aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
+                region_name=REGION,
+            )
+            self._clients[service] = session.client(
+                service,  # type: ignore[call-overload]  # the stubs want a literal
+                endpoint_url=self.url,
+                config=Config(retries={"total_max_attempts": 1}),
+            )
+        return self._clients[service]
+
     def wait_until_ready(self) -> None:
         """Return as soon as it answers. Raises CloudError if it ends or takes too long."""
         limit = time.monotonic() + START_LIMIT_SECONDS
@@ -83,7 +104,7 @@ class Emulator:
             if self._process.poll() is not None:
                 raise CloudError(f"ministack ended while starting:\n{self.log_tail()}")
             try:
-                with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=2):
+                with urllib.request.urlopen(f"{self.url}/_ministack/health", timeout=2):  # noqa: S310  # our own http URL
                     return
             except (urllib.error.URLError, TimeoutError, ConnectionError):
                 time.sleep(0.05)
