@@ -76,6 +76,10 @@ run: setup ## See a dozen orders go through the real template, on this machine
 	@$(BIN)/python -m sandbox.cli demo
 
 
+.PHONY: chaos
+chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --orders 100")
+	@$(BIN)/python -m sandbox.cli chaos $(ARGS)
+
 .PHONY: check-rules
 check-rules: .venv/.installed ## Check the enrichment rules
 	@$(BIN)/python -m handler.enrichment

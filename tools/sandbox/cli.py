@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import secrets
 import signal
 import sys
 import time
@@ -11,7 +12,9 @@ from typing import Annotated
 
 import typer
 
+from sandbox import chaos as chaos_run
 from sandbox import demo as demonstration
+from sandbox.chaos_scenarios import SCENARIOS
 from sandbox.cloud import CloudError
 from sandbox.samples import renew as renewed
 
@@ -29,6 +32,31 @@ def demo(
     """Deploy the relay on this machine and send a dozen orders through it."""
     try:
         code = demonstration.run(as_json=as_json)
+    except CloudError as error:
+        typer.echo(f"The sandbox could not be started: {error}", err=True)
+        code = 1
+    raise typer.Exit(code)
+
+
+@app.command()
+def chaos(
+    *,
+    seed: Annotated[int | None, typer.Option(help="Repeat a run: the seed that it printed.")] = None,
+    orders: Annotated[int, typer.Option(help="Orders of the random run.", min=1, max=2000)] = 300,
+    only: Annotated[list[str] | None, typer.Option(help="Only this scenario (again for more), no random run.")] = None,
+    list_names: Annotated[bool, typer.Option("--list", help="List the scenarios and end.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
+) -> None:
+    """Deploy the relay on this machine and let everything around it fail."""
+    if list_names:
+        typer.echo("\n".join(SCENARIOS))
+        return
+    if unknown := set(only or ()) - SCENARIOS.keys():
+        raise typer.BadParameter(f"no such scenario: {min(unknown)!r}; --list lists them")
+    try:
+        code = chaos_run.run(
+            seed=seed if seed is not None else secrets.randbelow(10**6), orders=orders, only=only or (), as_json=as_json
+        )
     except CloudError as error:
         typer.echo(f"The sandbox could not be started: {error}", err=True)
         code = 1

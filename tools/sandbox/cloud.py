@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from types import TracebackType
 
+    from sandbox.aws_faults import AwsProxy
+
 __all__ = ["Cloud", "CloudError"]
 
 BUCKET = "sandbox-deployments"
@@ -41,8 +43,13 @@ class Cloud:
         *,
         stack: str = "b2b-order-relay",
         progress: Callable[[str], None] = _say_nothing,
+        proxy: AwsProxy | None = None,
     ) -> None:
-        """Nothing happens yet. `parameters` override those of the template; `progress` is told each step."""
+        """Nothing happens yet. `parameters` override those of the template; `progress` is told each step.
+
+        With a `proxy`, the functions (and they alone) reach AWS through it.
+        """
+        self._proxy = proxy
         self.stack = stack
         self.outputs: dict[str, str] = {}
         self._parameters = dict(parameters or {})
@@ -148,7 +155,9 @@ class Cloud:
         began = time.monotonic()
         self._folder = Path(tempfile.mkdtemp(prefix="b2b-order-relay-", dir=_fast_folder()))
         self._progress("Starting an AWS on this machine (ministack)")
-        self._emulator = Emulator(self._folder)
+        self._emulator = Emulator(self._folder, endpoint_for_functions=self._proxy.url if self._proxy else "")
+        if self._proxy:
+            self._proxy.target = self._emulator.url
         built = self._folder / "build"
         sam.build(self._progress, built)
         self._emulator.wait_until_ready()

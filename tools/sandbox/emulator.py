@@ -32,8 +32,11 @@ class CloudError(Exception):
 class Emulator:
     """A ministack of its own port and folder. Ends with the `with` block, together with every process it has started."""
 
-    def __init__(self, folder: Path) -> None:
-        """Start it. `folder` takes its log and its temporary files."""
+    def __init__(self, folder: Path, *, endpoint_for_functions: str = "") -> None:
+        """Start it. `folder` takes its log and its temporary files.
+
+        `endpoint_for_functions`: where the Lambda functions find AWS, if not here but behind a proxy.
+        """
         python = ROOT / ".env-ministack" / "bin" / "python"
         if not python.exists():
             raise CloudError("ministack is not installed; `make setup` installs it")
@@ -56,6 +59,8 @@ class Emulator:
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
         }
+        if endpoint_for_functions:
+            environment["AWS_ENDPOINT_URL"] = endpoint_for_functions  # its workers inherit it
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 [python, "-m", "ministack"],

@@ -1,0 +1,154 @@
+"""Faults of AWS itself: a proxy between the Lambda functions and the emulator that fails the calls it is told to."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import threading
+from collections import Counter
+from concurrent.futures import Future
+from contextlib import contextmanager
+from dataclasses import dataclass
+from random import Random
+from typing import TYPE_CHECKING, Self
+
+from aiohttp import ClientSession, ClientTimeout, web
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+START_SECONDS = 10.0
+LARGEST_BODY_BYTES = 8 * 1024 * 1024
+HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "keep-alive"}
+SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "AWSEvents": "events"}
+
+
+@dataclass(slots=True)
+class AwsFault:
+    """Fails calls of one operation, such as `sqs.SendMessage`, with an error code; or hangs, or refuses single entries."""
+
+    operation: str
+    code: str = "InternalServerError"
+    status: int = 500
+    contains: str = ""
+    """Only calls whose body holds this text."""
+    times: int | None = None
+    """None: until it is removed."""
+    probability: float = 1.0
+    hang_seconds: float = 0.0
+    """Waits so long before failing."""
+    refuses_entries: bool = False
+    """PutEvents answers 200 and says that the entry failed."""
+    struck: int = 0
+
+
+class AwsProxy:
+    """Passes calls on to the emulator at `target`, counts them by operation, and applies faults."""
+
+    def __init__(self, *, seed: int = 0) -> None:
+        self.url = ""
+        self.target = ""
+        """Set once the emulator's address is known."""
+        self.calls: Counter[str] = Counter()
+        self._faults: list[AwsFault] = []
+        self._random = Random(seed)  # noqa: S311  chance, not secrecy
+        self._lock = threading.Lock()
+        self._ready: Future[asyncio.AbstractEventLoop] = Future()
+        self._stop = asyncio.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._serve()), name="aws-proxy", daemon=True)
+
+    @classmethod
+    @contextmanager
+    def run(cls, *, seed: int = 0) -> Iterator[Self]:
+        """Serves on a free port of 127.0.0.1 until the block ends."""
+        proxy = cls(seed=seed)
+        proxy._thread.start()
+        loop = proxy._ready.result(START_SECONDS)
+        try:
+            yield proxy
+        finally:
+            loop.call_soon_threadsafe(proxy._stop.set)
+            proxy._thread.join()
+
+    @contextmanager
+    def fault(self, fault: AwsFault) -> Iterator[AwsFault]:
+        """Applies the fault while the block lasts."""
+        self.add(fault)
+        try:
+            yield fault
+        finally:
+            self.remove(fault)
+
+    def add(self, fault: AwsFault) -> None:
+        """Applies the fault from now on."""
+        with self._lock:
+            self._faults.append(fault)
+
+    def remove(self, fault: AwsFault) -> None:
+        """Ends a fault."""
+        with self._lock:
+            self._faults = [other for other in self._faults if other is not fault]
+
+    def clear(self) -> None:
+        """Ends all faults."""
+        with self._lock:
+            self._faults.clear()
+
+    def _draw(self, operation: str, body: bytes) -> AwsFault | None:
+        with self._lock:
+            self.calls[operation] += 1
+            for fault in self._faults:
+                if (
+                    fault.operation == operation
+                    and fault.contains.encode() in body
+                    and (fault.times is None or fault.struck < fault.times)
+                    and self._random.random() < fault.probability
+                ):
+                    fault.struck += 1
+                    return fault
+        return None
+
+    async def _serve(self) -> None:
+        app = web.Application(client_max_size=LARGEST_BODY_BYTES)
+        async with ClientSession(timeout=ClientTimeout(total=60), auto_decompress=False) as session:
+            self._session = session
+            app.router.add_route("*", "/{path:.*}", self._handle)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", 0)
+            await site.start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            self._ready.set_result(asyncio.get_running_loop())
+            await self._stop.wait()
+            await runner.cleanup()
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        fault = self._draw(operation_of(request.headers, body), body)
+        if fault is not None:
+            await asyncio.sleep(fault.hang_seconds)
+            if fault.refuses_entries:
+                refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": fault.code, "ErrorMessage": "refused"}]}
+                return web.json_response(refused, content_type="application/x-amz-json-1.1")
+            return web.json_response(
+                {"__type": fault.code, "message": "made to fail"},
+                status=fault.status,
+                content_type="application/x-amz-json-1.1",
+                headers={"x-amzn-errortype": fault.code},
+            )
+        headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        async with self._session.request(
+            request.method, self.target + str(request.rel_url), data=body, headers=headers
+        ) as answer:
+            content = await answer.read()
+            kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
+            return web.Response(status=answer.status, body=content, headers=kept)
+
+
+def operation_of(headers: Mapping[str, str], body: bytes) -> str:
+    """Service and operation of an AWS call, such as `dynamodb.PutItem`."""
+    service, _, operation = headers.get("X-Amz-Target", "").rpartition(".")
+    if service:
+        return f"{SERVICES.get(service, service)}.{operation}"
+    action = re.search(rb"(?:^|&)Action=(\w+)", body)
+    return f"sqs.{action.group(1).decode()}" if action else "unknown"
