@@ -61,6 +61,9 @@ class B2BApi:
             if _message(answer) == ALREADY_EXISTS:
                 raise OrderAlreadyExists
             raise _refusal(answer, content)
+        if answer.body.strip() and not isinstance(answer.json(), dict):
+            # Any 2xx is success, but this is not the API talking: something between us answered in its place.
+            raise RetryLater(Cause.NO_ANSWER, f"B2B API: HTTP {answer.status} with an answer that is not the API's")
 
     def get_record(self, store_hash: str, order_id: int, deadline: Deadline) -> Content | None:
         """Get Order: what the record carries, or None when there is no record."""
