@@ -89,14 +89,21 @@ class Shop:
         queue = self.field.cloud.outputs["RecoveryQueueUrl"]
         self.field.cloud.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
 
-    def carries(self, order: Order, po_number: str = "PO-1", **extra_fields: str) -> None:
+    def carries(
+        self,
+        order: Order,
+        po_number: str = "PO-1",
+        *,
+        patience_seconds: float = PATIENCE_SECONDS,
+        **extra_fields: str,
+    ) -> None:
         """Waits until the order's record carries this; at most one Create Order had an effect. Raises Violated."""
 
         def right() -> bool:
             record = self.field.sandbox.record(self.store, order.id)
             return record is not None and record.po_number == po_number and record.extra_fields == extra_fields
 
-        self.until(right, f"order {order.id} carries {po_number} {extra_fields or ''}", order)
+        self.until(right, f"order {order.id} carries {po_number} {extra_fields or ''}", order, patience_seconds)
         if (creates := self.field.sandbox.effects(self.store, order.id).creates) > 1:
             raise Violated(f"order {order.id} was created {creates} times")
 
@@ -139,13 +146,19 @@ class Shop:
             if "outcome" in entry
         ]
 
-    def until(self, condition: Callable[[], object], expected: str, order: Order | None = None) -> None:
+    def until(
+        self,
+        condition: Callable[[], object],
+        expected: str,
+        order: Order | None = None,
+        patience_seconds: float = PATIENCE_SECONDS,
+    ) -> None:
         """Waits for the condition. Raises Violated, with what there is instead."""
-        ends_at = time.monotonic() + PATIENCE_SECONDS
+        ends_at = time.monotonic() + patience_seconds
         while not condition():
             if time.monotonic() > ends_at:
                 found = self.describe(order) if order else "it never did"
-                raise Violated(f"expected: {expected}; found after {PATIENCE_SECONDS:.0f} s: {found}")
+                raise Violated(f"expected: {expected}; found after {patience_seconds:.0f} s: {found}")
             time.sleep(0.3)
 
     def describe(self, order: Order) -> str:

@@ -11,7 +11,7 @@ import requests
 from handler.once import order_id
 from sandbox import faults
 from sandbox.aws_faults import AwsFault
-from sandbox.chaos_field import OUTSIDER, RETRIED_SOON, Field, Violated
+from sandbox.chaos_field import OUTSIDER, RETRIED_SOON, Field, Shop, Violated
 from sandbox.scenarios import secret_of
 from sandbox.webhooks import DeliveryOptions, sign, webhook_body
 
@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from sandbox.faults import Fault
+    from sandbox.orders import Order
 
 ACCEPTED, UNPROVEN, TRY_AGAIN = 200, 401, 503
+ENOUGH_TRIES = 12
+BURST = "200 orders at 4 a second against 150 requests a minute"
+FINISHED = {"created", "updated", "already_right"}
 SCENARIOS: dict[str, Callable[[Field], None]] = {}
 
 
@@ -109,6 +113,43 @@ def _down(field: Field, store_hash: str) -> None:
     field.sandbox.fault(faults.status(503), endpoint="b2b", store=shop.store, times=None, seconds=30)
     shop.announce(order)
     shop.carries(order)
+
+
+@scenario("B2B API down for hours: a dozen tries of the late path")
+def _down_for_long(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place(created_ago_seconds=15, automatic_record_after=0.0)
+    field.sandbox.fault(faults.status(503), endpoint="b2b", store=shop.store, times=None, seconds=45)
+    shop.put_on_bus(order, poNumber="PO-LATE")
+    shop.carries(order, "PO-LATE")
+    # With the delays as shipped, the twelfth try comes after more than six hours.
+    if (tries := len(field.sandbox.requests("b2b.get", order=order))) < ENOUGH_TRIES:
+        raise Violated(f"expected at least {ENOUGH_TRIES} tries, found {tries}")
+
+
+def _is_finished(shop: Shop, order: Order) -> None:
+    shop.until(lambda: set(shop.outcomes(order)) & FINISHED, f"order {order.id} is finished", order)
+
+
+@scenario(BURST)
+def _burst(field: Field, store_hash: str) -> None:
+    """The limit is BigCommerce's own, 150 requests a minute; the late path's share here is all of it."""
+    shop = field.open_store(store_hash, automatic_record_after=5.0)
+    orders = []
+    for number in range(200):
+        orders.append(shop.place(f"PO-{number}", automatic_record_after=5.0))
+        shop.announce(orders[-1])
+        time.sleep(0.25)
+    for number, order in enumerate(orders):
+        shop.carries(order, f"PO-{number}", patience_seconds=300)
+    for order in orders:
+        _is_finished(shop, order)
+    records = [field.sandbox.record(shop.store, order.id) for order in orders]
+    in_time = sum(record is not None and record.origin == "created" for record in records)
+    if in_time < shop.store.rate_limit * 0.8:
+        raise Violated(f"only {in_time} orders were created in their window, with a limit of {shop.store.rate_limit}")
+    if dead := [order.id for order in orders if "dead" in shop.outcomes(order)]:
+        raise Violated(f"dead letters: {dead}")
 
 
 @scenario("refused for good, then redriven")
