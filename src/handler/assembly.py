@@ -88,13 +88,7 @@ class Assembly:
             rules=self._rules,
             queues=self.queues,
             journal=self._journal,
-            pace=LatePace(
-                settings.idempotency_table,
-                self._dynamodb,
-                settings.late_requests_per_minute,
-                self._clock,
-                self._uniform,
-            ),
+            pace=LatePace(settings.idempotency_table, self._dynamodb, settings.late_requests_per_minute, self._clock),
             clock=self._clock,
             uniform=self._uniform,
         )

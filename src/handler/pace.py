@@ -10,8 +10,6 @@ from handler.errors import Cause, RetryLater
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from handler.deadline import Clock
@@ -20,8 +18,6 @@ SLICE_SECONDS = 15
 """The share is dealt out in slices of this length: a minute's worth at once would leave nothing for the live orders."""
 
 SLICES_A_MINUTE = 60 // SLICE_SECONDS
-SPREAD_SECONDS = 30.0
-"""Orders that found no place come back spread over this time, not all at the next slice's first moment."""
 
 
 class Paced(RetryLater):
@@ -43,13 +39,11 @@ class LatePace:
         client: DynamoDBClient,
         requests_per_minute: int,
         clock: Clock,
-        uniform: Callable[[float, float], float],
     ) -> None:
         self._table_name = table_name
         self._client = client
         self._requests_per_slice = max(requests_per_minute // SLICES_A_MINUTE, 1)
         self._clock = clock
-        self._uniform = uniform
         self._held_until: dict[str, float] = {}
 
     def take(self, store_hash: str, requests: int) -> None:
@@ -82,6 +76,7 @@ class LatePace:
         """After a 429: no late request to this store for `seconds`, as far as this environment goes."""
         self._held_until[store_hash] = self._clock() + seconds
 
-    def _paced(self, detail: str, seconds: float) -> Paced:
+    @staticmethod
+    def _paced(detail: str, seconds: float) -> Paced:
         count(Metric.LATE_PACED)
-        return Paced(detail, seconds + self._uniform(0.0, SPREAD_SECONDS))
+        return Paced(detail, seconds)

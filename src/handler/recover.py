@@ -53,6 +53,11 @@ NOT_FOUND_TRIES = 8
 """An order that the store itself denied so many times, over an hour or so, does not exist."""
 
 DELAY_GROWTH = 3
+SPREAD_SECONDS = 15.0
+MOST_SPREADS = 40
+"""Orders that found no place come back spread over 15 s for each time they were received, ten minutes at most: a long
+queue drains in turn, and no message uses up its `maxReceiveCount` by waiting."""
+
 LONGEST_VISIBILITY_SECONDS = 43_200
 """SQS hides a message for twelve hours at most."""
 
@@ -99,7 +104,7 @@ class RecoverOrders:
     def handle(self, batch: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         """Works through a batch; answers which messages stay in the queue (partial batch response)."""
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
-        troubled: set[str] = set()
+        troubled: dict[str, float] = {}
         staying = []
         for record in batch["Records"]:
             message = Message.of(record)
@@ -108,7 +113,9 @@ class RecoverOrders:
                     staying.append({"itemIdentifier": message.id})
         return {"batchItemFailures": staying}
 
-    def _settle(self, message: Message, invocation: Deadline, troubled: set[str], context: LambdaContext) -> bool:
+    def _settle(
+        self, message: Message, invocation: Deadline, troubled: dict[str, float], context: LambdaContext
+    ) -> bool:
         """Whether the message may leave the queue. One message's failure is never another's."""
         try:
             letter = read_letter(message.body, message.sent_at)
@@ -137,10 +144,15 @@ class RecoverOrders:
             return True
 
     def _work(
-        self, event: OrderEvent, message: Message, invocation: Deadline, troubled: set[str], context: LambdaContext
+        self,
+        event: OrderEvent,
+        message: Message,
+        invocation: Deadline,
+        troubled: dict[str, float],
+        context: LambdaContext,
     ) -> Outcome:
         if event.store_hash in troubled:
-            raise Paced("the store did not answer another order just now", self.settings.recovery_first_delay_seconds)
+            raise Paced("the store could not serve another order just now", troubled[event.store_hash])
         deadline = Deadline.after(ORDER_SECONDS, self.clock).earlier_of(invocation)
         if deadline.remaining_seconds < ORDER_SECONDS / 2:
             raise Paced("the invocation had no time left for the order", 0.0)
@@ -181,25 +193,28 @@ class RecoverOrders:
             seconds = self.clock() - event.created_at
             return Created(seconds, WINDOW_SECONDS - seconds)
 
-    def _postpone(self, event: OrderEvent, message: Message, error: RetryLater, troubled: set[str]) -> bool:
+    def _postpone(self, event: OrderEvent, message: Message, error: RetryLater, troubled: dict[str, float]) -> bool:
         """Leaves the message in the queue for a later try, or buries the order when it has had its time."""
         age_minutes = (self.clock() - message.sent_at) / 60
         if age_minutes >= self.settings.give_up_after_minutes:
             detail = f"given up after {message.tries} tries in {age_minutes:.0f} minutes; last: {error.detail}"
             return self._bury_order(event, Dead(error.cause, detail))
+        delay_seconds = self._delay_seconds(message.tries, error)
         if error.cause in {Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED}:
-            troubled.add(event.store_hash)
+            troubled.setdefault(
+                event.store_hash, error.retry_after_seconds or self.settings.recovery_first_delay_seconds
+            )
         if error.cause is Cause.RATE_LIMITED and not isinstance(error, Paced):
             self.pace.hold(event.store_hash, error.retry_after_seconds or self.settings.recovery_first_delay_seconds)
-        self._hide(message, self._delay_seconds(message.tries, error))
+        self._hide(message, delay_seconds)
         report(Late(error.cause, error.detail), retried=True)
         return False
 
     def _delay_seconds(self, tries: int, error: RetryLater) -> float:
-        """Growing with the tries, with jitter, and not before the other side's own word. Being paced costs no growth."""
+        """Growing with the tries, with jitter, and not before the other side's own word. Being paced grows by turns only."""
         after = error.retry_after_seconds or 0.0
         if isinstance(error, Paced):
-            return after
+            return after + self.uniform(0.0, SPREAD_SECONDS * min(tries, MOST_SPREADS))
         first, longest = self.settings.recovery_first_delay_seconds, self.settings.recovery_longest_delay_seconds
         growing = min(first * float(DELAY_GROWTH ** min(tries - 1, 20)), longest)
         return max(growing * self.uniform(0.75, 1.25), after)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from handler.errors import Cause, Refused, RetryLater, Unauthorised
+from handler.mail_date import unix_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -86,5 +87,4 @@ class StoreApi:
 
 def date_created(order: dict[str, Any]) -> float | None:
     """When the core order was created (unix seconds), or None when it does not say. RFC 2822, UTC, whole seconds."""
-    parsed = email.utils.parsedate_tz(str(order.get("date_created", "")))
-    return None if parsed is None else float(email.utils.mktime_tz(parsed))
+    return unix_seconds(str(order.get("date_created", "")))

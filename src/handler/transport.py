@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +12,7 @@ from urllib3.exceptions import HTTPError
 from handler import strict_json
 from handler.errors import Cause, MalformedEvent, RetryLater
 from handler.limited_http import LimitedAdapter, limit
+from handler.mail_date import unix_seconds
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
@@ -185,8 +185,8 @@ def reset_after_seconds(answer: Response, now: float) -> float | None:
         value = answer.headers.get(name, "").strip()
         if number := re.match(r"\d{1,9}(?:\.\d{1,9})?", value):
             waits.append(float(number.group()) * unit)
-        elif (date := email.utils.parsedate_tz(value)) is not None:
-            waits.append(email.utils.mktime_tz(date) - now)
+        elif (date := unix_seconds(value)) is not None:
+            waits.append(date - now)
     return min(max(0.0, *waits), LONGEST_RESET_SECONDS) if waits else None
 
 

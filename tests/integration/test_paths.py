@@ -16,6 +16,7 @@ from moto import mock_aws
 from handler.assembly import Assembly
 from handler.order_event import parse_detail
 from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Updated
+from handler.pace import Paced
 from handler.settings import Settings
 from sandbox import faults
 from sandbox.orders import PO_LINE, Order, OrderOptions
@@ -211,7 +212,6 @@ def test_a_customer_without_a_company_is_skipped_after_asking(world: World) -> N
         ("core.get_order", faults.status(429, headers={"Retry-After": "1"})),
         ("b2b.create", faults.status(502)),
         ("b2b.create", faults.reset()),
-        ("b2b.create", faults.garbage()),
         ("b2b.create", faults.status(429, headers={"X-Request-Window-Resets-After": "0.3 s"})),
     ],
     ids=lambda value: getattr(value, "name", value),
@@ -223,9 +223,10 @@ def test_a_passing_fault_is_overcome_inside_the_window(world: World, endpoint: s
     assert isinstance(world.create(order), Created | AlreadyRight)
 
 
-def test_an_answer_that_is_no_order_makes_the_order_late(world: World) -> None:
+@pytest.mark.parametrize("endpoint", ["core.get_order", "b2b.create"])
+def test_a_success_that_is_not_the_apis_answer_makes_the_order_late(world: World, endpoint: str) -> None:
     order = world.place()
-    world.sandbox.fault(faults.garbage(), endpoint="core.get_order", order=order)
+    world.sandbox.fault(faults.garbage(), endpoint=endpoint, order=order)
 
     assert isinstance(world.create(order), Late)
 
@@ -554,6 +555,15 @@ def test_the_late_path_keeps_to_its_share_of_the_rate_limit(world: World) -> Non
 
     assert len(staying) >= 2
     assert len(world.sandbox.requests("b2b", store=world.store)) <= 2
+
+
+def test_orders_held_back_by_the_pace_come_back_later_and_later_but_within_minutes(world: World) -> None:
+    recover = world.relay.recover_orders
+
+    delays = [recover._delay_seconds(tries, Paced("no place", 3.0)) for tries in (1, 10, 40, 900)]
+
+    assert delays == sorted(delays)
+    assert delays[0] < delays[1] < delays[2] == delays[3] < 900
 
 
 def test_an_order_being_worked_on_elsewhere_is_waited_for(world: World) -> None:

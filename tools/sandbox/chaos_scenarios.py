@@ -128,7 +128,7 @@ def _down_for_long(field: Field, store_hash: str) -> None:
 
 
 def _is_finished(shop: Shop, order: Order) -> None:
-    shop.until(lambda: set(shop.outcomes(order)) & FINISHED, f"order {order.id} is finished", order)
+    shop.until(lambda: set(shop.outcomes(order)) & FINISHED, f"order {order.id} is finished", order, 300)
 
 
 @scenario(BURST)
