@@ -109,6 +109,10 @@ logs: .env-sam/.installed ## Follow the deployed functions' logs
 	@$(SAM) logs --stack-name $(STACK) --tail
 
 
+.PHONY: redrive
+redrive: .venv/.installed ## Put dead letters back to work (ARGS="--dry-run"; ARGS=--help for the selection)
+	@$(BIN)/python -m relay.cli failed redrive $(ARGS)
+
 .PHONY: test
 test: setup ## Run all tests; fails below 95 % branch coverage of src/handler
 	@$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-fail-under=95

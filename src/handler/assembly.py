@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 AWS_CALLS = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
 """AWS answers in milliseconds or not at all: botocore's own minute would outlive the window six times."""
 
+HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"})
+"""Handing over is the last thing that can be done for an order, so SQS is asked more often."""
+
 
 class Assembly:
     """The three paths, ready for use. What every invocation needs is made at once, the rest when first needed."""
@@ -108,4 +111,4 @@ class Assembly:
 
     @cached_property
     def _sqs(self) -> SQSClient:
-        return boto3.client("sqs", config=AWS_CALLS)
+        return boto3.client("sqs", config=HAND_OVER)

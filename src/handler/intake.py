@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 import json
 from typing import TYPE_CHECKING, Any
 
@@ -120,7 +119,8 @@ def _body(request: dict[str, Any]) -> bytes:
         raise MalformedEvent(f"the body must have at most {LARGEST_BODY_BYTES} bytes")
     try:
         body = base64.b64decode(text, validate=True) if request.get("isBase64Encoded") else text.encode("utf-8")
-    except (binascii.Error, UnicodeEncodeError) as error:
+    except ValueError as error:
+        # Not base64 (binascii.Error, or plain ValueError when it is not even ASCII), or surrogates.
         raise MalformedEvent("the body is not JSON in UTF-8 (RFC 8259)") from error
     if len(body) > LARGEST_BODY_BYTES:
         raise MalformedEvent(f"the body must have at most {LARGEST_BODY_BYTES} bytes")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sandbox.orders import Order
 
 ACCEPTED, UNPROVEN, TRY_AGAIN = 200, 401, 503
-ENOUGH_TRIES = 12
+ENOUGH_TRIES = 13
 BURST = "200 orders at 4 a second against 150 requests a minute"
 FINISHED = {"created", "updated", "already_right"}
 SCENARIOS: dict[str, Callable[[Field], None]] = {}
@@ -119,10 +119,10 @@ def _down(field: Field, store_hash: str) -> None:
 def _down_for_long(field: Field, store_hash: str) -> None:
     shop = field.open_store(store_hash)
     order = shop.place(created_ago_seconds=15, automatic_record_after=0.0)
-    field.sandbox.fault(faults.status(503), endpoint="b2b", store=shop.store, times=None, seconds=45)
+    field.sandbox.fault(faults.status(503), endpoint="b2b", store=shop.store, times=None, seconds=75)
     shop.put_on_bus(order, poNumber="PO-LATE")
-    shop.carries(order, "PO-LATE")
-    # With the delays as shipped, the twelfth try comes after more than six hours.
+    shop.carries(order, "PO-LATE", patience_seconds=150)
+    # With the delays as shipped, the thirteenth try comes after more than six hours.
     if (tries := len(field.sandbox.requests("b2b.get", order=order))) < ENOUGH_TRIES:
         raise Violated(f"expected at least {ENOUGH_TRIES} tries, found {tries}")
 

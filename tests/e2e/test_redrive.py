@@ -1,0 +1,94 @@
+"""`relay failed` on a real deployment: dead letters are looked at, selected, and really worked on again."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from typer.testing import CliRunner
+
+from e2e.test_relay import wait_for
+from relay.cli import app
+from sandbox import faults
+from sandbox.orders import PO_LINE
+from sandbox.scenarios import BUYER, Played, Stage, play_webhook
+from sandbox.stores import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@pytest.fixture
+def relay(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
+    """Runs `relay` with these arguments against the deployment; answers the parsed --json output."""
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stage.cloud.endpoint_url)
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+    def run(*arguments: str) -> Any:
+        result = CliRunner().invoke(app, [*arguments, "--json"])
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    return run
+
+
+def two_dead_orders(stage: Stage, store_hash: str) -> tuple[Played, Played]:
+    store = stage.sandbox.add_store(Store(hash=store_hash, company_customers={BUYER}, late_create_without_record=True))
+    stage.cloud.put_secret(store.hash, {"access_token": store.access_token, "client_secret": store.client_secret})
+    on_store = Stage(stage.sandbox, stage.cloud, store)
+    refusal = faults.status(422, body={"code": 422, "data": {"errMsg": "[Team] is a required extra field"}, "meta": {}})
+    first, second = (
+        play_webhook(refusal, customer_message=f"{PO_LINE}PO-{number}", automatic_record_after=None)(on_store)
+        for number in (1, 2)
+    )
+    return first, second
+
+
+def test_a_selected_dead_letter_is_redriven_and_its_order_finished(stage: Stage, relay: Callable[..., Any]) -> None:
+    first, second = two_dead_orders(stage, "redriven")
+    wait_for(lambda: relay("failed", "list", "--store", "redriven")["count"] == 2)
+
+    dry = relay("failed", "redrive", "--store", "redriven", "--order", str(first.order.id), "--dry-run")
+    assert (dry["count"], dry["done"]) == (1, "would be moved")
+    assert relay("failed", "list", "--store", "redriven")["count"] == 2
+
+    moved = relay("failed", "redrive", "--store", "redriven", "--order", str(first.order.id))
+
+    assert [letter["fate"] for letter in moved["letters"]] == ["moved"]
+    assert wait_for(lambda: first.record).po_number == "PO-1"
+    left = relay("failed", "list", "--store", "redriven")
+    assert [letter["order"] for letter in left["letters"]] == [second.order.id]
+    assert second.record is None
+
+
+def test_dead_letters_are_selected_by_reason_and_age(stage: Stage, relay: Callable[..., Any]) -> None:
+    two_dead_orders(stage, "selected")
+    wait_for(lambda: relay("failed", "list", "--store", "selected")["count"] == 2)
+
+    assert relay("failed", "list", "--store", "selected", "--reason", "api_refused")["count"] == 2
+    assert relay("failed", "list", "--store", "selected", "--reason", "order_not_found")["count"] == 0
+    assert relay("failed", "list", "--store", "selected", "--older-than", "1h")["count"] == 0
+    assert relay("failed", "list", "--store", "selected", "--newer-than", "1h")["count"] == 2
+
+
+def test_dropped_dead_letters_are_gone(stage: Stage, relay: Callable[..., Any]) -> None:
+    two_dead_orders(stage, "dropped")
+    wait_for(lambda: relay("failed", "list", "--store", "dropped")["count"] == 2)
+
+    relay("failed", "drop", "--store", "dropped", "--yes")
+
+    assert relay("failed", "list", "--store", "dropped")["count"] == 0
+
+
+def test_without_a_stack_it_is_said_what_to_do(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", stage.cloud.endpoint_url)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+
+    result = CliRunner().invoke(app, ["failed", "list", "--stack", "nosuchstack", "--region", "us-east-1"])
+
+    assert result.exit_code == 1
+    assert "There is no stack nosuchstack in us-east-1." in result.output

@@ -1,0 +1,230 @@
+"""Small stand-ins for the AWS clients, with botocore's typed exceptions. moto serves where an adapter itself is tested."""
+
+import itertools
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from handler.once import OncePerOrder
+from handler.order_event import OrderEvent
+from handler.outcomes import Duplicate, Finished
+from support.clock import FakeClock
+
+RECOVERY_URL = "https://sqs.test/recovery"
+DEAD_LETTER_URL = "https://sqs.test/dead-letters"
+QUEUE_VISIBILITY_SECONDS = 360.0
+
+
+class ResourceNotFound(ClientError):  # noqa: N818  as AWS names it
+    """What Secrets Manager raises for a secret or a stage that is not there."""
+
+
+class ConditionalCheckFailed(ClientError):  # noqa: N818  as AWS names it
+    """What DynamoDB raises when a condition does not hold."""
+
+
+def refusal(code: str, kind: type[ClientError] = ClientError) -> ClientError:
+    """An AWS error. Its message holds what a log must not."""
+    return kind({"Error": {"Code": code, "Message": "arn:aws:secret-of-the-account"}}, "Operation")
+
+
+@dataclass(slots=True)
+class FakeContext:
+    """Lambda's context: an invocation that began when it was made and may last `seconds`."""
+
+    clock: Callable[[], float]
+    seconds: float = 15.0
+    function_name: str = "order"
+    memory_limit_in_mb: int = 512
+    invoked_function_arn: str = "arn:aws:lambda:us-east-1:123456789012:function:order:live"
+    aws_request_id: str = "6f1c0f7e-0d0b-4e4c-8f0c-3f3b5d9f3c11"
+    _ends_at: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._ends_at = self.clock() + self.seconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        return max(int((self._ends_at - self.clock()) * 1000), 0)
+
+
+@dataclass(slots=True)
+class FakeSecretsManager:
+    """Secrets by name and stage. `error` strikes every read, `asked` remembers them."""
+
+    secrets: dict[str, dict[str, str]] = field(default_factory=dict)
+    error: Exception | None = None
+    asked: list[tuple[str, str]] = field(default_factory=list)
+    exceptions: Any = field(default_factory=lambda: SimpleNamespace(ResourceNotFoundException=ResourceNotFound))
+
+    def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803  boto3's names
+        self.asked.append((SecretId, VersionStage))
+        if self.error is not None:
+            raise self.error
+        try:
+            return {"SecretString": self.secrets[SecretId][VersionStage]}
+        except KeyError:
+            raise refusal("ResourceNotFoundException", ResourceNotFound) from None
+
+    def put(self, name: str, text: str) -> None:
+        """A new current value; the one before becomes AWSPREVIOUS."""
+        before = self.secrets.get(name, {})
+        self.secrets[name] = {"AWSCURRENT": text} | (
+            {"AWSPREVIOUS": before["AWSCURRENT"]} if "AWSCURRENT" in before else {}
+        )
+
+
+@dataclass(slots=True)
+class QueuedMessage:
+    """One message in a `FakeSqs` queue."""
+
+    id: str
+    body: str
+    sent_at: float
+    visible_at: float
+    delay_seconds: int
+    attributes: dict[str, Any]
+    tries: int = 0
+
+
+@dataclass(slots=True)
+class FakeSqs:
+    """Queues by URL. `errors` are raised one by one by the next calls; `broken` URLs refuse everything."""
+
+    clock: FakeClock
+    queues: defaultdict[str, list[QueuedMessage]] = field(default_factory=lambda: defaultdict(list))
+    errors: list[Exception] = field(default_factory=list)
+    broken: set[str] = field(default_factory=set)
+    hidden: list[int] = field(default_factory=list)
+    _ids: Any = field(default_factory=itertools.count)
+
+    def send_message(
+        self,
+        *,
+        QueueUrl: str,  # noqa: N803  boto3's names, here and below
+        MessageBody: str,  # noqa: N803
+        DelaySeconds: int = 0,  # noqa: N803
+        MessageAttributes: dict[str, Any] | None = None,  # noqa: N803
+    ) -> None:
+        self._may_fail(QueueUrl)
+        assert 0 <= DelaySeconds <= 900, "SQS takes no such delay"
+        assert len(MessageBody.encode()) <= 1_048_576, "SQS takes no such body"
+        self.queues[QueueUrl].append(
+            QueuedMessage(
+                id=f"message-{next(self._ids)}",
+                body=MessageBody,
+                sent_at=self.clock.now,
+                visible_at=self.clock.now + DelaySeconds,
+                delay_seconds=DelaySeconds,
+                attributes=MessageAttributes or {},
+            )
+        )
+
+    def change_message_visibility(self, *, QueueUrl: str, ReceiptHandle: str, VisibilityTimeout: int) -> None:  # noqa: N803
+        self._may_fail(QueueUrl)
+        assert 0 <= VisibilityTimeout <= 43_200, "SQS takes no such visibility timeout"
+        message = next(m for m in self.queues[QueueUrl] if m.id == ReceiptHandle)
+        message.visible_at = self.clock.now + VisibilityTimeout
+        self.hidden.append(VisibilityTimeout)
+
+    def receive(self, url: str, most: int = 10) -> dict[str, Any]:
+        """The visible messages as the event that Lambda makes of them."""
+        batch = [m for m in self.queues[url] if m.visible_at <= self.clock.now][:most]
+        for message in batch:
+            message.tries += 1
+            message.visible_at = self.clock.now + QUEUE_VISIBILITY_SECONDS
+        return {
+            "Records": [
+                {
+                    "messageId": m.id,
+                    "receiptHandle": m.id,
+                    "body": m.body,
+                    "attributes": {
+                        "ApproximateReceiveCount": str(m.tries),
+                        "SentTimestamp": str(int(m.sent_at * 1000)),
+                    },
+                }
+                for m in batch
+            ]
+        }
+
+    def settle(self, url: str, event: dict[str, Any], response: dict[str, Any]) -> None:
+        """Deletes what the function did not report as failed, as Lambda does."""
+        failed = {failure["itemIdentifier"] for failure in response["batchItemFailures"]}
+        done = {record["messageId"] for record in event["Records"]} - failed
+        self.queues[url] = [m for m in self.queues[url] if m.id not in done]
+
+    def _may_fail(self, url: str) -> None:
+        if url in self.broken:
+            raise refusal("ServiceUnavailable")
+        if self.errors:
+            raise self.errors.pop(0)
+
+
+@dataclass(slots=True)
+class FakeEventBridge:
+    """A bus that takes every event, raises `error`, or accepts the call and refuses the entry with `refusal_code`."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    error: Exception | None = None
+    refusal_code: str | None = None
+
+    def put_events(self, *, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803  boto3's names
+        if self.error is not None:
+            raise self.error
+        if self.refusal_code is not None:
+            return {"FailedEntryCount": 1, "Entries": [{"ErrorCode": self.refusal_code, "ErrorMessage": "no"}]}
+        self.entries.extend(Entries)
+        return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in Entries]}
+
+
+@dataclass(slots=True)
+class FakeTable:
+    """As much of DynamoDB as `LatePace` and `Journal` use: counters with a ceiling, notes, and a set of stores."""
+
+    taken: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
+    notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    stores: set[str] = field(default_factory=set)
+    error: Exception | None = None
+    exceptions: Any = field(
+        default_factory=lambda: SimpleNamespace(ConditionalCheckFailedException=ConditionalCheckFailed)
+    )
+
+    def update_item(self, *, Key: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> None:  # noqa: N803  boto3's names
+        if self.error is not None:
+            raise self.error
+        key = Key["id"]["S"]
+        if ":store" in ExpressionAttributeValues:
+            self.stores.update(ExpressionAttributeValues[":store"]["SS"])
+            return
+        if key in self.taken and self.taken[key] > int(ExpressionAttributeValues[":room"]["N"]):
+            raise refusal("ConditionalCheckFailedException", ConditionalCheckFailed)
+        self.taken[key] += int(ExpressionAttributeValues[":requests"]["N"])
+
+    def put_item(self, *, Item: dict[str, Any], **_: Any) -> None:  # noqa: N803  boto3's names
+        if self.error is not None:
+            raise self.error
+        self.notes[Item["id"]["S"]] = Item
+
+
+class InMemoryOnce(OncePerOrder):
+    """`OncePerOrder` without DynamoDB; the genuine one is tested with moto. Orders can be put `in_progress` by hand."""
+
+    def __init__(self) -> None:
+        self.done: set[tuple[str, int]] = set()
+        self.in_progress: set[tuple[str, int]] = set()
+
+    def run(self, event: OrderEvent, work: Callable[[], Finished], context: Any) -> Finished | Duplicate:  # noqa: ARG002  the genuine one needs it
+        key = event.store_hash, event.order_id
+        if key in self.done or key in self.in_progress:
+            return Duplicate(in_progress=key in self.in_progress)
+        self.in_progress.add(key)
+        try:
+            finished = work()
+        finally:
+            self.in_progress.discard(key)
+        self.done.add(key)
+        return finished

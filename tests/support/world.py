@@ -1,0 +1,189 @@
+"""The whole relay on fakes: a simulated store behind `FakeExchange`, small AWS stand-ins, one clock for everything."""
+
+import json
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Unpack, cast
+
+from handler.b2b_api import B2BApi
+from handler.create import CreateOrder
+from handler.credentials import Credentials
+from handler.enrichment import Rules
+from handler.intake import Intake
+from handler.journal import Journal
+from handler.order_event import parse_detail
+from handler.outcomes import Outcome
+from handler.pace import LatePace
+from handler.queues import Queues
+from handler.recover import RecoverOrders
+from handler.settings import Settings
+from handler.store_api import StoreApi
+from handler.transport import LATE, LIVE, Patience, Transport
+from sandbox.b2b import Effects, Record
+from sandbox.bigcommerce import BigCommerce
+from sandbox.orders import Order, OrderOptions
+from sandbox.stores import Store
+from support.aws import (
+    DEAD_LETTER_URL,
+    RECOVERY_URL,
+    FakeContext,
+    FakeEventBridge,
+    FakeSecretsManager,
+    FakeSqs,
+    FakeTable,
+    InMemoryOnce,
+)
+from support.clock import FakeClock, middle
+from support.events import BUYER, ORDER_ID, STORE_HASH, webhook
+from support.exchange import FakeExchange
+from support.simulation import SimulatedApis
+
+SETTINGS = Settings(
+    event_bus_name="orders",
+    recovery_queue_url=RECOVERY_URL,
+    dead_letter_queue_url=DEAD_LETTER_URL,
+    idempotency_table="idempotency",
+    secret_prefix="relay",
+    store_api_url="https://api.bigcommerce.com",
+    b2b_api_url="https://api-b2b.bigcommerce.com",
+    late_requests_per_minute=60,
+    recovery_first_delay_seconds=5,
+    recovery_longest_delay_seconds=900,
+    give_up_after_minutes=1440,
+    remember_done_days=35,
+    webhook_url="",
+)
+SECRET_NAME = f"relay/{STORE_HASH}"
+LOOK_UP = f"/stores/{STORE_HASH}/v2/orders/{ORDER_ID}"
+RECORDS = "/api/v3/io/orders"
+RECORD = f"{RECORDS}/{ORDER_ID}"
+USER = f"/api/v3/io/users/customer/{BUYER}"
+
+
+def secret_text(store: Store, **more: Any) -> str:
+    """A store's secret as it stands in Secrets Manager."""
+    return json.dumps({"access_token": store.access_token, "client_secret": store.client_secret} | more)
+
+
+@dataclass
+class World:
+    """One store and one relay. Orders get their automatic record only when a test says so."""
+
+    store: Store = field(default_factory=lambda: Store(hash=STORE_HASH, company_customers={BUYER}))
+    rules: Rules = field(default_factory=Rules.load)
+    settings: Settings = SETTINGS
+    clock: FakeClock = field(default_factory=FakeClock)
+
+    def __post_init__(self) -> None:
+        self.bigcommerce = BigCommerce(self.clock)
+        self.shop = self.bigcommerce.add_store(self.store)
+        self.exchange = FakeExchange(self.clock, SimulatedApis(self.bigcommerce))
+        self.secrets = FakeSecretsManager()
+        self.secrets.put(SECRET_NAME, secret_text(self.store))
+        self.sqs = FakeSqs(self.clock)
+        self.bus = FakeEventBridge()
+        self.table = FakeTable()
+        self.once = InMemoryOnce()
+        self.credentials = Credentials(cast("Any", self.secrets), self.settings.secret_prefix, self.clock)
+        self.queues = Queues(lambda: cast("Any", self.sqs), RECOVERY_URL, DEAD_LETTER_URL, self.clock)
+        self.journal = Journal(
+            self.settings.idempotency_table, cast("Any", self.table), self.settings.remember_done_days, self.clock
+        )
+
+    # --- the relay ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def intake(self) -> Intake:
+        return Intake(self.settings.event_bus_name, cast("Any", self.bus), self.credentials, self.queues, self.clock)
+
+    @cached_property
+    def create_order(self) -> CreateOrder:
+        transport = self._transport(LIVE)
+        return CreateOrder(
+            once=self.once,
+            store_api=StoreApi(self.settings.store_api_url, transport, self.credentials),
+            b2b_api=B2BApi(self.settings.b2b_api_url, transport, self.credentials),
+            rules=self.rules,
+            queues=self.queues,
+            journal=self.journal,
+            clock=self.clock,
+            first_delay_seconds=self.settings.recovery_first_delay_seconds,
+        )
+
+    @cached_property
+    def recover_orders(self) -> RecoverOrders:
+        transport = self._transport(LATE)
+        return RecoverOrders(
+            settings=self.settings,
+            sqs=cast("Any", self.sqs),
+            once=self.once,
+            store_api=StoreApi(self.settings.store_api_url, transport, self.credentials),
+            b2b_api=B2BApi(self.settings.b2b_api_url, transport, self.credentials),
+            rules=self.rules,
+            queues=self.queues,
+            pace=LatePace(
+                self.settings.idempotency_table,
+                cast("Any", self.table),
+                self.settings.late_requests_per_minute,
+                self.clock,
+            ),
+            journal=self.journal,
+            clock=self.clock,
+            uniform=middle,
+        )
+
+    def _transport(self, patience: Patience) -> Transport:
+        return Transport(self.exchange, patience, self.clock, self.clock.sleep, middle)
+
+    # --- what happens ---------------------------------------------------------------------------------------------
+
+    def place(self, **options: Unpack[OrderOptions]) -> Order:
+        """A company order with the number that the events of `support.events` speak of."""
+        merged: OrderOptions = {
+            "order_id": ORDER_ID,
+            "customer_id": BUYER,
+            "automatic_record_after": None,
+            **options,
+        }
+        return self.bigcommerce.place_order(self.store.hash, merged)
+
+    def create(self, **changes: Any) -> Outcome:
+        """The live path meets the order's event, created this moment unless told otherwise."""
+        event = parse_detail(webhook(self.clock.now, **changes), self.clock.now)
+        return self.create_order.handle(event, cast("Any", FakeContext(self.clock)))
+
+    def put_late(self, **changes: Any) -> None:
+        """The order's message in RecoveryQueue."""
+        reason = {"cause": "window_missed", "detail": "", "failed_at": self.clock.now}
+        order = webhook(self.clock.now, **changes)
+        self.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody=json.dumps({"order": order, "reason": reason}))
+
+    def recover(self) -> None:
+        """One invocation of the late path with whatever is visible in RecoveryQueue."""
+        event = self.sqs.receive(RECOVERY_URL)
+        answer = self.recover_orders.handle(event, cast("Any", FakeContext(self.clock, seconds=60.0)))
+        self.sqs.settle(RECOVERY_URL, event, answer)
+
+    def wait_for_late(self) -> None:
+        """Until the next message in RecoveryQueue becomes visible; then one invocation."""
+        self.clock.now = max(self.clock.now, min(message.visible_at for message in self.waiting))
+        self.recover()
+
+    # --- what became of it ----------------------------------------------------------------------------------------
+
+    @property
+    def waiting(self) -> list[Any]:
+        """The messages in RecoveryQueue."""
+        return self.sqs.queues[RECOVERY_URL]
+
+    @property
+    def dead(self) -> list[Any]:
+        """The messages in DeadLetterQueue."""
+        return self.sqs.queues[DEAD_LETTER_URL]
+
+    def record(self) -> Record | None:
+        return self.shop.b2b.record(ORDER_ID)
+
+    @property
+    def effects(self) -> Effects:
+        return self.shop.b2b.effects[ORDER_ID]

@@ -1,0 +1,465 @@
+"""The live path on a movable clock: one test for each row of the table of cases."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from botocore.exceptions import ClientError
+
+from handler.enrichment import Rules
+from handler.errors import Cause
+from handler.order_event import parse_detail
+from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Skipped, SkipReason, Updated
+from sandbox.orders import PO_LINE
+from support.aws import RECOVERY_URL, FakeContext, refusal
+from support.clock import NOON
+from support.events import BUYER, ORDER_ID, OUTSIDER, STORE_HASH, webhook
+from support.exchange import Step, answer, hang, reset
+from support.world import LOOK_UP, RECORD, RECORDS, SECRET_NAME, USER, World, secret_text
+
+if TYPE_CHECKING:
+    from support.telemetry import Written
+
+REFUSED = answer(400, {"code": 400, "data": {}, "meta": {"message": "No such thing."}})
+EXISTS = answer(400, {"code": 400, "data": [], "meta": {"message": "The order already exists."}})
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def reason(message: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(message.body)["reason"]
+    return found
+
+
+# --- in time ------------------------------------------------------------------------------------------------------
+
+
+def test_an_order_in_time_is_looked_up_and_created(world: World, written: Written) -> None:
+    world.place(customer_message=f"{PO_LINE}4711")
+
+    outcome = world.create()
+
+    assert outcome == Created(pytest.approx(0.1), pytest.approx(9.9))  # type: ignore[arg-type]  # an approximation stands in for the number
+    assert world.exchange.paths("GET") == [LOOK_UP]
+    assert world.exchange.sent[1].body == {"bcOrderId": ORDER_ID, "customerId": BUYER, "poNumber": "4711"}
+    assert written.metrics == {
+        "OrderCreated": [1.0],
+        "TimeToCreate": [pytest.approx(0.1)],
+        "WindowLeft": [pytest.approx(9.9)],
+    }
+
+
+def test_the_token_and_the_store_go_along_with_every_call(world: World) -> None:
+    world.secrets.put(SECRET_NAME, secret_text(world.store, b2b_token="b2b-token"))
+    world.bigcommerce.shops[STORE_HASH].store.b2b_token = "b2b-token"
+    world.place()
+
+    world.create()
+
+    look_up, create = world.exchange.sent
+    assert look_up.headers["X-Auth-Token"] == world.store.access_token
+    assert (create.headers["X-Auth-Token"], create.headers["X-Store-Hash"]) == ("b2b-token", STORE_HASH)
+
+
+def test_an_event_delivered_twice_is_worked_on_once(world: World, written: Written) -> None:
+    world.place()
+    world.create()
+
+    assert world.create() == Duplicate()
+    assert world.effects.creates == 1
+    assert written.metrics["OrderDuplicate"] == [1.0]
+
+
+def test_an_event_delivered_at_the_same_moment_is_worked_on_once(world: World) -> None:
+    world.place()
+    world.once.in_progress.add((STORE_HASH, ORDER_ID))
+
+    assert world.create() == Duplicate(in_progress=True)
+    assert world.exchange.sent == []
+
+
+def test_a_guest_is_skipped(world: World, written: Written) -> None:
+    world.place(customer_id=0)
+
+    assert world.create() == Skipped(SkipReason.GUEST)
+    assert world.exchange.paths("POST") == []
+    assert written.metrics == {"OrderSkippedGuest": [1.0]}
+
+
+def test_a_customer_without_a_company_is_skipped_and_asked_for_only_after_a_refusal(
+    world: World, written: Written
+) -> None:
+    world.place(customer_id=OUTSIDER)
+
+    assert world.create() == Skipped(SkipReason.NO_COMPANY)
+    assert [(sent.method, sent.path) for sent in world.exchange.sent] == [
+        ("GET", LOOK_UP),
+        ("POST", RECORDS),
+        ("GET", RECORD),
+        ("GET", f"/api/v3/io/users/customer/{OUTSIDER}"),
+    ]
+    assert written.metrics == {"OrderSkippedNoCompany": [1.0]}
+
+
+def test_an_order_that_a_rule_leaves_alone_is_skipped(written: Written) -> None:
+    world = World(rules=Rules.parse('[all]\nskip_when = "status_id == `0`"'))
+    world.place(status_id=0)
+
+    assert world.create() == Skipped(SkipReason.RULE)
+    assert world.exchange.paths("POST") == []
+    assert written.metrics == {"OrderSkippedRule": [1.0]}
+
+
+def test_a_rule_that_fails_costs_its_field_and_is_named_in_a_metric(written: Written) -> None:
+    rules = "[all]\npo_number = \"first_match(customer_message, '(a+)+$')\"\n[all.extra_fields]\nChannel = 'channel_id'"
+    world = World(rules=Rules.parse(rules))
+    world.place(customer_message="a" * 64_000 + "b", channel_id=3)
+
+    assert isinstance(world.create(), Created)
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, record.extra_fields) == ("", {"Channel": "3"})
+    assert written.metrics["EnrichmentRuleFailed"] == [1.0]
+    assert written.by_rule == ["all.po_number"]
+
+
+def test_an_own_producers_values_stand_above_the_rules_and_need_no_look_up_with_the_customer(world: World) -> None:
+    world.place(customer_message=f"{PO_LINE}typed")
+    fields = [{"fieldName": "Team", "fieldValue": "Blue"}]
+
+    world.create(customerId=BUYER, poNumber="given", extraFields=fields)
+
+    [create] = world.exchange.sent
+    assert create.body == {"bcOrderId": ORDER_ID, "customerId": BUYER, "poNumber": "given", "extraFields": fields}
+
+
+# --- trouble inside the window ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [("GET", LOOK_UP), ("POST", RECORDS)], ids=["look-up", "create"])
+@pytest.mark.parametrize(
+    "fault",
+    [reset(), answer(502), answer(503), hang(), answer(429, headers={"X-Request-Window-Resets-After": "1.2 s"})],
+    ids=["reset", "502", "503", "hang", "429"],
+)
+def test_a_passing_fault_is_overcome_inside_the_window(world: World, place: tuple[str, str], fault: Step) -> None:
+    world.place()
+    world.exchange.on(*place, fault, fault)
+
+    assert isinstance(world.create(), Created)
+    assert world.clock.now < NOON + 9.5
+
+
+def test_an_order_that_cannot_be_read_at_first_is_asked_for_again(world: World) -> None:
+    world.place(readable_after_seconds=2.0)
+
+    assert isinstance(world.create(), Created)
+    assert len(world.exchange.paths("GET")) > 2
+
+
+@pytest.mark.parametrize("place", [("GET", LOOK_UP), ("POST", RECORDS)], ids=["look-up", "create"])
+@pytest.mark.parametrize("fault", [hang(), answer(503, seconds=1.7), reset()], ids=["hang", "slow 503", "reset"])
+def test_what_never_heals_is_handed_over_inside_the_window(world: World, place: tuple[str, str], fault: Step) -> None:
+    world.place()
+    world.exchange.always(*place, fault)
+
+    assert isinstance(world.create(), Late)
+    assert [message.sent_at <= NOON + 9.5 + 1e-6 for message in world.waiting] == [True]
+
+
+def test_nothing_outlives_the_invocation_when_that_is_shorter_than_the_window(world: World) -> None:
+    world.place()
+    world.exchange.always("GET", LOOK_UP, hang())
+    event = parse_detail(webhook(NOON), NOON)
+
+    world.create_order.handle(event, cast("Any", FakeContext(world.clock, seconds=6.0)))
+
+    assert world.clock.now <= NOON + 4.0
+
+
+def test_bringing_a_record_in_line_may_outlast_the_window_but_not_the_invocation(world: World) -> None:
+    world.place(automatic_record_after=0.0, customer_message="")
+    world.clock.advance(8.0)
+    world.exchange.on("GET", RECORD, hang(), answer(200, {"data": {"poNumber": "old"}}))
+
+    outcome = world.create_order.handle(
+        parse_detail(webhook(NOON, poNumber="new", customerId=BUYER), world.clock.now),
+        cast("Any", FakeContext(world.clock)),
+    )
+
+    assert outcome == Updated()
+    assert NOON + 10 < world.clock.now <= NOON + 8 + 13
+
+
+# --- late ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_late_event_is_handed_over_without_a_call(world: World, written: Written) -> None:
+    world.place(created_ago_seconds=30)
+    event = parse_detail(webhook(NOON - 30), NOON)
+
+    outcome = world.create_order.handle(event, cast("Any", FakeContext(world.clock)))
+
+    assert isinstance(outcome, Late)
+    assert world.exchange.sent == []
+    [message] = world.waiting
+    assert (reason(message)["cause"], message.delay_seconds) == ("window_missed", 5)
+    assert written.metrics == {"OrderLate": [1.0]}
+
+
+def test_the_orders_own_date_can_show_that_the_window_has_closed(world: World) -> None:
+    world.place(created_ago_seconds=8)
+    world.clock.advance(3.0)
+    event = parse_detail(webhook(NOON - 4), world.clock.now)
+
+    outcome = world.create_order.handle(event, cast("Any", FakeContext(world.clock)))
+
+    assert outcome == Late(Cause.WINDOW_MISSED, "the window had closed before Create Order could be called")
+    assert world.exchange.paths("POST") == []
+
+
+def test_an_order_without_a_readable_date_goes_by_its_webhook(world: World) -> None:
+    world.exchange.on("GET", LOOK_UP, answer(200, {"customer_id": BUYER, "date_created": "1 Jul 99999 0:0:0 GMT"}))
+    world.place()
+
+    assert isinstance(world.create(), Created)
+
+
+def test_a_rate_limit_beyond_the_window_is_handed_over_until_its_end(world: World, written: Written) -> None:
+    world.place()
+    world.exchange.always("POST", RECORDS, answer(429, headers={"X-Request-Window-Resets-After": "42 s"}))
+
+    assert isinstance(world.create(), Late)
+    [message] = world.waiting
+    assert (reason(message)["cause"], message.delay_seconds) == ("rate_limited", 42)
+    assert written.metrics["RateLimited"] == [1.0]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+@pytest.mark.parametrize("place", [("GET", LOOK_UP), ("POST", RECORDS)], ids=["look-up", "create"])
+def test_a_refused_token_is_handed_over_and_counted(
+    world: World, written: Written, status: int, place: tuple[str, str]
+) -> None:
+    world.place()
+    world.exchange.always(*place, answer(status))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.UNAUTHORISED
+    assert written.metrics["Unauthorised"] == [1.0]
+
+
+def test_a_changed_token_is_read_afresh_on_the_first_refusal(world: World) -> None:
+    world.place()
+    world.credentials.get(STORE_HASH)
+    world.store.access_token = "renewed"
+    world.secrets.put(SECRET_NAME, secret_text(world.store))
+    world.clock.advance(10.0)
+    event = parse_detail(webhook(world.clock.now - 1), world.clock.now)
+    world.exchange.on("POST", RECORDS, answer(200, {"code": 200, "data": {}}))
+
+    assert isinstance(world.create_order.handle(event, cast("Any", FakeContext(world.clock))), Created)
+    assert [sent.headers["X-Auth-Token"] for sent in world.exchange.sent] == [
+        "abcde-access-token",
+        "renewed",
+        "renewed",
+    ]
+
+
+@pytest.mark.parametrize("trouble", ["down", "missing", "malformed"])
+def test_without_a_secret_nothing_is_lost(world: World, written: Written, trouble: str) -> None:
+    world.place()
+    if trouble == "down":
+        world.secrets.error = refusal("InternalServiceError")
+    else:
+        world.secrets.secrets = {} if trouble == "missing" else {SECRET_NAME: {"AWSCURRENT": "{"}}
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.SECRET_UNAVAILABLE
+    assert len(world.waiting) == 1
+    assert written.metrics["SecretUnavailable"] == [1.0]
+
+
+def test_a_store_without_a_secret_is_not_noted_as_a_store(world: World) -> None:
+    world.secrets.secrets = {}
+
+    world.create()
+
+    assert world.table.stores == set()
+
+
+def test_what_is_late_is_noted_with_its_store_and_a_failing_table_costs_nothing(world: World, written: Written) -> None:
+    world.exchange.always("GET", LOOK_UP, answer(503))
+    world.create()
+    assert (world.table.stores, list(world.table.notes)) == ({STORE_HASH}, [f"journal#{STORE_HASH}/{ORDER_ID}"])
+
+    broken = World()
+    broken.exchange.always("GET", LOOK_UP, answer(503))
+    broken.table.error = refusal("ResourceNotFoundException")
+
+    assert isinstance(broken.create(), Late)
+    assert len(broken.waiting) == 1
+    assert written.metrics["IdempotencyUnavailable"] == [1.0, 1.0]
+
+
+def test_when_the_recovery_queue_refuses_lambda_is_told_and_nothing_is_remembered(world: World) -> None:
+    world.exchange.always("GET", LOOK_UP, answer(503))
+    world.sqs.broken.add(RECOVERY_URL)
+
+    with pytest.raises(ClientError):
+        world.create()
+
+    assert world.once.done == set()
+
+
+# --- refused ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("as_array", [False, True], ids=["data is an object", "data is an array"])
+def test_a_record_that_exists_is_read_merged_and_updated(world: World, written: Written, *, as_array: bool) -> None:
+    world.store.data_as_array = as_array
+    world.store.update_replaces_extra_fields = True
+    world.place(automatic_record_after=0.0, buyer_extra_fields={"Own": "kept"}, customer_message=f"{PO_LINE}typed")
+    fields = [{"fieldName": "Team", "fieldValue": "Blue"}, {"fieldName": "Empty", "fieldValue": ""}]
+
+    assert world.create(extraFields=fields) == Updated()
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, record.extra_fields) == ("typed", {"Own": "kept", "Team": "Blue"})
+    assert written.metrics == {"OrderUpdated": [1.0]}
+
+
+def test_a_record_that_is_right_already_is_left_alone(world: World, written: Written) -> None:
+    world.place(automatic_record_after=0.0, customer_message=f"{PO_LINE}typed")
+
+    assert world.create() == AlreadyRight()
+    assert world.exchange.paths("PUT") == []
+    assert written.metrics == {"OrderAlreadyRight": [1.0]}
+
+
+def test_told_that_it_exists_but_finding_none_the_order_waits(world: World) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, EXISTS)
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.NOT_THERE_YET
+
+
+def test_a_lost_answer_of_create_order_has_no_second_effect(world: World) -> None:
+    world.place(customer_message=f"{PO_LINE}typed")
+    simulated = world.exchange.otherwise
+    assert simulated is not None
+
+    def lose_the_first_answer(sent: Any) -> Step:
+        done = simulated(sent)
+        return reset() if sent.method == "POST" and len(world.exchange.paths("POST")) == 1 else done
+
+    world.exchange.otherwise = lose_the_first_answer
+
+    assert world.create() == AlreadyRight()
+    assert (world.effects.creates, world.effects.updates) == (1, 0)
+
+
+def test_a_refusal_of_an_order_whose_record_exists_after_all_is_an_update(world: World) -> None:
+    world.place(automatic_record_after=0.0)
+    world.exchange.on("POST", RECORDS, REFUSED)
+
+    assert world.create(poNumber="given") == Updated()
+
+
+def test_a_genuine_refusal_is_a_dead_letter_in_the_apis_words(world: World, written: Written) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, REFUSED)
+
+    assert world.create() == Dead(Cause.API_REFUSED, "B2B API: HTTP 400: No such thing.")
+    [letter] = world.dead
+    assert reason(letter)["detail"] == "B2B API: HTTP 400: No such thing."
+    assert world.waiting == []
+    assert written.metrics == {"OrderDead": [1.0]}
+
+
+@pytest.mark.parametrize("body", [b"<html>", [], {"meta": "?"}, {"meta": {"message": 7}}, {"data": [], "meta": None}])
+def test_a_refusal_without_words_is_a_dead_letter_too(world: World, body: Any) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, answer(422, body))
+
+    assert world.create() == Dead(Cause.API_REFUSED, "B2B API: HTTP 422: no message")
+
+
+@pytest.mark.parametrize(("place", "words"), [(RECORD, "GET"), (USER, "GET")], ids=["record", "user"])
+def test_when_asking_about_a_refusal_is_refused_itself_the_order_is_a_dead_letter(
+    world: World, place: str, words: str
+) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, REFUSED)
+    world.exchange.on(words, place, answer(410, {"meta": {"message": "gone"}}))
+
+    assert world.create() == Dead(Cause.API_REFUSED, "B2B API: HTTP 410: gone")
+
+
+def test_when_asking_about_a_refusal_fails_the_order_waits(world: World) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, REFUSED)
+    world.exchange.always("GET", USER, answer(503))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.API_UNAVAILABLE
+
+
+@pytest.mark.parametrize("record", [b"<html>", [], {"data": []}, {"data": {}}, {"data": "x"}, {"data": [7]}])
+def test_an_answer_that_holds_no_record_is_never_taken_for_one(world: World, record: Any) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, EXISTS)
+    world.exchange.on("GET", RECORD, answer(200, record))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.API_UNAVAILABLE
+
+
+def test_a_records_odd_fields_are_not_stumbled_over(world: World) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, EXISTS)
+    fields = [7, {"fieldName": None}, {"fieldName": "Floor", "fieldValue": 3}, {"fieldName": "Empty"}]
+    world.exchange.on("GET", RECORD, answer(200, {"data": {"poNumber": None, "extraFields": fields}}))
+    world.exchange.on("PUT", RECORD, answer(200))
+
+    assert world.create(poNumber="given") == Updated()
+    assert world.exchange.sent[-1].body == {
+        "poNumber": "given",
+        "extraFields": [{"fieldName": "Floor", "fieldValue": "3"}],
+    }
+
+
+def test_an_update_of_a_record_that_vanished_waits(world: World) -> None:
+    world.place(automatic_record_after=0.0)
+    world.exchange.on("PUT", RECORD, answer(404, {"meta": {"message": "Not Found Error"}}))
+
+    outcome = world.create(poNumber="given")
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.NOT_THERE_YET
+
+
+@pytest.mark.parametrize("status", [400, 410, 204])
+def test_a_look_up_that_is_refused_is_never_taken_for_an_order(world: World, status: int) -> None:
+    world.exchange.on("GET", LOOK_UP, answer(status))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Dead | Late)
+    assert world.exchange.paths("POST") == []

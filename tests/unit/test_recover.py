@@ -1,0 +1,484 @@
+"""The late path on a movable clock: what finishes an order, what postpones it and for how long, what ends it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+
+from handler.enrichment import Rules
+from handler.queues import read_letter
+from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES
+from sandbox.orders import PO_LINE
+from support.aws import DEAD_LETTER_URL, QUEUE_VISIBILITY_SECONDS, RECOVERY_URL, FakeContext, refusal
+from support.events import BUYER, ORDER_ID, OUTSIDER, STORE_HASH, bus_event, webhook
+from support.exchange import Step, answer, hang, reset
+from support.world import LOOK_UP, RECORD, RECORDS, SECRET_NAME, SETTINGS, World
+
+if TYPE_CHECKING:
+    from support.telemetry import Written
+
+TYPED = f"{PO_LINE}typed"
+EXISTS = answer(400, {"code": 400, "data": [], "meta": {"message": "The order already exists."}})
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
+
+
+def reason(message: Any) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads(message.body)["reason"]
+    return found
+
+
+def place_late(world: World, *, record: bool = True, **options: Any) -> None:
+    """An order of twenty seconds ago, in the queue, its automatic record there or never to come."""
+    world.place(
+        created_ago_seconds=20, customer_message=TYPED, automatic_record_after=0.0 if record else None, **options
+    )
+    world.put_late()
+
+
+def receive_again(world: World, tries: int) -> None:
+    """As if the message had been received `tries` times before the next."""
+    for message in world.waiting:
+        message.tries = tries
+        message.visible_at = world.clock.now
+
+
+# --- finished -----------------------------------------------------------------------------------------------------
+
+
+def test_a_late_order_is_read_merged_and_updated(world: World, written: Written) -> None:
+    world.store.update_replaces_extra_fields = True
+    place_late(world, buyer_extra_fields={"Own": "kept"})
+    world.waiting.clear()
+    world.put_late(extraFields=[{"fieldName": "Team", "fieldValue": "Blue"}])
+
+    world.recover()
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, record.extra_fields) == ("typed", {"Own": "kept", "Team": "Blue"})
+    assert (world.waiting, world.dead) == ([], [])
+    assert written.metrics == {"OrderUpdated": [1.0]}
+
+
+def test_the_record_is_read_before_anything_is_sent_and_left_alone_when_right(world: World, written: Written) -> None:
+    place_late(world)
+
+    world.recover()
+
+    assert [(sent.method, sent.path) for sent in world.exchange.sent] == [("GET", LOOK_UP), ("GET", RECORD)]
+    assert world.waiting == []
+    assert written.metrics == {"OrderAlreadyRight": [1.0]}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        bus_event(webhook(0)),
+        {"requestPayload": bus_event(webhook(0)), "requestContext": {"condition": "RetriesExhausted"}},
+        {"order": webhook(0)},
+    ],
+    ids=["a rule's dead letter", "an on-failure record", "an own message"],
+)
+def test_messages_of_all_shapes_are_finished(world: World, message: Any) -> None:
+    place_late(world)
+    world.waiting.clear()
+    world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody=json.dumps(message))
+
+    world.recover()
+
+    assert (world.waiting, world.dead) == ([], [])
+    assert world.once.done == {(STORE_HASH, ORDER_ID)}
+
+
+def test_a_finished_order_costs_one_look_and_no_request(world: World, written: Written) -> None:
+    world.once.done.add((STORE_HASH, ORDER_ID))
+    place_late(world)
+
+    world.recover()
+
+    assert (world.waiting, world.exchange.sent) == ([], [])
+    assert written.metrics == {"OrderDuplicate": [1.0]}
+
+
+def test_a_guest_leaves_the_queue(world: World, written: Written) -> None:
+    place_late(world, record=False, customer_id=0)
+
+    world.recover()
+
+    assert (world.waiting, world.dead) == ([], [])
+    assert written.metrics == {"OrderSkippedGuest": [1.0]}
+
+
+def test_an_order_that_a_rule_leaves_alone_leaves_the_queue() -> None:
+    world = World(rules=Rules.parse('[all]\nskip_when = "status_id == `0`"'))
+    place_late(world, status_id=0)
+
+    world.recover()
+
+    assert world.waiting == []
+    assert world.exchange.paths("GET") == [LOOK_UP]
+
+
+def test_an_event_of_another_scope_leaves_the_queue(world: World, written: Written) -> None:
+    world.put_late(scope="store/order/updated")
+
+    world.recover()
+
+    assert (world.waiting, world.dead) == ([], [])
+    assert written.metrics == {"WebhookIgnored": [1.0]}
+
+
+# --- not there yet ------------------------------------------------------------------------------------------------
+
+
+def test_a_record_that_comes_late_is_waited_for_with_growing_delays(world: World) -> None:
+    place_late(world, record=False)
+
+    for _ in range(3):
+        world.wait_for_late()
+
+    assert world.sqs.hidden == [5, 15, 45]
+    assert world.clock.slept == []
+    assert world.exchange.paths("POST") == []
+
+
+def test_delays_grow_to_the_longest_and_no_further(world: World) -> None:
+    place_late(world)
+    world.exchange.always("GET", RECORD, answer(503))
+
+    for _ in range(9):
+        world.wait_for_late()
+
+    assert world.sqs.hidden[-3:] == [900, 900, 900]
+
+
+def test_a_record_that_never_comes_is_created_after_some_tries(world: World, written: Written) -> None:
+    world.store.late_create_without_record = True
+    place_late(world, record=False)
+
+    for _ in range(CREATE_AFTER_TRIES):
+        world.wait_for_late()
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, world.waiting) == ("typed", [])
+    assert written.metrics["OrderCreated"] == [1.0]
+    assert written.metrics["WindowLeft"] == [0.0]
+
+
+def test_a_record_that_can_be_created_no_more_is_waited_for_until_it_comes(world: World) -> None:
+    place_late(world, record=False)
+    for _ in range(CREATE_AFTER_TRIES + 2):
+        world.wait_for_late()
+    assert len(world.waiting) == 1
+
+    world.bigcommerce.shops[STORE_HASH].orders[ORDER_ID].automatic_record_at = world.clock.now
+    world.wait_for_late()
+
+    assert (world.waiting, world.dead) == ([], [])
+
+
+@pytest.mark.parametrize("refusal_of_create", [None, EXISTS], ids=["refused", "exists"])
+def test_a_customer_without_a_company_is_skipped_once_creating_was_refused(
+    world: World, refusal_of_create: Step | None
+) -> None:
+    place_late(world, record=False, customer_id=OUTSIDER)
+    world.store.late_create_without_record = True
+    receive_again(world, CREATE_AFTER_TRIES - 1)
+    if refusal_of_create is not None:
+        world.exchange.on("POST", RECORDS, refusal_of_create)
+
+    world.recover()
+
+    assert (world.waiting, world.dead) == ([], [])
+    assert world.exchange.sent[-1].path == f"/api/v3/io/users/customer/{OUTSIDER}"
+
+
+def test_a_refusal_to_create_late_is_a_dead_letter(world: World) -> None:
+    place_late(world, record=False)
+    receive_again(world, CREATE_AFTER_TRIES - 1)
+    world.exchange.on("POST", RECORDS, answer(422, {"data": {"errMsg": "[Team] is a required extra field"}}))
+
+    world.recover()
+
+    assert reason(world.dead[0])["detail"] == "B2B API: HTTP 422: [Team] is a required extra field"
+
+
+def test_an_order_that_the_store_denies_is_waited_for_and_then_buried(world: World) -> None:
+    world.put_late()
+    for _ in range(NOT_FOUND_TRIES - 1):
+        world.wait_for_late()
+    assert len(world.waiting) == 1
+
+    world.wait_for_late()
+
+    assert world.waiting == []
+    assert reason(world.dead[0])["cause"] == "order_not_found"
+
+
+# --- trouble ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("place", [("GET", LOOK_UP), ("GET", RECORD), ("PUT", RECORD)], ids=["look-up", "get", "put"])
+@pytest.mark.parametrize("fault", [reset(), hang(), answer(503), answer(429), answer(401)])
+def test_trouble_postpones_and_its_end_finishes(world: World, place: tuple[str, str], fault: Step) -> None:
+    place_late(world)
+    world.waiting.clear()
+    world.put_late(poNumber="given")
+    world.exchange.always(*place, fault)
+    for _ in range(3):
+        world.wait_for_late()
+    assert (len(world.waiting), world.dead) == (1, [])
+
+    world.exchange.mend()
+    world.wait_for_late()
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, world.waiting) == ("given", [])
+
+
+def test_an_outage_of_six_hours_is_survived(world: World) -> None:
+    place_late(world)
+    world.exchange.always("GET", LOOK_UP, answer(503))
+    began = world.clock.now
+    while world.clock.now < began + 6 * 3600:
+        world.wait_for_late()
+
+    world.exchange.mend()
+    world.wait_for_late()
+
+    assert (world.waiting, world.dead) == ([], [])
+    assert world.clock.now < began + 6.5 * 3600
+
+
+def test_a_rate_limit_is_honoured_and_no_other_late_order_of_the_store_calls_meanwhile(world: World) -> None:
+    place_late(world)
+    world.put_late(data={"type": "order", "id": ORDER_ID + 1})
+    world.exchange.always("GET", RECORD, answer(429, headers={"X-Request-Window-Resets-After": "40 s"}))
+
+    world.recover()
+
+    assert world.exchange.paths("GET") == [LOOK_UP, RECORD]
+    assert [seconds >= 40 for seconds in world.sqs.hidden] == [True, True]
+
+
+def test_a_hold_after_a_rate_limit_lasts_beyond_the_batch(world: World, written: Written) -> None:
+    place_late(world)
+    world.exchange.on("GET", RECORD, answer(429, headers={"Retry-After": "100"}))
+    world.recover()
+    world.exchange.sent.clear()
+    receive_again(world, 1)
+
+    world.recover()
+
+    assert world.exchange.paths("GET") == [LOOK_UP]
+    assert written.metrics["LatePaced"] == [1.0]
+
+
+def test_a_store_in_trouble_does_not_slow_another(world: World) -> None:
+    other = World(settings=SETTINGS)
+    place_late(world)
+    world.exchange.always("GET", f"/stores/other/v2/orders/{ORDER_ID}", answer(503))
+    world.secrets.put("relay/other", other.secrets.secrets[SECRET_NAME]["AWSCURRENT"])
+    world.waiting.clear()
+    world.put_late(producer="stores/other")
+    world.put_late()
+
+    world.recover()
+
+    assert [read_letter(message.body, 0).event.store_hash for message in world.waiting] == ["other"]
+
+
+def test_the_late_path_keeps_to_its_share_of_the_stores_requests() -> None:
+    world = World(settings=replace(SETTINGS, late_requests_per_minute=24))
+    for number in range(5):
+        world.place(order_id=ORDER_ID + number, created_ago_seconds=20, automatic_record_after=0.0)
+        world.put_late(data={"type": "order", "id": ORDER_ID + number})
+
+    world.recover()
+
+    assert (
+        len([path for path in world.exchange.paths("GET") if path.startswith(RECORDS)]) == 3
+    )  # 24 a minute: 6 in 15 s
+    assert len(world.waiting) == 2
+
+
+def test_when_its_share_cannot_be_counted_the_order_goes_on(world: World, written: Written) -> None:
+    place_late(world)
+    world.table.error = refusal("ProvisionedThroughputExceededException")
+
+    world.recover()
+
+    assert world.waiting == []
+    assert written.metrics["IdempotencyUnavailable"] == [1.0]
+
+
+def test_an_order_being_worked_on_elsewhere_is_waited_for(world: World, written: Written) -> None:
+    place_late(world)
+    world.once.in_progress.add((STORE_HASH, ORDER_ID))
+
+    world.recover()
+
+    assert len(world.waiting) == 1
+    assert world.exchange.sent == []
+    assert written.metrics == {"OrderRetried": [1.0]}
+
+
+def test_an_order_for_which_the_invocation_has_no_time_goes_back_untouched(world: World) -> None:
+    place_late(world)
+    event = world.sqs.receive(RECOVERY_URL)
+
+    response = world.recover_orders.handle(event, cast("Any", FakeContext(world.clock, seconds=12.0)))
+
+    assert response == {"batchItemFailures": [{"itemIdentifier": world.waiting[0].id}]}
+    assert world.exchange.sent == []
+
+
+def test_nothing_outlives_the_invocation(world: World) -> None:
+    for number in range(6):
+        world.put_late(data={"type": "order", "id": ORDER_ID + number}, producer=f"stores/abcd{number}")
+        world.secrets.put(f"relay/abcd{number}", world.secrets.secrets[SECRET_NAME]["AWSCURRENT"])
+        world.exchange.always("GET", f"/stores/abcd{number}/v2/orders/{ORDER_ID + number}", hang())
+    began = world.clock.now
+
+    world.recover()
+
+    assert world.clock.now <= began + 55.0
+    assert len(world.waiting) == 6
+
+
+# --- the end ------------------------------------------------------------------------------------------------------
+
+
+def test_a_permanent_refusal_is_one_dead_letter_and_no_more_a_message(world: World, written: Written) -> None:
+    place_late(world)
+    world.waiting.clear()
+    world.put_late(poNumber="given")
+    world.exchange.on("PUT", RECORD, answer(422, {"data": {"errMsg": "[Team] is a required extra field"}}))
+
+    world.recover()
+
+    assert (len(world.waiting), len(world.dead)) == (0, 1)
+    assert reason(world.dead[0])["cause"] == "api_refused"
+    assert written.metrics == {"OrderDead": [1.0]}
+    assert world.once.done == set()
+
+
+def test_a_dead_letter_that_is_redriven_is_worked_on_again(world: World) -> None:
+    place_late(world)
+    world.waiting.clear()
+    world.put_late(poNumber="given")
+    world.exchange.on("PUT", RECORD, answer(422))
+    world.recover()
+
+    world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody=world.dead.pop().body)
+    world.recover()
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, world.dead) == ("given", [])
+
+
+def test_an_order_that_had_its_time_is_given_up_with_the_last_cause(world: World) -> None:
+    place_late(world)
+    world.exchange.always("GET", RECORD, answer(503))
+    world.clock.advance(SETTINGS.give_up_after_minutes * 60)
+
+    world.recover()
+
+    assert world.waiting == []
+    assert reason(world.dead[0])["detail"] == "given up after 1 tries in 1440 minutes; last: HTTP 503"
+
+
+@pytest.mark.parametrize("kind", ["refused", "unreadable", "given up"])
+def test_when_the_dead_letter_queue_refuses_the_message_stays(world: World, kind: str) -> None:
+    place_late(world)
+    world.sqs.broken.add(DEAD_LETTER_URL)
+    if kind == "unreadable":
+        world.waiting[0].body = "?"
+    elif kind == "refused":
+        world.exchange.on("GET", LOOK_UP, answer(410))
+    else:
+        world.exchange.always("GET", RECORD, answer(503))
+        world.clock.advance(SETTINGS.give_up_after_minutes * 60)
+
+    world.recover()
+
+    assert (len(world.waiting), world.dead) == (1, [])
+    assert world.table.notes == {}
+
+
+def test_what_cannot_be_read_is_buried_as_it_is(world: World, written: Written) -> None:
+    world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody='{"who": "knows"}')
+
+    world.recover()
+
+    assert world.waiting == []
+    assert world.dead[0].body == '{"who": "knows"}'
+    assert world.dead[0].attributes["reason"]["StringValue"].startswith("unreadable: ")
+    assert written.metrics == {"OrderDead": [1.0]}
+
+
+def test_one_messages_failure_is_not_anothers(world: World) -> None:
+    world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody="?")
+    world.put_late(data={"type": "order", "id": ORDER_ID + 1})
+    place_late(world)
+
+    world.recover()
+
+    assert world.once.done == {(STORE_HASH, ORDER_ID)}
+    assert [read_letter(message.body, 0).event.order_id for message in world.waiting] == [ORDER_ID + 1]
+    assert [letter.body for letter in world.dead] == ["?"]
+
+
+def test_a_fault_of_our_own_leaves_the_message_to_the_queues_own_delay(
+    world: World, monkeypatch: pytest.MonkeyPatch, written: Written
+) -> None:
+    place_late(world)
+    monkeypatch.setattr("handler.recover.find_wanted", lambda *_: 1 / 0)
+
+    world.recover()
+
+    assert world.waiting[0].visible_at == world.clock.now + QUEUE_VISIBILITY_SECONDS
+    assert world.sqs.hidden == []
+    assert written.metrics == {"OrderRetried": [1.0]}
+
+
+def test_when_the_delay_cannot_be_set_the_queues_own_brings_the_message_back(world: World) -> None:
+    place_late(world)
+    world.exchange.on("GET", RECORD, answer(503))
+    world.sqs.errors.append(refusal("InternalError"))
+
+    world.recover()
+
+    assert len(world.waiting) == 1
+    assert world.waiting[0].visible_at >= world.clock.now + QUEUE_VISIBILITY_SECONDS - 1
+
+
+def test_a_dead_order_is_noted(world: World) -> None:
+    world.exchange.on("GET", LOOK_UP, answer(410))
+    world.put_late(customerId=None)
+
+    world.recover()
+
+    [note] = world.table.notes.values()
+    assert (note["outcome"]["S"], note["cause"]["S"]) == ("Dead", "api_refused")
+
+
+def test_an_own_event_with_the_customer_is_finished_without_a_look_up(world: World) -> None:
+    place_late(world)
+    world.waiting.clear()
+    world.put_late(customerId=BUYER, poNumber="given")
+
+    world.recover()
+
+    assert LOOK_UP not in world.exchange.paths("GET")
+    assert world.waiting == []

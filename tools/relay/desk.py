@@ -1,0 +1,163 @@
+"""What a command works with: the deployment, the APIs, and somewhere to write. All of it is made when first needed."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import boto3
+from botocore.config import Config
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from handler.b2b_api import B2BApi
+from handler.credentials import Credentials
+from handler.deadline import Clock, Deadline
+from handler.hooks_api import HooksApi
+from handler.journal import Journal
+from handler.queues import Queues
+from handler.store_api import StoreApi
+from handler.transport import HttpExchange, Patience, Transport
+from relay.stack import Stack
+from relay.vault import Vault
+
+if TYPE_CHECKING:
+    from mypy_boto3_cloudformation import CloudFormationClient
+    from mypy_boto3_cloudwatch import CloudWatchClient
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_logs import CloudWatchLogsClient
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sqs import SQSClient
+
+    from handler.settings import Settings
+
+PATIENT = Patience(attempt_seconds=8.0, tries_again=True)
+CALL_SECONDS = 20.0
+"""A person waits for so long for one API call, tries included."""
+
+AWS_CALLS = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 4, "mode": "standard"})
+WIDTH_OF_FILES = 160
+
+
+@dataclass(frozen=True)
+class Desk:
+    """One invocation of a command: for which deployment, and how it answers."""
+
+    session: boto3.Session
+    stack_name: str
+    as_json: bool
+    clock: Clock
+    sleep: Callable[[float], None]
+
+    @cached_property
+    def out(self) -> Console:
+        """Results. Wide where no terminal limits it, so that files hold whole lines."""
+        console = Console(highlight=False)
+        if not console.is_terminal:
+            console.width = WIDTH_OF_FILES
+        return console
+
+    @cached_property
+    def err(self) -> Console:
+        """What happens meanwhile: progress, warnings, trouble."""
+        return Console(stderr=True, highlight=False, soft_wrap=True)
+
+    def show(self, value: Any, picture: Callable[[], None]) -> None:
+        """The result: `value` for programs with --json, what `picture` prints for people otherwise."""
+        if self.as_json:
+            self.out.print_json(json.dumps(value))
+        else:
+            picture()
+
+    def progress(self) -> Progress:
+        """A progress bar on standard error; nothing where nobody looks."""
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+        return Progress(*columns, console=self.err, transient=True, disable=not self.err.is_terminal)
+
+    def deadline(self) -> Deadline:
+        """For one API call from now."""
+        return Deadline.after(CALL_SECONDS, self.clock)
+
+    @cached_property
+    def stack(self) -> Stack:
+        """The deployment. Raises Trouble when it is not there."""
+        return Stack.read(self.cloudformation, self.stack_name)
+
+    @property
+    def settings(self) -> Settings:
+        """What the deployed functions are told."""
+        return self.stack.settings
+
+    @cached_property
+    def vault(self) -> Vault:
+        """The stores' secrets, to be changed."""
+        return Vault(self._secretsmanager, self.settings.secret_prefix)
+
+    @cached_property
+    def journal(self) -> Journal:
+        """What the functions have noted about orders and stores."""
+        settings = self.settings
+        return Journal(settings.idempotency_table, self.dynamodb, settings.remember_done_days, self.clock)
+
+    @cached_property
+    def queues(self) -> Queues:
+        """Where late orders are handed to."""
+        settings = self.settings
+        return Queues(lambda: self.sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, self.clock)
+
+    @cached_property
+    def transport(self) -> Transport:
+        """HTTP, with a person's patience."""
+        return Transport(HttpExchange(), PATIENT, self.clock, self.sleep, random.uniform)
+
+    @cached_property
+    def store_api(self) -> StoreApi:
+        """The stores' core orders."""
+        return StoreApi(self.settings.store_api_url, self.transport, self._credentials)
+
+    @cached_property
+    def b2b_api(self) -> B2BApi:
+        """The stores' B2B records."""
+        return B2BApi(self.settings.b2b_api_url, self.transport, self._credentials)
+
+    @cached_property
+    def hooks_api(self) -> HooksApi:
+        """The stores' webhooks."""
+        return HooksApi(self.settings.store_api_url, self.transport, self._credentials)
+
+    @cached_property
+    def _credentials(self) -> Credentials:
+        return Credentials(self._secretsmanager, self.settings.secret_prefix, self.clock)
+
+    @cached_property
+    def cloudformation(self) -> CloudFormationClient:
+        """AWS's stacks."""
+        return self.session.client("cloudformation", config=AWS_CALLS)
+
+    @cached_property
+    def cloudwatch(self) -> CloudWatchClient:
+        """AWS's metrics and alarms."""
+        return self.session.client("cloudwatch", config=AWS_CALLS)
+
+    @cached_property
+    def dynamodb(self) -> DynamoDBClient:
+        """AWS's tables."""
+        return self.session.client("dynamodb", config=AWS_CALLS)
+
+    @cached_property
+    def logs(self) -> CloudWatchLogsClient:
+        """AWS's logs."""
+        return self.session.client("logs", config=AWS_CALLS)
+
+    @cached_property
+    def sqs(self) -> SQSClient:
+        """AWS's queues."""
+        return self.session.client("sqs", config=AWS_CALLS)
+
+    @cached_property
+    def _secretsmanager(self) -> SecretsManagerClient:
+        return self.session.client("secretsmanager", config=AWS_CALLS)

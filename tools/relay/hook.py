@@ -1,0 +1,225 @@
+"""`relay hook`: the store's webhook, with a secret header that proves where it comes from."""
+
+from __future__ import annotations
+
+import json
+import secrets
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from handler.credentials import SecretInvalid, StoreSecret
+from handler.hooks_api import ORDER_CREATED
+from relay.command import DestinationOption, StoreArgument, YesOption, confirm
+from relay.desk import Desk
+from relay.hook_checks import obstacles
+from relay.hooks import carries, pointing_at
+from relay.timespan import clock_time
+from relay.trouble import Trouble
+
+HEADER_NAME = "x-relay-secret"
+HEADER_BYTES = 32
+HookId = Annotated[
+    int, typer.Option("--id", metavar="ID", show_default=False, help="Which one, when several hooks point here.")
+]
+NO_ID = 0
+
+
+def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption = "") -> bool:
+    """Register the store's webhook for created orders, or put right the one that is there.
+
+    The hook carries a random secret header, which is kept in the store's secret and checked on every
+    webhook. Saying it again changes nothing. No webhook is refused on the way.
+
+    Examples:
+      relay hook create abc123
+      relay hook create abc123 --destination https://hooks.example.com/webhooks
+    """
+    url = destination or desk.stack.destination
+    values, secret = _secret(desk, store)
+    hooks = pointing_at(desk, store, url)
+    header = secret.webhook_header or (HEADER_NAME, secrets.token_hex(HEADER_BYTES))
+    # Without a client secret nothing proves a webhook until the header is saved: a new hook stays silent for so long.
+    saved_first = secret.client_secret is None and secret.webhook_header is None
+    if saved_first:
+        _save_header(desk, store, values, header)
+    changed = False
+    for hook in hooks:
+        # All of them, even doubles: the functions will refuse whatever comes without the header.
+        if not carries(hook, header):
+            headers = (hook.get("headers") or {}) | dict([header])
+            desk.hooks_api.call("PUT", store, f"/{hook['id']}", desk.deadline(), {"headers": headers})
+            changed = True
+    if hooks:
+        hook_id = hooks[0]["id"]
+        if not hooks[0].get("is_active"):
+            desk.hooks_api.activate(store, hook_id, desk.deadline())
+            changed = True
+    else:
+        body = {"scope": ORDER_CREATED, "destination": url, "is_active": True, "headers": dict([header])}
+        hook_id = desk.hooks_api.call("POST", store, "", desk.deadline(), body).json()["data"]["id"]
+    if secret.webhook_header is None and not saved_first:
+        # Last: until now the signature alone proved every webhook, with the header and without.
+        _save_header(desk, store, values, header)
+    change = "created" if not hooks else "put right" if changed else "as it was"
+    warnings = obstacles(desk, store, url)
+
+    def picture() -> None:
+        desk.out.print(f"[green]✓[/] Hook {hook_id}: {change}; {ORDER_CREATED} → {url}", soft_wrap=True)
+        for warning in warnings:
+            warning.print(desk.out)
+
+    desk.show(
+        {
+            "store": store,
+            "id": hook_id,
+            "change": change,
+            "destination": url,
+            "warnings": [w.as_json() for w in warnings],
+        },
+        picture,
+    )
+    return True
+
+
+def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOption = "") -> bool:
+    """List the store's webhooks on created orders.
+
+    The API shows a token only the hooks that were made with the same API account.
+
+    Example:
+      relay hook list abc123
+    """
+    url = destination or desk.stack.destination
+    _, secret = _secret(desk, store)
+    header = secret.webhook_header
+    rows: list[dict[str, Any]] = [
+        {
+            "id": hook["id"],
+            "destination": hook.get("destination"),
+            "points_here": hook.get("destination") == url,
+            "active": bool(hook.get("is_active")),
+            "carries_our_header": header is not None and carries(hook, header),
+            "updated_at": hook.get("updated_at"),
+        }
+        for hook in desk.hooks_api.list_hooks(store, desk.deadline())
+    ]
+    warnings = obstacles(desk, store, url)
+
+    def picture() -> None:
+        if rows:
+            table = Table("id", "active", "points here", "our header", "last changed", "destination")
+            for row in rows:
+                flags = ["yes" if row[key] else "no" for key in ("active", "points_here", "carries_our_header")]
+                changed = clock_time(row["updated_at"]) if isinstance(row["updated_at"], int) else ""
+                table.add_row(str(row["id"]), *flags, changed, str(row["destination"]))
+            desk.out.print(table)
+        else:
+            desk.out.print(f"No webhook yet. Create it: relay hook create {store}")
+        for warning in warnings:
+            warning.print(desk.out)
+
+    desk.show({"hooks": rows, "warnings": [w.as_json() for w in warnings]}, picture)
+    return any(row["points_here"] and row["active"] for row in rows)
+
+
+def enable(desk: Desk, store: StoreArgument, *, hook_id: HookId = NO_ID, destination: DestinationOption = "") -> bool:
+    """Switch the store's webhook on again, for example after BigCommerce has switched it off.
+
+    Orders whose webhook did not come meanwhile are found by `relay backfill` (and every quarter of
+    an hour by the relay itself).
+
+    Example:
+      relay hook enable abc123
+    """
+    return _switch(desk, store, hook_id, destination, active=True)
+
+
+def disable(
+    desk: Desk,
+    store: StoreArgument,
+    *,
+    hook_id: HookId = NO_ID,
+    destination: DestinationOption = "",
+    yes: YesOption = False,
+) -> bool:
+    """Switch the store's webhook off: from then on its orders miss their window.
+
+    Unless it is turned off (parameter Reconcile), the relay itself switches the hook on again.
+
+    Example:
+      relay hook disable abc123
+    """
+    confirm("New orders will miss their window. Switch the webhook off?", yes=yes)
+    return _switch(desk, store, hook_id, destination, active=False)
+
+
+def delete(
+    desk: Desk,
+    store: StoreArgument,
+    *,
+    hook_id: HookId = NO_ID,
+    destination: DestinationOption = "",
+    yes: YesOption = False,
+) -> bool:
+    """Delete the store's webhook.
+
+    Examples:
+      relay hook delete abc123
+      relay hook delete abc123 --id 18048287
+    """
+    hook = _chosen(desk, store, hook_id, destination)
+    confirm(f"Delete the hook {hook['id']} → {hook.get('destination')}?", yes=yes)
+    desk.hooks_api.call("DELETE", store, f"/{hook['id']}", desk.deadline())
+    desk.show(
+        {"store": store, "id": hook["id"], "change": "deleted"},
+        lambda: desk.out.print(f"[green]✓[/] Hook {hook['id']} is deleted."),
+    )
+    return True
+
+
+def _switch(desk: Desk, store: str, hook_id: int, destination: str, *, active: bool) -> bool:
+    hook = _chosen(desk, store, hook_id, destination)
+    change = "as it was"
+    if bool(hook.get("is_active")) != active:
+        desk.hooks_api.call("PUT", store, f"/{hook['id']}", desk.deadline(), {"is_active": active})
+        change = "switched on" if active else "switched off"
+    desk.show(
+        {"store": store, "id": hook["id"], "change": change},
+        lambda: desk.out.print(f"[green]✓[/] Hook {hook['id']}: {change}."),
+    )
+    return True
+
+
+def _chosen(desk: Desk, store: str, hook_id: int, destination: str) -> dict[str, Any]:
+    """The hook that is meant: the one with this id, or the only one that points here."""
+    if hook_id != NO_ID:
+        hooks = [hook for hook in desk.hooks_api.list_hooks(store, desk.deadline()) if hook["id"] == hook_id]
+        if not hooks:
+            raise Trouble(f"The store shows no hook {hook_id} to this token.", f"See them: relay hook list {store}")
+        return hooks[0]
+    hooks = pointing_at(desk, store, destination or desk.stack.destination)
+    if not hooks:
+        raise Trouble("No webhook of the store points here.", f"Create it: relay hook create {store}")
+    if len(hooks) > 1:
+        ids = ", ".join(str(hook["id"]) for hook in hooks)
+        raise Trouble(f"{len(hooks)} hooks point here: {ids}.", "Say which one: --id ID")
+    return hooks[0]
+
+
+def _secret(desk: Desk, store: str) -> tuple[dict[str, Any], StoreSecret]:
+    values = desk.vault.read(store)
+    if values is None:
+        raise Trouble(f"The store {store} has no secret.", f"Add it first: relay store add {store}")
+    try:
+        return values, StoreSecret.parse(json.dumps(values))
+    except SecretInvalid as error:
+        raise Trouble(
+            f"The store's secret is malformed: {error.detail}.", f"Mend it: relay store add {store}"
+        ) from error
+
+
+def _save_header(desk: Desk, store: str, values: dict[str, Any], header: tuple[str, str]) -> None:
+    name, value = header
+    desk.vault.write(store, values | {"webhook_header": {"name": name, "value": value}})

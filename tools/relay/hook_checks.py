@@ -1,0 +1,109 @@
+"""Findings about one store's webhook: whether it is there, active, proven and not blocked."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from handler.settings import LOOPBACK
+from relay.checks import Finding, State
+from relay.hooks import blocked, carries, pointing_at, why
+from relay.log_lines import lines
+from relay.timespan import rough
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from handler.credentials import StoreSecret
+    from relay.desk import Desk
+
+REFUSAL_HOURS = 24.0
+NOT_PROVEN = "webhook not proven"
+"""The log line of a refused webhook (handler.intake)."""
+
+
+def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterator[Finding]:
+    """Whether an active hook points here and carries the secret header. Raises RetryLater, Unauthorised or Refused."""
+    hooks = pointing_at(desk, store, url)
+    create = f"Put it right: relay hook create {store}"
+    if not hooks:
+        others = desk.hooks_api.list_hooks(store, desk.deadline())
+        elsewhere = (
+            f"; the store's hooks point to {', '.join(str(h.get('destination')) for h in others)}" if others else ""
+        )
+        yield Finding("webhook", State.BAD, f"none points to {url}{elsewhere}", f"Create it: relay hook create {store}")
+    elif not hooks[0].get("is_active"):
+        yield Finding(
+            "webhook",
+            State.BAD,
+            f"hook {hooks[0]['id']} is switched off (BigCommerce does so after 48 hours of failures or 90 idle days)",
+            f"Switch it on: relay hook enable {store}. Then: relay backfill for the orders in between.",
+        )
+    elif secret.webhook_header is not None and not carries(hooks[0], secret.webhook_header):
+        yield Finding(
+            "webhook",
+            State.BAD,
+            f"hook {hooks[0]['id']} does not carry the header that the store's secret asks for: webhooks are refused",
+            create,
+        )
+    else:
+        header = "" if secret.webhook_header is None else " and carries the secret header"
+        yield Finding("webhook", State.GOOD, f"hook {hooks[0]['id']} is active, points here{header}")
+    yield from obstacles(desk, store, url)
+
+
+def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
+    """Whether webhooks in the store's name were refused lately, and by which check. Raises botocore's errors."""
+    refused = lines(desk, desk.stack.log_groups[:1], REFUSAL_HOURS, message=NOT_PROVEN, store=store)
+    if not refused:
+        return Finding("refusals", State.GOOD, f"no webhook was refused in the last {REFUSAL_HOURS:g} hours")
+    [(check, _), *_] = Counter(str(line.get("check")) for line in refused).most_common()
+    mend = f"If the store's own webhooks are refused: relay hook create {store} puts the header right"
+    if secret.client_secret is not None:
+        mend += (
+            "; a wrong client_secret (or one for a store that signs nothing) is changed or, as null, "
+            f"removed by: relay store add {store} --from-file FILE"
+        )
+    return Finding(
+        "refusals",
+        State.DOUBTFUL,
+        f"{len(refused)} webhooks in the store's name were refused, last {rough(desk.clock() - refused[-1]['at'])} ago: {check}",
+        mend,
+    )
+
+
+def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
+    """What stands in the way of a webhook to `url`, seen from the store's side."""
+    warnings = []
+    active = [str(hook["id"]) for hook in pointing_at(desk, store, url) if hook.get("is_active")]
+    if len(active) > 1:
+        warnings.append(
+            Finding(
+                "doubles",
+                State.DOUBTFUL,
+                f"{len(active)} active hooks point here ({', '.join(active)}): every order is announced that often",
+                f"Harmless, but wasteful. Delete all but one: relay hook delete {store} --id {active[-1]}",
+            )
+        )
+    if domain := blocked(desk, store, url):
+        left = domain.get("time_left")
+        until = f"for another {rough(left)}" if isinstance(left, int) else "for a while"
+        warnings.append(
+            Finding(
+                "blocked domain",
+                State.BAD,
+                f"BigCommerce holds back all webhooks to this domain {until}: {why(domain) or 'too many failures'}",
+                "Find out why they failed: relay doctor. Then: relay backfill for the orders in between.",
+            )
+        )
+    if url != desk.stack.destination and urlsplit(url).hostname not in LOOPBACK:
+        warnings.append(
+            Finding(
+                "watched URL",
+                State.DOUBTFUL,
+                f"the relay itself watches over hooks to {desk.stack.destination}, not over this one",
+                f"Deploy with the parameter CustomWebhookUrl={url}",
+            )
+        )
+    return warnings

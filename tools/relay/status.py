@@ -1,0 +1,125 @@
+"""`relay status`: what the relay did with an order, and when."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import Annotated, Any
+
+import typer
+from rich.markup import escape
+
+from relay.command import OrderArgument, StoreOption
+from relay.dead_letters import DeadLetter, DeadLetters
+from relay.desk import Desk
+from relay.log_lines import lines
+from relay.record_of_order import Remembered, remembered
+from relay.timespan import clock_time, rough
+
+TOLD = ("outcome", "cause", "detail", "status", "reason", "window_left_seconds", "rule", "check", "error")
+"""What of a log line is worth telling."""
+
+HoursOption = Annotated[
+    float, typer.Option("--hours", metavar="N", min=0.1, max=8760, help="Look through the log lines of so many hours.")
+]
+
+
+def status(desk: Desk, order: OrderArgument, *, store: StoreOption, hours: HoursOption = 24.0) -> bool:
+    """Tell an order's story: whether it is finished, late or dead, and what the logs say.
+
+    Exit code 1 when it is dead, or when the relay has never heard of it.
+
+    Examples:
+      relay status 1042 --store abc123
+      relay status 1042 --store abc123 --hours 72
+    """
+    known = remembered(desk, store, order)
+    queue = DeadLetters(desk.sqs, desk.settings.dead_letter_queue_url, time.monotonic)
+    with queue.held() as letters:
+        dead = [letter for letter in letters if (letter.store, letter.order) == (store, order)]
+    told = lines(desk, desk.stack.log_groups, hours, order=order, store=store)
+    verdict, what = _verdict(desk, known, dead, told, order, store)
+
+    def picture() -> None:
+        mark = {"finished": "[green]✓[/]", "dead": "[red]✗[/]", "unknown": "[red]✗[/]"}.get(verdict, "[yellow]…[/]")
+        desk.out.print(f"{mark} Order {order} of store {store}: {escape(what)}", soft_wrap=True)
+        for same in _alike(told):
+            _print(desk, same)
+        if not told:
+            desk.out.print(f"  No log lines of the last {hours:g} h; look further back with --hours.")
+
+    value = {
+        "store": store,
+        "order": order,
+        "verdict": verdict,
+        "in_words": what,
+        "finished": known.finished,
+        "finished_at": known.finished_at if known.finished else None,
+        "noted": None
+        if known.note is None
+        else {"as": known.note, "cause": known.cause, "detail": known.detail, "at": known.noted_at},
+        "dead_letters": [letter.as_json() for letter in dead],
+        "log": [
+            {"at": line["at"], "message": line.get("message")} | {k: line[k] for k in TOLD if k in line}
+            for line in told
+        ],
+    }
+    desk.show(value, picture)
+    return verdict not in {"dead", "unknown"}
+
+
+def _words(line: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={line[key]}" for key in TOLD if line.get(key) not in {None, ""})
+
+
+def _alike(told: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The lines, those together that say the same one after the other."""
+    groups = itertools.groupby(told, key=lambda line: (line["group"], line.get("message"), _words(line)))
+    return [list(group) for _, group in groups]
+
+
+def _print(desk: Desk, same: list[dict[str, Any]]) -> None:
+    first, last = same[0], same[-1]
+    function = first["group"].rpartition("-")[2]
+    text = escape(str(first.get("message", "")))
+    words = escape(_words(first))
+    desk.out.print(
+        f"  {clock_time(first['at'])}  {function:<9} {first.get('level', ''):<7} {text}  [dim]{words}[/]",
+        soft_wrap=True,
+    )
+    if len(same) > 1:
+        desk.out.print(f"  {clock_time(last['at'])}  [dim]... for the {len(same)}th time[/]")
+
+
+def _verdict(  # noqa: PLR0911  one return for each case
+    desk: Desk, known: Remembered, dead: list[DeadLetter], told: list[dict[str, Any]], order: int, store: str
+) -> tuple[str, str]:
+    """In one word for programs, and in a sentence for people."""
+    now = desk.clock()
+    if known.finished:
+        when = clock_time(known.finished_at) if known.finished_at else "at an unknown time"
+        beside = " (an older copy is among the dead letters: relay failed drop)" if dead else ""
+        return "finished", f"finished ({known.finished}) {when}{beside}"
+    if dead:
+        letter = dead[-1]
+        again = f"relay failed redrive --store {store} --order {order}"
+        return (
+            "dead",
+            f"dead for {rough(now - letter.failed_at)}: {letter.reason}: {letter.detail}. Once mended: {again}",
+        )
+    if known.in_progress:
+        return "in progress", "is being worked on right now"
+    if known.note == "Late":
+        since = rough(now - (known.noted_at or now))
+        return "late", f"missed its window {since} ago ({known.cause}: {known.detail}) and waits in the recovery queue"
+    if known.note:
+        return "redriven", (
+            f"was dead ({known.cause}: {known.detail}) and is no longer among the dead letters: "
+            "it was put back to work, or dropped"
+        )
+    if told:
+        return "on its way", "has been heard of, and is neither finished nor late yet"
+    return "unknown", (
+        "the relay has not heard of it. Was there a webhook? relay doctor " + store + ". "
+        f"Fetch it: relay backfill --store {store} --since ..."
+    )

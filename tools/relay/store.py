@@ -1,0 +1,199 @@
+"""`relay store`: the stores that the relay works for, and their secrets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.table import Table
+
+from handler import strict_json
+from handler.credentials import SecretInvalid, StoreSecret
+from handler.errors import MalformedEvent, Refused, RetryLater
+from handler.journal import STORES_ID
+from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_hooks
+from relay.command import StoreArgument, YesOption, confirm
+from relay.desk import Desk
+from relay.hooks import pointing_at
+from relay.trouble import Trouble
+from relay.vault import DAYS_TO_REPENT
+
+KEYS = frozenset({"access_token", "client_secret", "b2b_token", "webhook_header"})
+PROMPTS = {
+    "access_token": f"Access token of the store's API account ({ACCOUNTS})",
+    "client_secret": "Client secret of the same account, which checks webhooks' signatures (Enter: none)",
+    "b2b_token": "A second token for the B2B API, if the store needs one (Enter: none)",
+}
+FromFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--from-file",
+        metavar="FILE",
+        show_default=False,
+        allow_dash=True,
+        help="Read the values from a JSON file (- is standard input) instead of asking for them; null removes one.",
+    ),
+]
+NoCheck = Annotated[
+    bool, typer.Option("--no-check", help="Save without asking the APIs, for when BigCommerce is down.")
+]
+
+
+def add(desk: Desk, store: StoreArgument, *, from_file: FromFile = None, no_check: NoCheck = False) -> bool:
+    """Add a store, or change its token.
+
+    Asks for the values without showing them (they never stand on the command line), tries the
+    token on both APIs, and only then saves the store's secret. Values that are not given stay as
+    they are. The functions notice a changed token by themselves; nothing is deployed.
+
+    Examples:
+      relay store add abc123
+      relay store add abc123 --from-file secret.json
+      pass show relay/abc123 | relay store add abc123 --from-file -
+    """
+    present = desk.vault.read(store) or {}
+    given = _from_file(from_file) if from_file else _asked_for(present)
+    merged = {key: value for key, value in (present | given).items() if value is not None}
+    try:
+        secret = StoreSecret.parse(json.dumps(merged))
+    except SecretInvalid as error:
+        raise Trouble(f"This cannot be saved: {error.detail}.", "Give the value again; nothing was changed.") from error
+    findings = [] if no_check else _checked(desk, store, secret)
+    if any(finding.state is State.BAD for finding in findings):
+        if desk.as_json:
+            desk.show({"store": store, "saved": False, "findings": [f.as_json() for f in findings]}, lambda: None)
+        else:
+            desk.err.print("[red]✗[/] Nothing was saved.")
+        return False
+    if merged != present:
+        desk.vault.write(store, merged)
+    _register(desk, store)
+    change = "changed" if present and merged != present else "added" if not present else "as it was"
+
+    def picture() -> None:
+        desk.out.print(f"[green]✓[/] Store {store}: {change}, in the secret {desk.vault.name(store)}")
+        if secret.webhook_header is None:
+            desk.out.print(f"  Next: relay hook create {store}")
+
+    desk.show({"store": store, "saved": True, "change": change, "findings": [f.as_json() for f in findings]}, picture)
+    return True
+
+
+def _asked_for(present: dict[str, Any]) -> dict[str, Any]:
+    """What the operator types; an empty answer leaves the value as it is."""
+    given = {}
+    for key, text in PROMPTS.items():
+        question = f"{text.partition(' (Enter')[0]} (Enter: keep the present one)" if key in present else text
+        if answer := typer.prompt(question, default="", hide_input=True, show_default=False, err=True).strip():
+            given[key] = answer
+    return given
+
+
+def _from_file(path: Path) -> dict[str, Any]:
+    name = "standard input" if str(path) == "-" else str(path)
+    try:
+        text = typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text(encoding="utf-8")
+        values = strict_json.parse(text)
+    except OSError as error:
+        raise Trouble(f"{name} cannot be read: {error.strerror}.", "Check --from-file.") from error
+    except (MalformedEvent, UnicodeDecodeError):
+        raise Trouble(f"{name} is not JSON.", 'It must hold an object such as {"access_token": "..."}.') from None
+    if not isinstance(values, dict) or (values.keys() - KEYS):
+        raise Trouble(
+            f"{name} must hold an object with keys out of {', '.join(sorted(KEYS))}, and no others.",
+            "docs/configuration.md describes each of them.",
+        )
+    return values
+
+
+def _checked(desk: Desk, store: str, secret: StoreSecret) -> list[Finding]:
+    core, _ = check_core(desk, store, secret)
+    findings = [core, check_b2b(desk, store, secret)]
+    if core.state is State.GOOD:
+        findings.append(check_hooks(desk, store, secret))  # the same token: what is refused is refused here, too
+    if not desk.as_json:
+        for finding in findings:
+            finding.print(desk.err)
+    return findings
+
+
+def _register(desk: Desk, store: str) -> None:
+    """Puts the store on the list that ReconcileFunction works off, too."""
+    desk.journal.note_store(store)
+    if store not in desk.journal.stores():
+        raise Trouble(
+            f"The secret is saved, but the store could not be written into the table {desk.settings.idempotency_table}.",
+            "Check that your role may write to it (dynamodb:UpdateItem), and say the same again.",
+        )
+
+
+def list_stores(desk: Desk) -> bool:
+    """List the stores, and what their secrets hold (never the values).
+
+    Example:
+      relay store list
+    """
+    rows = [_described(desk, store) for store in desk.journal.stores()]
+
+    def picture() -> None:
+        if not rows:
+            desk.out.print("No store yet. Add one: relay store add STORE")
+            return
+        table = Table("store", "secret", "second token", "checks signatures", "checks a header")
+        for row in rows:
+            flags = ["yes" if row[key] else "no" for key in ("b2b_token", "client_secret", "webhook_header")]
+            table.add_row(row["store"], row["secret"], *flags)
+        desk.out.print(table)
+
+    desk.show(rows, picture)
+    return all(row["secret"] == "complete" for row in rows)  # noqa: S105  a state, not a secret
+
+
+def _described(desk: Desk, store: str) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    try:
+        values = desk.vault.read(store) or {}
+        secret = StoreSecret.parse(json.dumps(values))
+    except (SecretInvalid, Trouble) as error:
+        state = "missing" if not values and isinstance(error, SecretInvalid) else "malformed"
+    else:
+        proves = secret.client_secret or secret.webhook_header
+        state = "complete" if proves else "cannot check webhooks"
+    return {"store": store, "secret": state} | {key: bool(values.get(key)) for key in sorted(KEYS - {"access_token"})}
+
+
+def remove(desk: Desk, store: StoreArgument, *, yes: YesOption = False) -> bool:
+    """Forget a store: its secret is deleted, after a week in which `relay store add` brings it back.
+
+    Its webhook has to be deleted before: one that is refused again and again gets the whole
+    domain blocked, for all stores.
+
+    Example:
+      relay store remove abc123
+    """
+    try:
+        hooks = [h for h in pointing_at(desk, store, desk.stack.destination) if h.get("is_active")]
+    except (RetryLater, Refused) as error:
+        desk.err.print(f"[yellow]![/] Whether the store still has a webhook could not be seen ({error.detail}).")
+    else:
+        if hooks:
+            raise Trouble(
+                f"The store still has an active webhook ({hooks[0]['id']}) that points here.",
+                f"Delete it first: relay hook delete {store}",
+            )
+    confirm(f"Delete the secret {desk.vault.name(store)} and forget the store?", yes=yes)
+    had_secret = desk.vault.remove(store)
+    desk.dynamodb.update_item(
+        TableName=desk.settings.idempotency_table,
+        Key={"id": {"S": STORES_ID}},
+        UpdateExpression="DELETE hashes :store",
+        ExpressionAttributeValues={":store": {"SS": [store]}},
+    )
+    fate = f"its secret goes in {DAYS_TO_REPENT} days" if had_secret else "it had no secret"
+    desk.show(
+        {"store": store, "removed": True, "had_secret": had_secret},
+        lambda: desk.out.print(f"[green]✓[/] Store {store} is forgotten; {fate}."),
+    )
+    return True

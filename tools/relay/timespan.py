@@ -1,0 +1,45 @@
+"""Lengths of time and moments as people type them: `2h`, `3d`, `2026-11-01`, `2026-11-01T08:30`."""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC, datetime
+
+import typer
+
+UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhdw])")
+
+
+def seconds(text: str) -> float:
+    """A length of time in seconds. Raises typer.BadParameter."""
+    found = SPAN.fullmatch(text.strip().lower())
+    if not found:
+        raise typer.BadParameter(f"{text!r} is no length of time; write 90s, 15m, 2h or 3d")
+    return float(found[1]) * UNITS[found[2]]
+
+
+def moment(text: str, now: float) -> float:
+    """A moment in unix seconds: a date or a time (UTC unless it says otherwise), or how long ago. Raises typer.BadParameter."""
+    if SPAN.fullmatch(text.strip().lower()):
+        return now - seconds(text)
+    try:
+        parsed = datetime.fromisoformat(text.strip())
+    except ValueError:
+        raise typer.BadParameter(
+            f"{text!r} is no moment; write 2026-11-01, 2026-11-01T08:30 (UTC) or 6h (ago)"
+        ) from None
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+def clock_time(at: float) -> str:
+    """A moment for people, in UTC as the logs have it."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def rough(length_seconds: float) -> str:
+    """A length of time for people, in its largest fitting unit."""
+    for unit, size in reversed(UNITS.items()):
+        if unit != "w" and length_seconds >= 2 * size:
+            return f"{length_seconds / size:.0f} {unit}"
+    return f"{max(length_seconds, 0):.0f} s"

@@ -1,0 +1,73 @@
+"""The stores' secrets as an operator changes them; the functions read them through `handler.credentials`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from handler import strict_json
+from handler.errors import MalformedEvent
+from relay.trouble import Trouble
+
+if TYPE_CHECKING:
+    from mypy_boto3_secretsmanager import SecretsManagerClient
+
+DAYS_TO_REPENT = 7
+"""A removed secret can be brought back for so long; Secrets Manager knows no shorter time."""
+
+
+class Vault:
+    """Secrets named <prefix>/<store hash>, as JSON objects. Nothing of them goes into an error."""
+
+    def __init__(self, client: SecretsManagerClient, prefix: str) -> None:
+        self._client = client
+        self._prefix = prefix
+
+    def name(self, store_hash: str) -> str:
+        """The name of a store's secret."""
+        return f"{self._prefix}/{store_hash}"
+
+    def read(self, store_hash: str) -> dict[str, Any] | None:
+        """The store's secret, or None when there is none (or one that waits to be deleted). Raises Trouble if it is not JSON."""
+        name = self.name(store_hash)
+        try:
+            text = self._client.get_secret_value(SecretId=name).get("SecretString", "")
+        except (
+            self._client.exceptions.ResourceNotFoundException,
+            self._client.exceptions.InvalidRequestException,
+        ):
+            return None
+        mend = f"Delete the secret {name} in the AWS console, then: relay store add {store_hash}"
+        try:
+            values = strict_json.parse(text)
+        except MalformedEvent:
+            raise Trouble(f"The secret {name} is not JSON.", mend) from None
+        if not isinstance(values, dict):
+            raise Trouble(f"The secret {name} is not a JSON object.", mend)
+        return values
+
+    def write(self, store_hash: str, values: dict[str, Any]) -> None:
+        """Creates or replaces the store's secret; brings back one that waits to be deleted."""
+        name, text = self.name(store_hash), json.dumps(values)
+        errors = self._client.exceptions
+        try:
+            self._client.create_secret(
+                Name=name, SecretString=text, Description=f"B2B Order Relay: API access to the store {store_hash}"
+            )
+        except (errors.ResourceExistsException, errors.InvalidRequestException):
+            try:
+                self._client.put_secret_value(SecretId=name, SecretString=text)
+            except errors.InvalidRequestException:
+                self._client.restore_secret(SecretId=name)
+                self._client.put_secret_value(SecretId=name, SecretString=text)
+
+    def remove(self, store_hash: str) -> bool:
+        """Has the secret deleted after DAYS_TO_REPENT; answers whether there was one."""
+        try:
+            self._client.delete_secret(SecretId=self.name(store_hash), RecoveryWindowInDays=DAYS_TO_REPENT)
+        except (
+            self._client.exceptions.ResourceNotFoundException,
+            self._client.exceptions.InvalidRequestException,
+        ):
+            return False
+        return True
