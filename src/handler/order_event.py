@@ -106,7 +106,8 @@ def parse_detail(detail: Any, received_at: float) -> OrderEvent:
 def event_time(event: dict[str, Any], otherwise: float) -> float:
     """The `time` of a bus event in unix seconds, or `otherwise` when it has none that can be read."""
     try:
-        return min(datetime.fromisoformat(event["time"]).timestamp(), otherwise)
+        # Before 1970 is no moment that `parse_detail` would read back from a queue.
+        return min(max(datetime.fromisoformat(event["time"]).timestamp(), 0.0), otherwise)
     except (KeyError, TypeError, ValueError, OverflowError):
         return otherwise
 

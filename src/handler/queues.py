@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler import strict_json
 from handler.errors import Cause, MalformedEvent
-from handler.order_event import OrderEvent, event_time, parse_bus_event, parse_detail
+from handler.order_event import LARGEST_ID, OrderEvent, event_time, parse_bus_event, parse_detail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,7 +50,8 @@ def read_letter(body: str, sent_at: float) -> Letter:
     if "order" in message:
         return _own(message, sent_at)
     if isinstance(message.get("requestPayload"), dict):
-        condition = (message.get("requestContext") or {}).get("condition", "failure")
+        context = message.get("requestContext")
+        condition = context.get("condition", "failure") if isinstance(context, dict) else "failure"
         payload = message["requestPayload"]
         return Letter(
             parse_bus_event(payload, event_time(payload, sent_at)), Cause.FUNCTION_FAILED, str(condition), sent_at
@@ -69,11 +70,13 @@ def _own(message: dict[str, Any], sent_at: float) -> Letter:
     except ValueError:
         cause = Cause.UNREADABLE
     failed_at = reason.get("failed_at")
+    if not isinstance(failed_at, int | float) or abs(failed_at) > LARGEST_ID:
+        failed_at = sent_at  # JSON has integers that no float holds
     return Letter(
         event=parse_detail(message["order"], sent_at),
         cause=cause,
         detail=str(reason.get("detail", "")),
-        failed_at=float(failed_at) if isinstance(failed_at, int | float) else sent_at,
+        failed_at=float(failed_at),
     )
 
 
