@@ -111,7 +111,7 @@ logs: .env-sam/.installed ## Follow the deployed functions' logs
 
 .PHONY: redrive
 redrive: .venv/.installed ## Put dead letters back to work (ARGS="--dry-run"; ARGS=--help for the selection)
-	@$(BIN)/python -m relay.cli failed redrive $(ARGS)
+	@$(BIN)/python -m relay.cli failed redrive --stack $(STACK) $(ARGS)
 
 .PHONY: test
 test: setup ## Run all tests; fails below 95 % branch coverage of src/handler

@@ -7,10 +7,9 @@ from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from rich.markup import escape
-
 from handler.deadline import Deadline
 from handler.errors import RetryLater
+from relay.plain import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -59,9 +58,9 @@ class Finding:
 
     def print(self, console: Console) -> None:
         """For people: one line, and a second one if something is to be done."""
-        console.print(f"{MARKS[self.state]} {escape(self.step):<16} {escape(self.what)}", soft_wrap=True)
+        console.print(f"{MARKS[self.state]} {plain(self.step):<16} {plain(self.what)}", soft_wrap=True)
         if self.mend:
-            console.print(f"  {'':<16} → {escape(self.mend)}", soft_wrap=True)
+            console.print(f"  {'':<16} → {plain(self.mend)}", soft_wrap=True)
 
 
 @dataclass(frozen=True, slots=True)

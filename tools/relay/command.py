@@ -16,6 +16,7 @@ from handler.errors import RelayError
 from handler.order_event import STORE_HASH
 from handler.telemetry import logger, metrics
 from relay.desk import Desk
+from relay.plain import printable
 from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
@@ -135,9 +136,9 @@ def _in_plain_words() -> Iterator[None]:
         if trouble is None:
             raise
         # Not the desk's console: there may be none yet, when the profile or the region is what is wrong.
-        typer.secho(f"✗ {trouble.what}", fg=typer.colors.RED, err=True)
+        typer.secho(f"✗ {printable(trouble.what)}", fg=typer.colors.RED, err=True)
         if trouble.mend:
-            typer.echo(f"  → {trouble.mend}", err=True)
+            typer.echo(f"  → {printable(trouble.mend)}", err=True)
         raise typer.Exit(WRONG) from None
 
 

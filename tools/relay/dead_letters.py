@@ -28,6 +28,9 @@ READING_SECONDS = 200.0
 AT_ONCE = 10
 """SQS takes so many messages in one call."""
 
+WAIT_SECONDS = 1
+"""With a wait all of SQS's servers are asked, without one only a sample of them."""
+
 NOTHING_NEW = 2
 """The queue is taken for read after so many answers in a row without a new message: one alone may be chance."""
 
@@ -208,7 +211,7 @@ class DeadLetters:
                 QueueUrl=self._url,
                 MaxNumberOfMessages=AT_ONCE,
                 VisibilityTimeout=HIDDEN_SECONDS,
-                WaitTimeSeconds=1,  # asks all of SQS's servers, not a sample of them
+                WaitTimeSeconds=WAIT_SECONDS,
                 MessageSystemAttributeNames=["SentTimestamp"],
                 MessageAttributeNames=["All"],
             ).get("Messages", [])

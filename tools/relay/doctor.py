@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
-from rich.markup import escape
 
 from handler.credentials import SecretInvalid, StoreSecret
 from handler.enrichment import Rules
@@ -18,6 +17,7 @@ from relay.deployment_checks import check_alarms, check_endpoint, check_queues, 
 from relay.desk import Desk
 from relay.field_checks import check_fields, field_configs, recent_orders
 from relay.hook_checks import check_hook, check_refusals
+from relay.plain import plain
 from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def doctor(desk: Desk, store: StoreOrAll = "", *, destination: DestinationOption
     found: dict[str, list[Finding]] = {}
     for section, findings in _sections(desk, store, destination):
         if not desk.as_json:
-            desk.out.print(f"[bold]{escape(section)}[/]")
+            desk.out.print(f"[bold]{plain(section)}[/]")
         for finding in findings:
             found.setdefault(section, []).append(finding)
             if not desk.as_json:

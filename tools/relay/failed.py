@@ -8,13 +8,13 @@ from collections import Counter
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from handler.errors import Cause
 from relay.command import AnyStoreOption, DryRunOption, YesOption, confirm
 from relay.dead_letters import OTHER_SCOPE, DeadLetter, DeadLetters, Selection
 from relay.desk import Desk
+from relay.plain import plain
 from relay.timespan import clock_time, rough, seconds
 from relay.trouble import Trouble
 
@@ -125,10 +125,10 @@ def show(
         for dead in chosen:
             desk.out.print(f"[bold]Order {dead.order or '?'} of store {dead.store or '?'}[/]")
             desk.out.print(f"  died      {clock_time(dead.failed_at)} ({rough(desk.clock() - dead.failed_at)} ago)")
-            desk.out.print(f"  reason    {dead.reason}: {escape(dead.detail)}", soft_wrap=True)
+            desk.out.print(f"  reason    {dead.reason}: {plain(dead.detail)}", soft_wrap=True)
             desk.out.print(f"  message   {dead.message_id}")
             desk.out.print(f"  to mend   {_mend(dead.reason, dead.store)}", soft_wrap=True)
-            desk.out.print(escape(_pretty(dead.body)), soft_wrap=True)
+            desk.out.print(plain(_pretty(dead.body)), soft_wrap=True)
 
     desk.show([dead.as_json() | {"body": dead.body} for dead in chosen], picture)
     return True
@@ -197,7 +197,7 @@ def drop(
         undeleted = {}
         if chosen and not dry_run:
             _print_groups(desk, chosen, desk.clock())
-            confirm(f"Delete {len(chosen)} dead letters for good?", yes=yes)
+            confirm(f"Delete {_counted(chosen)} for good?", yes=yes)
             undeleted = queue.delete(chosen)
     fates = [
         (
@@ -234,6 +234,10 @@ def _groups(letters: list[DeadLetter]) -> list[tuple[tuple[str, str], int]]:
     return Counter((dead.store, dead.reason) for dead in letters).most_common()
 
 
+def _counted(letters: list[DeadLetter]) -> str:
+    return "1 dead letter" if len(letters) == 1 else f"{len(letters)} dead letters"
+
+
 def _mend(reason: str, store: str) -> str:
     return MENDS.get(reason, ANY_MEND).format(store=store or "STORE")
 
@@ -246,7 +250,7 @@ def _print_groups(desk: Desk, letters: list[DeadLetter], now: float) -> None:
         "oldest",
         "newest",
         "to mend",
-        title=f"{len(letters)} dead letters",
+        title=_counted(letters),
         title_justify="left",
     )
     table.columns[2].justify = "right"
@@ -261,7 +265,11 @@ def _print_letters(desk: Desk, letters: list[DeadLetter], now: float) -> None:
     table = Table("order", "store", "dead for", "reason", "in words")
     for dead in letters[:MOST_ROWS]:
         table.add_row(
-            str(dead.order or "?"), dead.store or "?", rough(now - dead.failed_at), dead.reason, escape(dead.detail)
+            str(dead.order or dead.message_id),
+            dead.store or "?",
+            rough(now - dead.failed_at),
+            dead.reason,
+            plain(dead.detail),
         )
     desk.out.print(table)
     if len(letters) > MOST_ROWS:

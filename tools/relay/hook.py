@@ -15,6 +15,7 @@ from relay.command import DestinationOption, StoreArgument, YesOption, confirm
 from relay.desk import Desk
 from relay.hook_checks import obstacles
 from relay.hooks import carries, pointing_at
+from relay.plain import plain
 from relay.timespan import clock_time
 from relay.trouble import Trouble
 
@@ -113,7 +114,7 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
             for row in rows:
                 flags = ["yes" if row[key] else "no" for key in ("active", "points_here", "carries_our_header")]
                 changed = clock_time(row["updated_at"]) if isinstance(row["updated_at"], int) else ""
-                table.add_row(str(row["id"]), *flags, changed, str(row["destination"]))
+                table.add_row(str(row["id"]), *flags, changed, plain(str(row["destination"])))
             desk.out.print(table)
         else:
             desk.out.print(f"No webhook yet. Create it: relay hook create {store}")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
 from rich.table import Table
 
 from handler.b2b_api import Content
@@ -16,6 +15,7 @@ from handler.record import merge
 from handler.wanted import GUEST
 from relay.command import OrderArgument, StoreOption
 from relay.desk import Desk
+from relay.plain import plain
 
 PO_NUMBER = "PO number"
 LOOK_UP_SECONDS = 4.0
@@ -75,10 +75,10 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
     def picture() -> None:
         table = Table("field", "on the record now", "by the rules", "afterwards")
         for row in rows:
-            table.add_row(*(escape(text) for text in row.values()))
+            table.add_row(*(plain(text) for text in row.values()))
         desk.out.print(table)
         for rule in failed:
-            desk.out.print(f"[red]✗[/] The rule {escape(rule)} fails on this order; its field is left out.")
+            desk.out.print(f"[red]✗[/] The rule {plain(rule)} fails on this order; its field is left out.")
         desk.out.print(conclusion)
 
     value: dict[str, Any] = {

@@ -7,14 +7,16 @@ import time
 from typing import Annotated, Any
 
 import typer
-from rich.markup import escape
+from botocore.exceptions import BotoCoreError, ClientError
 
 from relay.command import OrderArgument, StoreOption
 from relay.dead_letters import DeadLetter, DeadLetters
 from relay.desk import Desk
 from relay.log_lines import lines
+from relay.plain import plain
 from relay.record_of_order import Remembered, remembered
 from relay.timespan import clock_time, rough
+from relay.trouble import explained
 
 TOLD = ("outcome", "cause", "detail", "status", "reason", "window_left_seconds", "rule", "check", "error")
 """What of a log line is worth telling."""
@@ -34,15 +36,13 @@ def status(desk: Desk, order: OrderArgument, *, store: StoreOption, hours: Hours
       relay status 1042 --store abc123 --hours 72
     """
     known = remembered(desk, store, order)
-    queue = DeadLetters(desk.sqs, desk.settings.dead_letter_queue_url, time.monotonic)
-    with queue.held() as letters:
-        dead = [letter for letter in letters if (letter.store, letter.order) == (store, order)]
-    told = lines(desk, desk.stack.log_groups, hours, order=order, store=store)
+    dead = [] if known.finished else _dead(desk, order, store)
+    told = _told(desk, hours, order, store)
     verdict, what = _verdict(desk, known, dead, told, order, store)
 
     def picture() -> None:
         mark = {"finished": "[green]✓[/]", "dead": "[red]✗[/]", "unknown": "[red]✗[/]"}.get(verdict, "[yellow]…[/]")
-        desk.out.print(f"{mark} Order {order} of store {store}: {escape(what)}", soft_wrap=True)
+        desk.out.print(f"{mark} Order {order} of store {store}: {plain(what)}", soft_wrap=True)
         for same in _alike(told):
             _print(desk, same)
         if not told:
@@ -68,6 +68,22 @@ def status(desk: Desk, order: OrderArgument, *, store: StoreOption, hours: Hours
     return verdict not in {"dead", "unknown"}
 
 
+def _dead(desk: Desk, order: int, store: str) -> list[DeadLetter]:
+    queue = DeadLetters(desk.sqs, desk.settings.dead_letter_queue_url, time.monotonic)
+    with queue.held() as letters:
+        return [letter for letter in letters if (letter.store, letter.order) == (store, order)]
+
+
+def _told(desk: Desk, hours: float, order: int, store: str) -> list[dict[str, Any]]:
+    """The order's log lines. The rest of the story is worth telling without them, too."""
+    try:
+        return lines(desk, desk.stack.log_groups, hours, order=order, store=store)
+    except (ClientError, BotoCoreError) as error:
+        trouble = explained(error)
+        desk.err.print(f"[yellow]![/] The logs cannot be read. {plain(trouble.what if trouble else str(error))}")
+        return []
+
+
 def _words(line: dict[str, Any]) -> str:
     return ", ".join(f"{key}={line[key]}" for key in TOLD if line.get(key) not in {None, ""})
 
@@ -81,8 +97,8 @@ def _alike(told: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 def _print(desk: Desk, same: list[dict[str, Any]]) -> None:
     first, last = same[0], same[-1]
     function = first["group"].rpartition("-")[2]
-    text = escape(str(first.get("message", "")))
-    words = escape(_words(first))
+    text = plain(str(first.get("message", "")))
+    words = plain(_words(first))
     desk.out.print(
         f"  {clock_time(first['at'])}  {function:<9} {first.get('level', ''):<7} {text}  [dim]{words}[/]",
         soft_wrap=True,
@@ -98,8 +114,7 @@ def _verdict(  # noqa: PLR0911  one return for each case
     now = desk.clock()
     if known.finished:
         when = clock_time(known.finished_at) if known.finished_at else "at an unknown time"
-        beside = " (an older copy is among the dead letters: relay failed drop)" if dead else ""
-        return "finished", f"finished ({known.finished}) {when}{beside}"
+        return "finished", f"finished ({known.finished}) {when}"
     if dead:
         letter = dead[-1]
         again = f"relay failed redrive --store {store} --order {order}"

@@ -14,7 +14,7 @@ from handler.credentials import SecretInvalid, StoreSecret
 from handler.errors import MalformedEvent, Refused, RetryLater
 from handler.journal import STORES_ID
 from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_hooks
-from relay.command import StoreArgument, YesOption, confirm
+from relay.command import DestinationOption, StoreArgument, YesOption, confirm
 from relay.desk import Desk
 from relay.hooks import pointing_at
 from relay.trouble import Trouble
@@ -164,7 +164,7 @@ def _described(desk: Desk, store: str) -> dict[str, Any]:
     return {"store": store, "secret": state} | {key: bool(values.get(key)) for key in sorted(KEYS - {"access_token"})}
 
 
-def remove(desk: Desk, store: StoreArgument, *, yes: YesOption = False) -> bool:
+def remove(desk: Desk, store: StoreArgument, *, destination: DestinationOption = "", yes: YesOption = False) -> bool:
     """Forget a store: its secret is deleted, after a week in which `relay store add` brings it back.
 
     Its webhook has to be deleted before: one that is refused again and again gets the whole
@@ -174,7 +174,7 @@ def remove(desk: Desk, store: StoreArgument, *, yes: YesOption = False) -> bool:
       relay store remove abc123
     """
     try:
-        hooks = [h for h in pointing_at(desk, store, desk.stack.destination) if h.get("is_active")]
+        hooks = [h for h in pointing_at(desk, store, destination or desk.stack.destination) if h.get("is_active")]
     except (RetryLater, Refused) as error:
         desk.err.print(f"[yellow]![/] Whether the store still has a webhook could not be seen ({error.detail}).")
     else:

@@ -34,7 +34,10 @@ def moment(text: str, now: float) -> float:
 
 def clock_time(at: float) -> str:
     """A moment for people, in UTC as the logs have it."""
-    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    try:
+        return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    except (OverflowError, ValueError, OSError):  # a letter may claim any moment
+        return f"{at:.0f} unix seconds"
 
 
 def rough(length_seconds: float) -> str:

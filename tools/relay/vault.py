@@ -55,11 +55,9 @@ class Vault:
                 Name=name, SecretString=text, Description=f"B2B Order Relay: API access to the store {store_hash}"
             )
         except (errors.ResourceExistsException, errors.InvalidRequestException):
-            try:
-                self._client.put_secret_value(SecretId=name, SecretString=text)
-            except errors.InvalidRequestException:
+            if "DeletedDate" in self._client.describe_secret(SecretId=name):
                 self._client.restore_secret(SecretId=name)
-                self._client.put_secret_value(SecretId=name, SecretString=text)
+            self._client.put_secret_value(SecretId=name, SecretString=text)
 
     def remove(self, store_hash: str) -> bool:
         """Has the secret deleted after DAYS_TO_REPENT; answers whether there was one."""

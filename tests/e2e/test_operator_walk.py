@@ -1,0 +1,162 @@
+"""The operator's walk, as a new user would go it: from an empty deployment to the first order, through the first trouble.
+
+The command line runs as a process of its own against the real template and the simulated store.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from e2e.test_relay import wait_for
+from sandbox import faults
+from sandbox.cloud import Cloud
+from sandbox.emulator import CREDENTIALS, REGION
+from sandbox.orders import PO_LINE
+from sandbox.scenarios import BUYER, Stage, demo_store
+from sandbox.store import SandboxStore
+from sandbox.webhooks import DeliveryOptions
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.orders import Order
+
+PARAMETERS = {"RecoveryFirstDelaySeconds": "1", "RecoveryLongestDelaySeconds": "2", "LateRequestsPerMinute": "150"}
+WELL, TROUBLE = 0, 1
+
+
+class Operator:
+    """Somebody at a terminal, with the command line and nothing else. Everything ever said is in `heard`."""
+
+    def __init__(self, stage: Stage) -> None:
+        own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+        self._environment = own | {
+            **CREDENTIALS,
+            "AWS_REGION": REGION,
+            "AWS_ENDPOINT_URL": stage.cloud.endpoint_url,
+            "RELAY_DESTINATION": stage.cloud.webhook_url,
+        }
+        self.heard = ""
+
+    def says(self, command: str, typed: str = "", code: int | None = WELL) -> str:
+        """What the command answers; AssertionError when it does not end with `code` (None: any)."""
+        done = subprocess.run(
+            [sys.executable, "-m", "relay.cli", *command.split()],
+            env=self._environment,
+            input=typed,
+            capture_output=True,
+            text=True,
+            check=False,
+            start_new_session=True,  # no terminal to ask at, so that what is typed is read
+        )
+        output = done.stdout + done.stderr
+        self.heard += output
+        assert code in {None, done.returncode}, f"relay {command}: {done.returncode}\n{output}"
+        assert "Traceback" not in output
+        return output
+
+    def learns(self, command: str, code: int | None = WELL) -> Any:
+        """The same as JSON."""
+        output = self.says(f"{command} --json", code=code)
+        return json.loads(output)
+
+
+@pytest.fixture(scope="module")
+def stage() -> Iterator[Stage]:
+    with SandboxStore.run() as sandbox:
+        # On a machine with much else to do the first webhook may fail; the store's next try is a second away, not a minute.
+        sandbox.hook_options = DeliveryOptions(time_compression=60)
+        store = sandbox.add_store(demo_store())
+        with Cloud(PARAMETERS | {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}) as cloud:
+            yield Stage(sandbox, cloud, store)
+
+
+def place(stage: Stage, po_number: str) -> Order:
+    return stage.sandbox.place_order(
+        stage.store,
+        customer_id=BUYER,
+        customer_message=f"{PO_LINE}{po_number}",
+        form_fields={"Cost Center": f"CC-{po_number}"},
+    )
+
+
+def wait_until_enriched(stage: Stage, order: Order, po_number: str) -> None:
+    expected = (po_number, {"Cost Center": f"CC-{po_number}"})
+    wait_for(lambda: (r := stage.sandbox.record(stage.store, order.id)) and (r.po_number, r.extra_fields) == expected)
+
+
+def test_the_operators_walk(stage: Stage) -> None:
+    operator = Operator(stage)
+    sandbox, store = stage.sandbox, stage.store
+    first_token = store.access_token
+
+    # A deployment without a store: the doctor says what comes next.
+    assert "relay store add" in operator.says("doctor", code=TROUBLE)
+
+    # A mistyped token is not saved; the right one is, and then the webhook.
+    assert "Nothing was saved" in operator.says(f"store add {store.hash}", typed="mistyped\n\n\n", code=TROUBLE)
+    answer = operator.says(f"store add {store.hash}", typed=f"{store.access_token}\n{store.client_secret}\n\n")
+    assert f"relay hook create {store.hash}" in answer
+    assert "created" in operator.says(f"hook create {store.hash}")
+    assert "as it was" in operator.says(f"hook create {store.hash}")
+    assert "All is well" in operator.says("doctor")
+
+    # The first order comes through the registered hook, inside its window.
+    first = place(stage, "PO-1")
+    wait_until_enriched(stage, first, "PO-1")
+    story = f"status {first.id} --store {store.hash}"
+    wait_for(lambda: "order created" in operator.says(story))
+    assert operator.learns(story)["finished"] == "Created"
+    assert "nothing would be sent" in operator.says(f"preview {first.id} --store {store.hash}")
+
+    # The token is revoked: the doctor says so, and orders are late.
+    sandbox.configure(store, access_token="renewed-access-token")
+    assert "HTTP 401: the token is wrong or was revoked" in operator.says(f"doctor {store.hash}", code=TROUBLE)
+    late = [place(stage, f"PO-LATE-{number}") for number in range(3)]
+    asked = f"status {late[0].id} --store {store.hash}"
+    told = wait_for(lambda: (s := operator.learns(asked, code=None))["verdict"] == "late" and s)
+    assert told["noted"]["cause"] == "unauthorised"
+
+    # `store add` mends it, and they finish by themselves.
+    operator.says(f"store add {store.hash}", typed="renewed-access-token\n\n\n")
+    for number, order in enumerate(late):
+        wait_until_enriched(stage, order, f"PO-LATE-{number}")
+    wait_for(lambda: operator.learns(asked)["verdict"] == "finished")
+    assert "All is well" in operator.says("doctor")
+
+    # BigCommerce refuses two orders for good: they wait for the operator, who brings them back.
+    rule = sandbox.fault(faults.status(422), endpoint="b2b.create", times=2)
+    dead = [place(stage, f"PO-DEAD-{number}") for number in range(2)]
+    wait_for(lambda: operator.learns("failed list")["count"] == 2)
+    assert rule.struck == 2
+    assert "2 orders wait for a person" in operator.says("doctor", code=TROUBLE)
+    assert "api_refused" in operator.says(f"failed list --store {store.hash}")
+    assert "HTTP 422" in operator.says(f"failed show {dead[0].id}")
+    assert "relay failed redrive" in operator.says(f"status {dead[0].id} --store {store.hash}", code=TROUBLE)
+    assert operator.learns("failed redrive --dry-run")["count"] == 2
+    assert operator.learns("failed redrive")["count"] == 2
+    for number, order in enumerate(dead):
+        wait_until_enriched(stage, order, f"PO-DEAD-{number}")
+    assert "No dead letters" in operator.says("failed list")
+
+    # A night without webhooks is made up for.
+    operator.says(f"hook disable {store.hash} --yes")
+    silent = place(stage, "PO-SILENT")
+    assert "switched off" in operator.says("doctor", code=TROUBLE)
+    assert operator.learns(f"status {silent.id} --store {store.hash}", code=TROUBLE)["verdict"] == "unknown"
+    operator.says(f"hook enable {store.hash}")
+    assert operator.learns(f"backfill --store {store.hash} --since 1h --per-minute 600")["orders"] == [silent.id]
+    wait_until_enriched(stage, silent, "PO-SILENT")
+    wait_for(lambda: operator.learns(f"status {silent.id} --store {store.hash}")["verdict"] == "finished")
+    assert "All is well" in operator.says("doctor")
+
+    # Nothing secret was ever on the screen.
+    [hook] = sandbox.hooks(store)
+    for secret in (first_token, store.access_token, store.client_secret, *hook.headers.values()):
+        assert secret not in operator.heard

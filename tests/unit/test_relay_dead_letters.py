@@ -1,0 +1,266 @@
+"""Dead letters are read, moved and deleted in batches, and whatever SQS does, none is lost."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from botocore.exceptions import ClientError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from handler.errors import Cause
+from handler.order_event import OrderEvent
+from handler.queues import Letter
+from relay.dead_letters import OTHER_SCOPE, DeadLetter, DeadLetters, Selection
+
+DEAD, LATE = "dead-letters", "recovery"
+DIED_AT = 1_795_000_000.0
+
+
+def letter(order: int, store: str = "abc123", cause: Cause = Cause.UNAUTHORISED, died_at: float = DIED_AT) -> str:
+    return Letter(OrderEvent(store, order, died_at - 60, f"{store}-{order}"), cause, "HTTP 401", died_at).as_body()
+
+
+@dataclass
+class Queues:
+    """SQS as far as it is needed: batches, visibility, and refusals of single entries or whole calls."""
+
+    bodies: dict[str, dict[str, str]] = field(default_factory=lambda: {DEAD: {}, LATE: {}})
+    hidden: set[str] = field(default_factory=set)
+    refused_bodies: set[str] = field(default_factory=set)
+    undeletable: set[str] = field(default_factory=set)
+    down_for: set[str] = field(default_factory=set)
+    longest_batch: int = 10
+    attributes: dict[str, Any] = field(default_factory=dict)
+    delivered_twice: bool = False
+    _ids: Any = field(default_factory=itertools.count)
+
+    def put(self, queue: str, body: str) -> str:
+        name = f"m{next(self._ids)}"
+        self.bodies[queue][name] = body
+        return name
+
+    def receive_message(self, *, MaxNumberOfMessages: int, **_: Any) -> dict[str, Any]:  # noqa: N803  boto3's names
+        shown = [name for name in self.bodies[DEAD] if name not in self.hidden][:MaxNumberOfMessages]
+        again = sorted(self.hidden & self.bodies[DEAD].keys())[:1] if self.delivered_twice and shown else []
+        self.hidden |= set(shown)
+        return {
+            "Messages": [
+                {
+                    "MessageId": name,
+                    "ReceiptHandle": name,
+                    "Body": self.bodies[DEAD][name],
+                    "Attributes": {"SentTimestamp": str(int(DIED_AT * 1000))},
+                    "MessageAttributes": self.attributes,
+                }
+                for name in [*shown, *again]
+            ]
+        }
+
+    def change_message_visibility_batch(self, *, Entries: list[dict[str, Any]], **_: Any) -> None:  # noqa: N803
+        assert 0 < len(Entries) <= 10
+        self.hidden -= {entry["ReceiptHandle"] for entry in Entries}
+
+    def send_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        self._may_fail("send")
+        if len(Entries) > self.longest_batch:
+            raise ClientError({"Error": {"Code": "BatchRequestTooLong"}}, "SendMessageBatch")
+        answer: dict[str, Any] = {"Successful": [], "Failed": []}
+        for entry in Entries:
+            if entry["MessageBody"] in self.refused_bodies:
+                answer["Failed"].append({"Id": entry["Id"], "Code": "InternalError"})
+            else:
+                self.put(QueueUrl, entry["MessageBody"])
+                answer["Successful"].append({"Id": entry["Id"]})
+        return answer
+
+    def delete_message_batch(self, *, QueueUrl: str, Entries: list[dict[str, Any]]) -> dict[str, Any]:  # noqa: N803
+        self._may_fail("delete")
+        answer: dict[str, Any] = {"Successful": [], "Failed": []}
+        for entry in Entries:
+            if entry["ReceiptHandle"] in self.undeletable:
+                answer["Failed"].append({"Id": entry["Id"], "Code": "ReceiptHandleIsInvalid"})
+            else:
+                del self.bodies[QueueUrl][entry["ReceiptHandle"]]
+                answer["Successful"].append({"Id": entry["Id"]})
+        return answer
+
+    def _may_fail(self, call: str) -> None:
+        if call in self.down_for:
+            raise ClientError({"Error": {"Code": "ServiceUnavailable"}}, call)
+
+
+def dead_letters(queues: Queues) -> DeadLetters:
+    sqs: Any = queues
+    return DeadLetters(sqs, DEAD, itertools.count().__next__)
+
+
+def redrive(queues: Queues, selection: Selection = Selection()) -> list[tuple[int | None, str]]:  # noqa: B008  frozen
+    queue = dead_letters(queues)
+    with queue.held() as letters:
+        chosen = [dead for dead in letters if selection.takes(dead, DIED_AT)]
+        return [(dead.order, fate) for dead, fate in queue.move(chosen, LATE)]
+
+
+def test_a_large_queue_is_read_whole_and_each_letter_once() -> None:
+    queues = Queues(delivered_twice=True)
+    for order in range(1, 138):
+        queues.put(DEAD, letter(order))
+
+    with dead_letters(queues).held() as letters:
+        assert sorted(dead.order or 0 for dead in letters) == list(range(1, 138))
+        assert len(queues.hidden) == 137
+
+    assert queues.hidden == set()
+
+
+def test_letters_are_visible_again_even_when_the_work_on_them_fails() -> None:
+    queues = Queues()
+    queues.put(DEAD, letter(1))
+
+    with pytest.raises(RuntimeError), dead_letters(queues).held():
+        raise RuntimeError
+
+    assert queues.hidden == set()
+
+
+def test_reading_stops_when_it_takes_too_long_and_says_so() -> None:
+    queues = Queues()
+    for order in range(1, 5000):
+        queues.put(DEAD, letter(order))
+    queue = dead_letters(queues)
+
+    with queue.held() as letters:
+        assert 0 < len(letters) < 4999
+    assert not queue.complete
+    assert len(queues.bodies[DEAD]) == 4999
+
+
+def test_redriven_letters_are_in_the_other_queue_word_for_word() -> None:
+    queues = Queues()
+    bodies = [letter(order) for order in range(1, 26)]
+    for body in bodies:
+        queues.put(DEAD, body)
+
+    assert redrive(queues) == [(order, "") for order in range(1, 26)]
+    assert sorted(queues.bodies[LATE].values()) == sorted(bodies)
+    assert queues.bodies[DEAD] == {}
+
+
+def test_a_letter_that_cannot_be_sent_stays_and_the_others_go() -> None:
+    queues = Queues(refused_bodies={letter(2)})
+    for order in (1, 2, 3):
+        queues.put(DEAD, letter(order))
+
+    fates = dict(redrive(queues))
+
+    assert (fates[1], fates[3]) == ("", "")
+    assert fates[2] == "it stays: SQS did not take it (InternalError)"
+    assert list(queues.bodies[DEAD].values()) == [letter(2)]
+
+
+def test_a_batch_that_is_too_long_is_sent_one_by_one() -> None:
+    queues = Queues(longest_batch=1)
+    for order in (1, 2, 3):
+        queues.put(DEAD, letter(order))
+
+    assert [fate for _, fate in redrive(queues)] == ["", "", ""]
+    assert len(queues.bodies[LATE]) == 3
+
+
+def test_a_letter_that_was_sent_and_cannot_be_deleted_is_told_of() -> None:
+    queues = Queues(down_for={"delete"})
+    queues.put(DEAD, letter(1))
+
+    assert redrive(queues) == [(1, "it was moved, but a copy stays (ClientError)")]
+
+
+bodies_and_trouble = st.lists(
+    st.tuples(st.integers(1, 10**6), st.booleans(), st.booleans()), unique_by=lambda row: row[0], max_size=40
+)
+
+
+@given(bodies_and_trouble, st.sets(st.sampled_from(["send", "delete"])), st.sampled_from([1, 3, 10]))
+def test_no_letter_is_ever_lost(rows: list[tuple[int, bool, bool]], down: set[str], longest: int) -> None:
+    queues = Queues(down_for=down, longest_batch=longest)
+    for order, refused, undeletable in rows:
+        name = queues.put(DEAD, letter(order))
+        if refused:
+            queues.refused_bodies.add(letter(order))
+        if undeletable:
+            queues.undeletable.add(name)
+
+    fates = redrive(queues)
+
+    everywhere = [*queues.bodies[DEAD].values(), *queues.bodies[LATE].values()]
+    assert {letter(order) for order, *_ in rows} == set(everywhere)
+    moved = {order for order, fate in fates if not fate}
+    assert moved == {order for order, *_ in rows} - {
+        json.loads(b)["order"]["data"]["id"] for b in queues.bodies[DEAD].values()
+    }
+    assert queues.hidden & queues.bodies[DEAD].keys() == set()
+
+
+def dead(body: str, **attributes: Any) -> DeadLetter:
+    return DeadLetter.of(
+        {
+            "MessageId": "m",
+            "ReceiptHandle": "r",
+            "Body": body,
+            "Attributes": {"SentTimestamp": str(int(DIED_AT * 1000))},
+            "MessageAttributes": attributes,
+        }
+    )
+
+
+def test_every_shape_of_letter_has_its_store_order_and_reason() -> None:
+    detail = OrderEvent("abc123", 7, DIED_AT, "x").as_detail()
+    event = {"detail-type": "bigCommerceWebhook", "detail": detail}
+    crashed = {"requestPayload": event, "requestContext": {"condition": "RetriesExhausted"}}
+
+    shapes = [dead(letter(7)), dead(json.dumps(event)), dead(json.dumps(crashed))]
+
+    assert [(d.store, d.order, d.reason) for d in shapes] == [
+        ("abc123", 7, "unauthorised"),
+        ("abc123", 7, "not_delivered"),
+        ("abc123", 7, "function_failed"),
+    ]
+
+
+def test_what_cannot_be_read_keeps_the_reason_that_was_sent_along() -> None:
+    unread = dead("no json", reason={"DataType": "String", "StringValue": "unreadable: the detail was a list"})
+
+    assert (unread.store, unread.order, unread.reason, unread.detail) == (
+        "",
+        None,
+        "unreadable",
+        "the detail was a list",
+    )
+
+
+def test_an_event_of_another_scope_is_known_for_that() -> None:
+    detail = OrderEvent("abc123", 7, DIED_AT, "x").as_detail() | {"scope": "store/order/updated"}
+
+    assert dead(json.dumps({"detail-type": "x", "detail": detail})).reason == OTHER_SCOPE
+
+
+@pytest.mark.parametrize(
+    ("selection", "taken"),
+    [
+        (Selection(), True),
+        (Selection(store="abc123", order=7, reason="unauthorised"), True),
+        (Selection(store="other"), False),
+        (Selection(order=8), False),
+        (Selection(reason="api_refused"), False),
+        (Selection(older_than=50), True),
+        (Selection(older_than=150), False),
+        (Selection(newer_than=150), True),
+        (Selection(newer_than=50), False),
+    ],
+)
+def test_letters_are_selected_by_store_order_reason_and_age(selection: Selection, taken: bool) -> None:
+    assert selection.takes(dead(letter(7)), now=DIED_AT + 100) is taken

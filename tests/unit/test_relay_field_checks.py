@@ -1,0 +1,104 @@
+"""Rules against the store's extra fields."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from handler.enrichment import Rules, StoreRules
+from relay.checks import Finding, State
+from relay.field_checks import FieldConfig, check_fields
+
+
+def rules(**fields: str) -> StoreRules:
+    lines = "\n".join(f"\"{name.replace('_', ' ')}\" = '''{expression}'''" for name, expression in fields.items())
+    return Rules.parse(f"[all.extra_fields]\n{lines}").for_all
+
+
+def config(name: str, **row: Any) -> FieldConfig:
+    return FieldConfig.of({"fieldName": name, "fieldType": 0, "isRequired": False, "maximumLength": "200"} | row)
+
+
+def findings(
+    store_rules: StoreRules, *configs: FieldConfig, orders: list[dict[str, Any]] | None = None
+) -> list[Finding]:
+    return list(check_fields(store_rules, list(configs), orders or []))
+
+
+def test_rules_that_fit_are_well() -> None:
+    [finding] = findings(rules(Team="external_order_id"), config("Team"), orders=[{"id": 1, "external_order_id": "x"}])
+
+    assert finding.state is State.GOOD
+    assert "tried on the last 1" in finding.what
+
+
+def test_a_name_that_the_store_has_not_is_bad_and_a_close_one_is_proposed() -> None:
+    [finding] = findings(rules(Cost_center="external_order_id"), config("Cost Center"))
+
+    assert finding.state is State.BAD
+    assert 'Did you mean "Cost Center"?' in finding.mend
+
+
+def test_a_required_field_that_no_rule_brings_is_bad() -> None:
+    [finding] = findings(rules(), config("Team", isRequired=True))
+
+    assert finding.state is State.BAD
+    assert 'requires "Team"' in finding.what
+
+
+@pytest.mark.parametrize(
+    ("row", "value", "why"),
+    [
+        ({"maximumLength": 3}, "four", "longer than 3 characters"),
+        ({"fieldType": "2"}, "ten", "not a number"),
+        ({"fieldType": 3, "listOfValue": ["A", "B"]}, "C", "not one of the field's choices"),
+        ({"fieldType": 3, "listOfValues": ["A", "B"]}, "C", "not one of the field's choices"),
+        ({"isRequired": 1}, "", "nothing, and is required"),
+    ],
+)
+def test_a_value_that_does_not_fit_is_told_by_its_order_and_not_shown(
+    row: dict[str, Any], value: str, why: str
+) -> None:
+    orders = [{"id": 41, "external_order_id": value}, {"id": 42, "external_order_id": value}]
+
+    [finding] = findings(rules(Team="external_order_id"), config("Team", **row), orders=orders)
+
+    assert finding.state is State.DOUBTFUL
+    assert why in finding.what
+    assert "2 of the last 2" in finding.what
+    assert "41" in finding.mend
+    assert not value or value not in finding.what
+
+
+@pytest.mark.parametrize(
+    ("row", "value"),
+    [
+        ({"fieldType": 2}, "10.5"),
+        ({"fieldType": 3, "listOfValue": ["A"]}, "A"),
+        ({"maximumLength": None}, "x" * 900),
+        ({}, ""),
+    ],
+)
+def test_a_value_that_fits_is_well(row: dict[str, Any], value: str) -> None:
+    [finding] = findings(
+        rules(Team="external_order_id"), config("Team", **row), orders=[{"id": 1, "external_order_id": value}]
+    )
+
+    assert finding.state is State.GOOD
+
+
+def test_a_rule_that_fails_on_a_real_order_is_told() -> None:
+    [finding] = findings(rules(Team="length(customer_id)"), config("Team"), orders=[{"id": 9, "customer_id": 7}])
+
+    assert "the rule all.extra_fields.Team fails in 1 of the last 1" in finding.what
+
+
+def test_orders_that_the_rules_skip_are_not_tried() -> None:
+    skipping = Rules.parse(
+        "[all]\nskip_when = 'status_id == `0`'\n[all.extra_fields]\nTeam = 'length(customer_id)'"
+    ).for_all
+
+    [finding] = findings(skipping, config("Team"), orders=[{"id": 9, "customer_id": 7, "status_id": 0}])
+
+    assert finding.state is State.GOOD

@@ -1,0 +1,15 @@
+"""Texts of others, made fit for a terminal."""
+
+from __future__ import annotations
+
+from rich.markup import escape
+
+
+def printable(text: str) -> str:
+    """The text without what a terminal would obey: a buyer's PO number can hold escape sequences."""
+    return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
+
+
+def plain(text: str) -> str:
+    """The same for rich, which would obey markup, too."""
+    return escape(printable(text))
