@@ -6,13 +6,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater, Unauthorised
-from handler.store_api import FORBIDDEN, NOT_FOUND, UNAUTHORISED
+from handler.authorised_api import NOT_FOUND, AuthorisedApi
+from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 
 if TYPE_CHECKING:
-    from handler.credentials import Credentials, StoreSecret
+    from handler.credentials import StoreSecret
     from handler.deadline import Deadline
-    from handler.transport import Response, Transport
+    from handler.transport import Response
 
 ORDERS = "/api/v3/io/orders"
 USER_OF_CUSTOMER = "/api/v3/io/users/customer"
@@ -40,16 +40,17 @@ class Content:
         return body
 
 
-class B2BApi:
+class B2BApi(AuthorisedApi):
     """Creates, reads and updates B2B order records. Ids are core order ids throughout.
 
     All methods raise RetryLater for what will heal, Unauthorised for a refused token, Refused for what will not heal.
     """
 
-    def __init__(self, base_url: str, transport: Transport, credentials: Credentials) -> None:
-        self._base_url = base_url
-        self._transport = transport
-        self._credentials = credentials
+    NAME = "B2B API"
+    SCOPE = "B2B Edition: modify"
+
+    def _headers(self, store_hash: str, secret: StoreSecret) -> dict[str, str]:
+        return super()._headers(store_hash, secret) | {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store_hash}
 
     def create_order(
         self, store_hash: str, order_id: int, customer_id: int, content: Content, deadline: Deadline
@@ -92,14 +93,7 @@ class B2BApi:
         return True
 
     def _call(self, method: str, store_hash: str, path: str, deadline: Deadline, body: Any = None) -> Response:
-        def call(secret: StoreSecret) -> Response:
-            headers = {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store_hash, "Accept": "application/json"}
-            answer = self._transport.call(method, self._base_url + path, headers, deadline, body=body)
-            if answer.status in {UNAUTHORISED, FORBIDDEN}:
-                raise Unauthorised(f"B2B API: HTTP {answer.status} (scope B2B Edition: modify)")
-            return answer
-
-        answer = self._credentials.authorised(store_hash, call)
+        answer = self._authorised(method, store_hash, path, deadline, body=body)
         if answer.status not in SUCCESS and answer.status not in CLIENT_ERRORS:
             raise RetryLater(Cause.API_UNAVAILABLE, f"B2B API: unexpected HTTP {answer.status}")
         return answer

@@ -83,12 +83,12 @@ class ReconcileStores:
 
     def _look_at_hook(self, store_hash: str, deadline: Deadline) -> int:
         """How many hooks were switched on again."""
-        ours = [h for h in self.hooks_api.list_hooks(store_hash, deadline) if h.get("destination") == self.webhook_url]
+        ours = self.hooks_api.pointing_at(store_hash, self.webhook_url, deadline)
         if not ours:
             count(Metric.HOOK_MISSING)
             logger.warning("the store has no webhook that points here")
         elif not any(hook.get("is_active") for hook in ours):
-            self.hooks_api.activate(store_hash, ours[0]["id"], deadline)
+            self.hooks_api.switch(store_hash, ours[0]["id"], deadline, active=True)
             count(Metric.HOOK_REACTIVATED)
             logger.warning("the store's webhook was switched off; it is active again")
             return 1

@@ -7,27 +7,24 @@ import itertools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from handler.errors import Cause, Refused, RetryLater, Unauthorised
+from handler.authorised_api import NO_CONTENT, NOT_FOUND, OK, AuthorisedApi
+from handler.errors import Cause, Refused, RetryLater
 from handler.mail_date import unix_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from handler.credentials import Credentials, StoreSecret
     from handler.deadline import Deadline
-    from handler.transport import Response, Transport
+    from handler.transport import Response
 
-OK, NO_CONTENT, UNAUTHORISED, FORBIDDEN, NOT_FOUND = 200, 204, 401, 403, 404
 PAGE_SIZE = 250
 
 
-class StoreApi:
+class StoreApi(AuthorisedApi):
     """Reads core orders."""
 
-    def __init__(self, base_url: str, transport: Transport, credentials: Credentials) -> None:
-        self._base_url = base_url
-        self._transport = transport
-        self._credentials = credentials
+    NAME = "core Orders API"
+    SCOPE = "Orders: read-only"
 
     def get_order(self, store_hash: str, order_id: int, deadline: Deadline) -> dict[str, Any]:
         """The core order, as the API gives it.
@@ -70,16 +67,7 @@ class StoreApi:
 
     def _get(self, store_hash: str, path: str, deadline: Deadline, transient: Collection[int] = ()) -> Response:
         """The answer to a GET below `/v2`. Raises Unauthorised; Refused for what is neither success nor in `transient`."""
-        url = f"{self._base_url}/stores/{store_hash}/v2/{path}"
-
-        def call(secret: StoreSecret) -> Response:
-            headers = {"X-Auth-Token": secret.access_token, "Accept": "application/json"}
-            answer = self._transport.call("GET", url, headers, deadline, transient=transient)
-            if answer.status in {UNAUTHORISED, FORBIDDEN}:
-                raise Unauthorised(f"core Orders API: HTTP {answer.status} (scope Orders: read-only)")
-            return answer
-
-        answer = self._credentials.authorised(store_hash, call)
+        answer = self._authorised("GET", store_hash, f"/stores/{store_hash}/v2/{path}", deadline, transient=transient)
         if answer.status not in {OK, NO_CONTENT} and answer.status not in transient:
             raise Refused(Cause.API_REFUSED, f"core Orders API: HTTP {answer.status}")
         return answer

@@ -14,7 +14,7 @@ from handler.hooks_api import ORDER_CREATED
 from relay.command import DestinationOption, StoreArgument, YesOption, confirm
 from relay.desk import Desk
 from relay.hook_checks import obstacles
-from relay.hooks import carries, pointing_at
+from relay.hooks import carries
 from relay.plain import plain
 from relay.timespan import clock_time
 from relay.trouble import Trouble
@@ -39,7 +39,7 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
     """
     url = destination or desk.stack.destination
     values, secret = _secret(desk, store)
-    hooks = pointing_at(desk, store, url)
+    hooks = desk.hooks_api.pointing_at(store, url, desk.deadline())
     header = secret.webhook_header or (HEADER_NAME, secrets.token_hex(HEADER_BYTES))
     # Without a client secret nothing proves a webhook until the header is saved: a new hook stays silent for so long.
     saved_first = secret.client_secret is None and secret.webhook_header is None
@@ -55,7 +55,7 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
     if hooks:
         hook_id = hooks[0]["id"]
         if not hooks[0].get("is_active"):
-            desk.hooks_api.activate(store, hook_id, desk.deadline())
+            desk.hooks_api.switch(store, hook_id, desk.deadline(), active=True)
             changed = True
     else:
         body = {"scope": ORDER_CREATED, "destination": url, "is_active": True, "headers": dict([header])}
@@ -184,7 +184,7 @@ def _switch(desk: Desk, store: str, hook_id: int, destination: str, *, active: b
     hook = _chosen(desk, store, hook_id, destination)
     change = "as it was"
     if bool(hook.get("is_active")) != active:
-        desk.hooks_api.call("PUT", store, f"/{hook['id']}", desk.deadline(), {"is_active": active})
+        desk.hooks_api.switch(store, hook["id"], desk.deadline(), active=active)
         change = "switched on" if active else "switched off"
     desk.show(
         {"store": store, "id": hook["id"], "change": change},
@@ -200,7 +200,7 @@ def _chosen(desk: Desk, store: str, hook_id: int, destination: str) -> dict[str,
         if not hooks:
             raise Trouble(f"The store shows no hook {hook_id} to this token.", f"See them: relay hook list {store}")
         return hooks[0]
-    hooks = pointing_at(desk, store, destination or desk.stack.destination)
+    hooks = desk.hooks_api.pointing_at(store, destination or desk.stack.destination, desk.deadline())
     if not hooks:
         raise Trouble("No webhook of the store points here.", f"Create it: relay hook create {store}")
     if len(hooks) > 1:

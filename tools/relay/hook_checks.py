@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 from handler.settings import LOOPBACK
 from relay.checks import Finding, State
-from relay.hooks import blocked, carries, pointing_at, why
+from relay.hooks import blocked, carries, why
 from relay.log_lines import lines
 from relay.timespan import rough
 
@@ -25,7 +25,7 @@ NOT_PROVEN = "webhook not proven"
 
 def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterator[Finding]:
     """Whether an active hook points here and carries the secret header. Raises RetryLater, Unauthorised or Refused."""
-    hooks = pointing_at(desk, store, url)
+    hooks = desk.hooks_api.pointing_at(store, url, desk.deadline())
     create = f"Put it right: relay hook create {store}"
     if not hooks:
         others = desk.hooks_api.list_hooks(store, desk.deadline())
@@ -76,7 +76,9 @@ def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
 def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
     """What stands in the way of a webhook to `url`, seen from the store's side."""
     warnings = []
-    active = [str(hook["id"]) for hook in pointing_at(desk, store, url) if hook.get("is_active")]
+    active = [
+        str(hook["id"]) for hook in desk.hooks_api.pointing_at(store, url, desk.deadline()) if hook.get("is_active")
+    ]
     if len(active) > 1:
         warnings.append(
             Finding(

@@ -9,16 +9,6 @@ if TYPE_CHECKING:
     from relay.desk import Desk
 
 
-def pointing_at(desk: Desk, store: str, destination: str) -> list[dict[str, Any]]:
-    """The store's hooks on created orders that point to `destination`, active ones first.
-
-    Raises RetryLater, Unauthorised or Refused.
-    """
-    hooks = desk.hooks_api.list_hooks(store, desk.deadline())
-    ours = [hook for hook in hooks if hook.get("destination") == destination]
-    return sorted(ours, key=lambda hook: not hook.get("is_active"))
-
-
 def carries(hook: dict[str, Any], header: tuple[str, str]) -> bool:
     """Whether the hook sends this header."""
     name, value = header

@@ -16,7 +16,6 @@ from handler.journal import STORES_ID
 from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_hooks
 from relay.command import DestinationOption, StoreArgument, YesOption, confirm
 from relay.desk import Desk
-from relay.hooks import pointing_at
 from relay.trouble import Trouble
 from relay.vault import DAYS_TO_REPENT
 
@@ -174,7 +173,11 @@ def remove(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
       relay store remove abc123
     """
     try:
-        hooks = [h for h in pointing_at(desk, store, destination or desk.stack.destination) if h.get("is_active")]
+        hooks = [
+            h
+            for h in desk.hooks_api.pointing_at(store, destination or desk.stack.destination, desk.deadline())
+            if h.get("is_active")
+        ]
     except (RetryLater, Refused) as error:
         desk.err.print(f"[yellow]![/] Whether the store still has a webhook could not be seen ({error.detail}).")
     else:

@@ -1,0 +1,57 @@
+"""What BigCommerce's APIs have in common: a token of the store's, and what it means when that is refused."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from handler.errors import Unauthorised
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from handler.credentials import Credentials, StoreSecret
+    from handler.deadline import Deadline
+    from handler.transport import Response, Transport
+
+OK, NO_CONTENT, UNAUTHORISED, FORBIDDEN, NOT_FOUND = 200, 204, 401, 403, 404
+
+
+class AuthorisedApi:
+    """One of the APIs, called with a store's token. A refused token is read afresh and the call made once more."""
+
+    NAME: ClassVar[str]
+    """For messages."""
+    SCOPE: ClassVar[str] = ""
+    """What the token needs, for the message when it was refused."""
+
+    def __init__(self, base_url: str, transport: Transport, credentials: Credentials) -> None:
+        self._base_url = base_url
+        self._transport = transport
+        self._credentials = credentials
+
+    def _headers(self, _store_hash: str, secret: StoreSecret) -> dict[str, str]:
+        return {"X-Auth-Token": secret.access_token, "Accept": "application/json"}
+
+    def _authorised(
+        self,
+        method: str,
+        store_hash: str,
+        path: str,
+        deadline: Deadline,
+        *,
+        body: Any = None,
+        transient: Collection[int] = (),
+    ) -> Response:
+        """The answer, whatever its status but 401 and 403. Raises Unauthorised and what `Transport.call` raises."""
+
+        def call(secret: StoreSecret) -> Response:
+            headers = self._headers(store_hash, secret)
+            answer = self._transport.call(
+                method, self._base_url + path, headers, deadline, body=body, transient=transient
+            )
+            if answer.status in {UNAUTHORISED, FORBIDDEN}:
+                needed = f" (scope {self.SCOPE})" if self.SCOPE else ""
+                raise Unauthorised(f"{self.NAME}: HTTP {answer.status}{needed}")
+            return answer
+
+        return self._credentials.authorised(store_hash, call)
