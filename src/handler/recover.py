@@ -199,14 +199,12 @@ class RecoverOrders:
         if age_minutes >= self.settings.give_up_after_minutes:
             detail = f"given up after {message.tries} tries in {age_minutes:.0f} minutes; last: {error.detail}"
             return self._bury_order(event, Dead(error.cause, detail))
-        delay_seconds = self._delay_seconds(message.tries, error)
+        after_seconds = error.retry_after_seconds or self.settings.recovery_first_delay_seconds
         if error.cause in {Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED}:
-            troubled.setdefault(
-                event.store_hash, error.retry_after_seconds or self.settings.recovery_first_delay_seconds
-            )
+            troubled.setdefault(event.store_hash, after_seconds)
         if error.cause is Cause.RATE_LIMITED and not isinstance(error, Paced):
-            self.pace.hold(event.store_hash, error.retry_after_seconds or self.settings.recovery_first_delay_seconds)
-        self._hide(message, delay_seconds)
+            self.pace.hold(event.store_hash, after_seconds)
+        self._hide(message, self._delay_seconds(message.tries, error))
         report(Late(error.cause, error.detail), retried=True)
         return False
 

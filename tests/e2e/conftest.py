@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,14 +32,13 @@ def stage() -> Iterator[Stage]:
 
 def log_entries(stage: Stage, function: str = "OrderFunction") -> list[dict[str, Any]]:
     """The structured log lines of a function, embedded metrics among them."""
-    return [json.loads(line) for line in stage.cloud.logs(function) if line.startswith("{")]
+    return stage.cloud.log_entries(function)
 
 
 def outcomes(stage: Stage, order_id: int) -> list[str]:
     """What the functions' logs say became of an order, in the relay's own words."""
     return [
         entry["outcome"]
-        for function in ("OrderFunction", "RecoveryFunction")
-        for entry in log_entries(stage, function)
+        for entry in stage.cloud.log_entries("OrderFunction", "RecoveryFunction")
         if entry.get("order") == order_id and "outcome" in entry and "status" not in entry
     ]

@@ -157,9 +157,7 @@ def redrive(
     queue = _queue(desk)
     fates: list[tuple[DeadLetter, str]] = []
     with queue.held() as letters:
-        chosen = _chosen(desk, letters, selection)
-        taken = {dead.message_id for dead in chosen}
-        queue.release(dead for dead in letters if dead.message_id not in taken)
+        chosen = _taken(desk, queue, letters, selection)
         if dry_run:
             fates = [(dead, "") for dead in chosen]
         else:
@@ -191,9 +189,7 @@ def drop(
     selection = _selection(store, order, reason, older_than, newer_than)
     queue = _queue(desk)
     with queue.held() as letters:
-        chosen = _chosen(desk, letters, selection)
-        taken = {dead.message_id for dead in chosen}
-        queue.release(dead for dead in letters if dead.message_id not in taken)
+        chosen = _taken(desk, queue, letters, selection)
         undeleted = {}
         if chosen and not dry_run:
             _print_groups(desk, chosen, desk.clock())
@@ -228,6 +224,14 @@ def _selection(
 def _chosen(desk: Desk, letters: list[DeadLetter], selection: Selection) -> list[DeadLetter]:
     now = desk.clock()
     return sorted((dead for dead in letters if selection.takes(dead, now)), key=lambda dead: dead.failed_at)
+
+
+def _taken(desk: Desk, queue: DeadLetters, letters: list[DeadLetter], selection: Selection) -> list[DeadLetter]:
+    """The selected ones; the others are made visible to everybody again at once."""
+    chosen = _chosen(desk, letters, selection)
+    taken = {dead.message_id for dead in chosen}
+    queue.release(dead for dead in letters if dead.message_id not in taken)
+    return chosen
 
 
 def _groups(letters: list[DeadLetter]) -> list[tuple[tuple[str, str], int]]:

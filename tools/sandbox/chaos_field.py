@@ -133,15 +133,9 @@ class Shop:
 
     def outcomes(self, order: Order) -> list[str]:
         """What the functions' logs say became of the order."""
-        entries = (
-            json.loads(line)
-            for function in ("OrderFunction", "RecoveryFunction")
-            for line in self.field.cloud.logs(function)
-            if line.startswith("{")
-        )
         return [
             entry["outcome"]
-            for entry in entries
+            for entry in self.field.cloud.log_entries("OrderFunction", "RecoveryFunction")
             if entry.get("store") == self.store.hash and entry.get("order") == order.id and "status" not in entry
             if "outcome" in entry
         ]

@@ -117,6 +117,10 @@ class Cloud:
         events = [event for page in pages for event in page["events"]]
         return [event["message"].rstrip("\n") for event in sorted(events, key=lambda event: event["timestamp"])]
 
+    def log_entries(self, *functions: str) -> list[dict[str, Any]]:
+        """The structured lines of these functions, embedded metrics among them."""
+        return [json.loads(line) for function in functions for line in self.logs(function) if line.startswith("{")]
+
     def queue_depths(self) -> dict[str, tuple[int, int]]:
         """Messages of RecoveryQueue and DeadLetterQueue: (waiting, hidden while being worked on or delayed)."""
         depths = {}

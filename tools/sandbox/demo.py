@@ -162,9 +162,7 @@ def _content(facts: dict[str, object]) -> str:
 def _outcomes(cloud: Cloud) -> dict[int, list[str]]:
     """What the functions' own logs say became of each order, in their words."""
     found: dict[int, list[str]] = {}
-    for function in ("OrderFunction", "RecoveryFunction"):
-        for line in cloud.logs(function):
-            entry = json.loads(line) if line.startswith("{") else {}
-            if "outcome" in entry and "order" in entry:
-                found.setdefault(entry["order"], []).append(entry["outcome"])
+    for entry in cloud.log_entries("OrderFunction", "RecoveryFunction"):
+        if "outcome" in entry and "order" in entry:
+            found.setdefault(entry["order"], []).append(entry["outcome"])
     return found
