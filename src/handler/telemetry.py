@@ -54,7 +54,6 @@ class Metric(StrEnum):
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
     RULE_FAILED = "EnrichmentRuleFailed"
     IDEMPOTENCY_UNAVAILABLE = "IdempotencyUnavailable"
-    MESSAGE_UNREADABLE = "MessageUnreadable"
 
 
 def count(metric: Metric) -> None:
