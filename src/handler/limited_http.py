@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from contextvars import ContextVar
+from http.client import HTTPResponse, RemoteDisconnected
 from typing import TYPE_CHECKING, Any
 
 import certifi
@@ -22,8 +23,6 @@ from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConn
 from urllib3.poolmanager import PoolManager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 LONGEST_IDLE_SECONDS = 5.0
@@ -73,9 +72,36 @@ class _LimitedTls(_Limited, ssl.SSLSocket):
     """`ssl.SSLSocket` with the operations of `_Limited` in front."""
 
 
+class _LastLine:
+    """A file that remembers the last line it gave."""
+
+    def __init__(self, file: Any) -> None:
+        self.file = file
+        self.line = b""
+
+    def readline(self, limit: int = -1) -> bytes:
+        self.line = self.file.readline(limit)
+        return self.line
+
+
+class _WholeHead(HTTPResponse):
+    """A response whose head has an end. The standard library takes a connection closed in mid-head for the end of it."""
+
+    def begin(self) -> None:
+        lines = _LastLine(self.fp)
+        self.fp = lines  # type: ignore[assignment]  # only `readline` is called until the head is read
+        try:
+            super().begin()
+        finally:
+            self.fp = lines.file
+        if lines.line not in {b"\r\n", b"\n"}:
+            raise RemoteDisconnected("the connection was closed in the middle of the answer's headers")
+
+
 class _Connecting(HTTPConnection):
     """What both kinds of connection do differently: connect inside the limit, and distrust long silences."""
 
+    response_class = _WholeHead
     _used_at = 0.0
 
     @property
@@ -90,21 +116,22 @@ class _Connecting(HTTPConnection):
 
     def _new_conn(self) -> socket.socket:
         error: OSError | None = None
-        for family, kind, protocol, address in _addresses(self._dns_host, self.port or self.default_port, self):
+        addresses = _addresses(self._dns_host, self.port or self.default_port, self)
+        for tried, (family, kind, protocol, address) in enumerate(addresses):
             connection = _Limited(family, kind, protocol)
             try:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                connection.settimeout(_left())
+                # An address that never answers may use up its share, not that of the others.
+                connection.settimeout(_left() / (len(addresses) - tried))
                 connection.connect(address)
                 connection.settimeout(_left())
-            except TimeoutError as timeout:
+            except OSError as failed:
                 connection.close()
-                raise ConnectTimeoutError(self, f"connecting to {self.host} took too long") from timeout
-            except OSError as refused:
-                connection.close()
-                error = refused
+                error = failed
             else:
                 return connection
+        if isinstance(error, TimeoutError):
+            raise ConnectTimeoutError(self, f"connecting to {self.host} took too long") from error
         raise NewConnectionError(self, f"no address of {self.host} could be reached") from error
 
 
@@ -144,7 +171,7 @@ def _tls_context() -> ssl.SSLContext:
     return context
 
 
-def _addresses(host: str, port: int, connection: _Connecting) -> Iterator[tuple[int, int, int, Any]]:
+def _addresses(host: str, port: int, connection: _Connecting) -> list[tuple[int, int, int, Any]]:
     """The host's addresses. A resolver has no time limit of its own, so it is waited for in a thread of its own."""
     found: list[Any] = []
     failed: list[OSError] = []
@@ -162,5 +189,4 @@ def _addresses(host: str, port: int, connection: _Connecting) -> Iterator[tuple[
         raise ConnectTimeoutError(connection, f"resolving {host} took too long")
     if failed:
         raise NameResolutionError(host, connection, socket.gaierror(*failed[0].args)) from failed[0]
-    for family, kind, protocol, _, address in found:
-        yield family, kind, protocol, address
+    return [(family, kind, protocol, address) for family, kind, protocol, _, address in found]

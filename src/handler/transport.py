@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from handler.deadline import Clock, Deadline
 
-TOO_MANY_REQUESTS = 429
+NO_CONTENT, TOO_MANY_REQUESTS = 204, 429
 TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 600)})
 """Statuses that time heals."""
 
@@ -62,6 +62,11 @@ class Response:
     headers: Mapping[str, str]
     body: bytes
 
+    @property
+    def tells_its_length(self) -> bool:
+        """Whether the body's end is certain (RFC 9112, 6.3); otherwise it is where the connection was closed."""
+        return self.status == NO_CONTENT or not self.headers.keys().isdisjoint({"content-length", "transfer-encoding"})
+
     def json(self) -> Any:
         """The body's value, or None when it is not JSON."""
         try:
@@ -102,7 +107,12 @@ class HttpExchange:
             raise NoAnswer(f"{type(error).__name__} after at most {seconds:.1f} s") from error
         if len(content) > LARGEST_ANSWER_BYTES:
             raise NoAnswer(f"an answer of more than {LARGEST_ANSWER_BYTES} bytes")
-        return Response(answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, content)
+        response = Response(
+            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, content
+        )
+        if not content and not response.tells_its_length:
+            raise NoAnswer("an empty answer that may have been cut off")
+        return response
 
 
 class Transport:

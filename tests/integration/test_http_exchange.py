@@ -242,6 +242,67 @@ def test_a_connection_that_the_other_side_forgot_is_no_answer() -> None:
             exchange("POST", url, {}, {}, 5.0)
 
 
+CUT_OFF = {
+    "in the status line": b"HTTP/1.1 200",
+    "in a header": b"HTTP/1.1 200 OK\r\nContent-Le",
+    "between headers": b"HTTP/1.1 400 Bad Request\r\nContent-Type: application/json\r\n",
+    "before the headers' end": b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n",
+    "before the body": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n",
+    "in the body": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{",
+    "in the chunks": CHUNKED[:-7],
+    "before a body of no stated length": b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("whole", CUT_OFF.values(), ids=CUT_OFF.keys())
+def test_an_answer_that_was_cut_off_is_no_answer(whole: bytes) -> None:
+    with server(answering(whole)) as (url, _), pytest.raises(NoAnswer):
+        HttpExchange()("GET", url, {}, None, 5.0)
+
+
+def test_an_answer_that_ends_with_its_connection_is_one() -> None:
+    with server(answering(b"HTTP/1.0 200 OK\r\n\r\n{}")) as (url, _):
+        assert HttpExchange()("GET", url, {}, None, 5.0).body == b"{}"
+
+
+def test_an_answer_without_content_is_one() -> None:
+    with server(answering(b"HTTP/1.1 204 No Content\r\n\r\n")) as (url, _):
+        assert HttpExchange()("GET", url, {}, None, 5.0).status == 204
+
+
+def test_a_first_address_that_never_answers_leaves_time_for_the_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    with server(answering(OK)) as (url, _), full_backlog() as dead:
+        port = int(url.rstrip("/").rpartition(":")[2])
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (dead, ("127.0.0.1", port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+        assert HttpExchange()("GET", url, {}, None, 4.0).status == 200
+
+
+def test_addresses_that_never_answer_are_cut_off_at_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    with full_backlog() as dead:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", dead)] * 3
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+
+        fails_in_time("http://localhost:9/")
+
+
+@contextmanager
+def full_backlog() -> Iterator[tuple[str, int]]:
+    """An address of a listener that takes no more connections: the next one waits for an answer that never comes."""
+    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        waiting = []
+        for _ in range(4):
+            waiting.append(socket.socket())
+            waiting[-1].setblocking(False)
+            waiting[-1].connect_ex(listener.getsockname())
+        try:
+            yield listener.getsockname()
+        finally:
+            for each in waiting:
+                each.close()
+
+
 def test_a_redirect_is_an_answer_and_not_followed() -> None:
     redirect = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:9/\r\nContent-Length: 0\r\n\r\n"
     with server(answering(redirect)) as (url, seen):
