@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from handler.deadline import Deadline
     from handler.transport import Response, Transport
 
-OK, NO_CONTENT, UNAUTHORISED, FORBIDDEN, NOT_FOUND = 200, 204, 401, 403, 404
+OK, NO_CONTENT, BAD_REQUEST, UNAUTHORISED, FORBIDDEN, NOT_FOUND = 200, 204, 400, 401, 403, 404
 
 
 class AuthorisedApi:
@@ -52,6 +52,7 @@ class AuthorisedApi:
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
                 needed = f" (scope {self.SCOPE})" if self.SCOPE else ""
                 raise Unauthorised(f"{self.NAME}: HTTP {answer.status}{needed}")
-            return answer
+            # An error may repeat what it was asked with, and its words go into logs and dead letters.
+            return answer if answer.status < BAD_REQUEST else answer.without(secret.tokens)
 
         return self._credentials.authorised(store_hash, call)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
-from handler.outcomes import Created, Dead, Finished, Late, Outcome, Skipped
+from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped
 from handler.record import bring_in_line, settle_refusal
 from handler.report import report
 from handler.wanted import find_wanted
@@ -52,18 +52,21 @@ class CreateOrder:
             )
             outcome = Late(error.cause, error.detail)
         except Refused as error:
-            self.queues.bury(event, error.cause, error.detail)
-            outcome = Dead(error.cause, error.detail)
-        self._note(event, outcome)
-        report(outcome)
-        return outcome
-
-    def _note(self, event: OrderEvent, outcome: Outcome) -> None:
-        """For `reconcile`: which orders wait in a queue, and which stores there really are."""
-        if isinstance(outcome, Late | Dead):
+            outcome = self._bury(event, Dead(error.cause, error.detail))
+        if isinstance(outcome, Late):
             self.journal.note(event.store_hash, event.order_id, outcome)
         if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
             self.journal.note_store(event.store_hash)
+        report(outcome)
+        return outcome
+
+    def _bury(self, event: OrderEvent, dead: Dead) -> Dead | Duplicate:
+        """One dead letter, however often the event is delivered."""
+        if self.journal.is_buried(event.store_hash, event.order_id):
+            return Duplicate()
+        letter = self.queues.bury(event, dead.cause, dead.detail)
+        self.journal.note(event.store_hash, event.order_id, dead, letter)
+        return dead
 
     def _finish(self, event: OrderEvent, invocation: Deadline) -> Finished:
         window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)

@@ -60,6 +60,11 @@ class StoreSecret:
     client_secret: str | None = field(repr=False)
     webhook_header: tuple[str, str] | None = field(repr=False)
 
+    @property
+    def tokens(self) -> frozenset[str]:
+        """What the APIs are called with."""
+        return frozenset({self.access_token, self.b2b_token})
+
     @classmethod
     def parse(cls, text: str) -> StoreSecret:
         """The secret in JSON form, as docs/configuration.md has it. Raises SecretInvalid, which repeats no value."""
@@ -172,7 +177,10 @@ class Credentials:
     def _fetch(self, store_hash: str, stage: str) -> StoreSecret:
         try:
             answer = self._client.get_secret_value(SecretId=f"{self._prefix}/{store_hash}", VersionStage=stage)
-        except self._client.exceptions.ResourceNotFoundException as error:
+        except (
+            self._client.exceptions.ResourceNotFoundException,
+            self._client.exceptions.InvalidRequestException,  # it is waiting for its deletion
+        ) as error:
             raise UnknownStore from error
         return StoreSecret.parse(answer.get("SecretString") or "")
 

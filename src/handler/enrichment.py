@@ -180,28 +180,40 @@ def _compile(text: Any, where: str) -> Rule | None:
         return None
     try:
         expression = jmespath.compile(text)
-        for pattern in _patterns(expression.parsed, where):
-            re.compile(pattern)
-        # Unknown functions and wrong numbers of arguments show only when an expression runs.
-        expression.search({}, options=OPTIONS)
-    except (jmespath.exceptions.ArityError, jmespath.exceptions.UnknownFunctionError) as error:
-        raise ConfigurationError(f"{where}: {error}") from error
-    except jmespath.exceptions.JMESPathTypeError:
-        pass  # an empty order has no values; a real one may
+        for call in _calls(expression.parsed):
+            _check_call(call, where)
     except (jmespath.exceptions.JMESPathError, re.error) as error:
         raise ConfigurationError(f"{where}: {error}") from error
     return Rule(where.partition(": ")[2] or where, expression)
 
 
-def _patterns(node: Any, where: str) -> Iterator[str]:
-    """The patterns in an expression. They must be literals: a pattern out of an order would be a buyer's."""
-    if node["type"] == "function_expression" and node["value"] == "first_match":
-        pattern = node["children"][1] if len(node["children"]) > 1 else {}
-        if pattern.get("type") != "literal" or not isinstance(pattern.get("value"), str):
-            raise ConfigurationError(f"{where}: the pattern of first_match must be written out, in single quotes")
-        yield pattern["value"]
+def _calls(node: Any) -> Iterator[Any]:
+    """The function calls in an expression. jmespath itself looks at a function only when an order comes that far."""
+    if node["type"] == "function_expression":
+        yield node
     for child in node.get("children", ()):
-        yield from _patterns(child, where)
+        yield from _calls(child)
+
+
+def _check_call(call: Any, where: str) -> None:
+    """Raises ConfigurationError for an unknown function, a wrong number of arguments, and a pattern out of an order.
+
+    A pattern must be written out: one that comes out of an order would be a buyer's.
+    """
+    name, given = call["value"], call["children"]
+    function = _Functions.FUNCTION_TABLE.get(name)
+    if function is None:
+        raise ConfigurationError(f"{where}: there is no function {name}()")
+    signature = function["signature"]
+    variadic = bool(signature) and signature[-1].get("variadic", False)
+    if len(given) < len(signature) or (len(given) > len(signature) and not variadic):
+        least = "at least " if variadic else ""
+        raise ConfigurationError(f"{where}: {name}() takes {least}{len(signature)} arguments, not {len(given)}")
+    if name == "first_match":
+        pattern = given[1]
+        if pattern["type"] != "literal" or not isinstance(pattern["value"], str):
+            raise ConfigurationError(f"{where}: the pattern of first_match must be written out, in single quotes")
+        re.compile(pattern["value"])
 
 
 def _value(rule: Rule, order: dict[str, Any], on_failure: Callable[[str], None]) -> str:

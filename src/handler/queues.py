@@ -81,7 +81,7 @@ def _own(message: dict[str, Any], sent_at: float) -> Letter:
 
 
 class Queues:
-    """Sends to RecoveryQueue and DeadLetterQueue. Both methods raise botocore's errors when SQS refuses."""
+    """Sends to RecoveryQueue and DeadLetterQueue. All methods raise botocore's errors when SQS refuses."""
 
     def __init__(self, client: Callable[[], SQSClient], recovery_url: str, dead_letter_url: str, clock: Clock) -> None:
         self._client = client
@@ -95,10 +95,11 @@ class Queues:
         body = Letter(event, cause, detail, self._clock()).as_body()
         self._client().send_message(QueueUrl=self._recovery_url, MessageBody=body, DelaySeconds=delay)
 
-    def bury(self, event: OrderEvent, cause: Cause, detail: str) -> None:
-        """Puts the order into DeadLetterQueue, where an operator finds it with its reason."""
-        body = Letter(event, cause, detail, self._clock()).as_body()
-        self._client().send_message(QueueUrl=self._dead_letter_url, MessageBody=body)
+    def bury(self, event: OrderEvent, cause: Cause, detail: str) -> Letter:
+        """Puts the order into DeadLetterQueue, where an operator finds it with its reason; answers the letter."""
+        letter = Letter(event, cause, detail, round(self._clock(), 3))
+        self._client().send_message(QueueUrl=self._dead_letter_url, MessageBody=letter.as_body())
+        return letter
 
     def bury_unread(self, body: str, detail: str) -> None:
         """Puts a message that cannot be read into DeadLetterQueue as it is; the reason goes along as an attribute."""

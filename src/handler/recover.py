@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from handler.once import OncePerOrder
     from handler.order_event import OrderEvent
     from handler.pace import LatePace
-    from handler.queues import Queues
+    from handler.queues import Letter, Queues
     from handler.settings import Settings
     from handler.store_api import StoreApi
 
@@ -50,7 +50,7 @@ CREATE_AFTER_TRIES = 4
 """A record that was not there so many times may never appear by itself: it is created (domain: Create Order)."""
 
 NOT_FOUND_TRIES = 8
-"""An order that the store itself denied so many times, over an hour or so, does not exist."""
+"""An order that the store itself denied so many times, over an hour or so, does not exist. Only denials count."""
 
 DELAY_GROWTH = 3
 SPREAD_SECONDS = 15.0
@@ -64,12 +64,12 @@ LONGEST_VISIBILITY_SECONDS = 43_200
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One SQS message: `tries` counts its receipts, this one included; `sent_at` is in unix seconds."""
+    """One SQS message: `receipts` counts how often it was received, this time included; `sent_at` is in unix seconds."""
 
     id: str
     receipt_handle: str
     body: str
-    tries: int
+    receipts: int
     sent_at: float
 
     @classmethod
@@ -80,7 +80,7 @@ class Message:
             id=record["messageId"],
             receipt_handle=record["receiptHandle"],
             body=record["body"],
-            tries=int(attributes["ApproximateReceiveCount"]),
+            receipts=int(attributes["ApproximateReceiveCount"]),
             sent_at=int(attributes["SentTimestamp"]) / 1000,
         )
 
@@ -108,7 +108,7 @@ class RecoverOrders:
         staying = []
         for record in batch["Records"]:
             message = Message.of(record)
-            with logger.append_context_keys(message_id=message.id, tries=message.tries):
+            with logger.append_context_keys(message_id=message.id, receipts=message.receipts):
                 if not self._settle(message, invocation, troubled, context):
                     staying.append({"itemIdentifier": message.id})
         return {"batchItemFailures": staying}
@@ -123,30 +123,29 @@ class RecoverOrders:
             count(Metric.WEBHOOK_IGNORED)
             return True
         except MalformedEvent as error:
-            unread = Dead(Cause.UNREADABLE, str(error))
-            return self._bury(lambda: self.queues.bury_unread(message.body, unread.detail), unread)
+            return self._bury_unread(message, Dead(Cause.UNREADABLE, str(error)))
         event = letter.event
         with logger.append_context_keys(
             store=event.store_hash, order=event.order_id, correlation_id=event.correlation_id
         ):
             try:
-                outcome = self._work(event, message, invocation, troubled, context)
+                outcome = self._work(event, invocation, troubled, context)
             except RetryLater as error:
-                return self._postpone(event, message, error, troubled)
+                return self._postpone(letter, message, error, troubled)
             except Refused as error:
-                return self._bury_order(event, Dead(error.cause, error.detail))
-            except Exception:  # noqa: BLE001  one message's failure must not be another's
-                # A fault of ours: the message comes back by the queue's own visibility timeout, the others go on.
+                return self._bury_order(letter, Dead(error.cause, error.detail))
+            except Exception as fault:  # noqa: BLE001  one message's failure must not be another's
+                # A fault of ours. The order is late like any other, and a dead letter when it stays so.
                 logger.exception("a late order failed unexpectedly")
-                count(Metric.ORDER_RETRIED)
-                return False
+                count(Metric.UNEXPECTED_ERROR)
+                detail = f"an unexpected {type(fault).__name__}; the log has its trace"
+                return self._postpone(letter, message, RetryLater(Cause.FUNCTION_FAILED, detail), troubled)
             report(outcome)
             return True
 
     def _work(
         self,
         event: OrderEvent,
-        message: Message,
         invocation: Deadline,
         troubled: dict[str, float],
         context: LambdaContext,
@@ -156,26 +155,27 @@ class RecoverOrders:
         deadline = Deadline.after(ORDER_SECONDS, self.clock).earlier_of(invocation)
         if deadline.remaining_seconds < ORDER_SECONDS / 2:
             raise Paced("the invocation had no time left for the order", 0.0)
-        outcome = self.once.run(event, lambda: self._finish(event, message.tries, deadline), context)
+        outcome = self.once.run(event, lambda: self._finish(event, deadline), context)
         if isinstance(outcome, Duplicate) and outcome.in_progress:
             raise RetryLater(Cause.IN_PROGRESS, "another invocation is working on the order")
         return outcome
 
-    def _finish(self, event: OrderEvent, tries: int, deadline: Deadline) -> Finished:
+    def _finish(self, event: OrderEvent, deadline: Deadline) -> Finished:
+        # First of all, so that an order without a place costs the core API nothing either, however often it comes back.
+        self.pace.take(event.store_hash, REQUESTS_AN_ORDER)
         try:
             wanted = find_wanted(event, self.store_api, self.rules, deadline)
         except RetryLater as error:
-            if error.cause is Cause.NOT_THERE_YET and tries >= NOT_FOUND_TRIES:
-                raise Refused(Cause.ORDER_NOT_FOUND, f"{error.detail}, {tries} times") from error
+            if error.cause is Cause.ORDER_NOT_FOUND and (denials := self._failures(event, error)) >= NOT_FOUND_TRIES:
+                raise Refused(Cause.ORDER_NOT_FOUND, f"{error.detail}, {denials} times") from error
             raise
         if isinstance(wanted, Skipped):
             return wanted
         event = wanted.event
-        self.pace.take(event.store_hash, REQUESTS_AN_ORDER)
         try:
             return bring_in_line(self.b2b_api, wanted, deadline)
         except RetryLater as not_there:
-            if not_there.cause is not Cause.NOT_THERE_YET or tries < CREATE_AFTER_TRIES:
+            if not_there.cause is not Cause.NOT_THERE_YET or self._failures(event, not_there) < CREATE_AFTER_TRIES:
                 raise
             self.pace.take(event.store_hash, REQUESTS_AN_ORDER)
             try:
@@ -193,28 +193,38 @@ class RecoverOrders:
             seconds = self.clock() - event.created_at
             return Created(seconds, WINDOW_SECONDS - seconds)
 
-    def _postpone(self, event: OrderEvent, message: Message, error: RetryLater, troubled: dict[str, float]) -> bool:
+    def _failures(self, event: OrderEvent, error: RetryLater) -> int:
+        """How often the order has failed so for this cause, this time included."""
+        return self.journal.failures(event.store_hash, event.order_id, error.cause) + 1
+
+    def _postpone(self, letter: Letter, message: Message, error: RetryLater, troubled: dict[str, float]) -> bool:
         """Leaves the message in the queue for a later try, or buries the order when it has had its time."""
+        event = letter.event
         age_minutes = (self.clock() - message.sent_at) / 60
         if age_minutes >= self.settings.give_up_after_minutes:
-            detail = f"given up after {message.tries} tries in {age_minutes:.0f} minutes; last: {error.detail}"
-            return self._bury_order(event, Dead(error.cause, detail))
+            return self._bury_order(
+                letter, Dead(error.cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}")
+            )
         after_seconds = error.retry_after_seconds or self.settings.recovery_first_delay_seconds
         if error.cause in {Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED}:
             troubled.setdefault(event.store_hash, after_seconds)
         if error.cause is Cause.RATE_LIMITED and not isinstance(error, Paced):
             self.pace.hold(event.store_hash, after_seconds)
-        self._hide(message, self._delay_seconds(message.tries, error))
+        self._hide(message, self._delay_seconds(event, message.receipts, error))
         report(Late(error.cause, error.detail), retried=True)
         return False
 
-    def _delay_seconds(self, tries: int, error: RetryLater) -> float:
-        """Growing with the tries, with jitter, and not before the other side's own word. Being paced grows by turns only."""
+    def _delay_seconds(self, event: OrderEvent, receipts: int, error: RetryLater) -> float:
+        """Growing with the failures, with jitter, and not before the other side's own word.
+
+        Being paced is no failure: orders that found no place come back in turn.
+        """
         after = error.retry_after_seconds or 0.0
         if isinstance(error, Paced):
-            return after + self.uniform(0.0, SPREAD_SECONDS * min(tries, MOST_SPREADS))
+            return after + self.uniform(0.0, SPREAD_SECONDS * min(receipts, MOST_SPREADS))
+        failures = self.journal.count_failure(event.store_hash, event.order_id, error.cause) or receipts
         first, longest = self.settings.recovery_first_delay_seconds, self.settings.recovery_longest_delay_seconds
-        growing = min(first * float(DELAY_GROWTH ** min(tries - 1, 20)), longest)
+        growing = min(first * float(DELAY_GROWTH ** min(failures - 1, 20)), longest)
         return max(growing * self.uniform(0.75, 1.25), after)
 
     def _hide(self, message: Message, seconds: float) -> None:
@@ -228,17 +238,28 @@ class RecoverOrders:
             # The queue's own visibility timeout brings the message back instead.
             logger.warning("the delay of a message could not be set", error=type(error).__name__)
 
-    def _bury_order(self, event: OrderEvent, dead: Dead) -> bool:
-        buried = self._bury(lambda: self.queues.bury(event, dead.cause, dead.detail), dead)
-        if buried:
-            self.journal.note(event.store_hash, event.order_id, dead)
-        return buried
-
-    def _bury(self, send: Callable[[], None], dead: Dead) -> bool:
+    def _bury_order(self, letter: Letter, dead: Dead) -> bool:
+        event = letter.event
+        if self.journal.is_buried(event.store_hash, event.order_id, letter):
+            report(Duplicate())
+            return True
         try:
-            send()
+            buried = self.queues.bury(event, dead.cause, dead.detail)
         except (ClientError, BotoCoreError) as error:
-            logger.warning("DeadLetterQueue refused a message; it stays in RecoveryQueue", error=type(error).__name__)
-            return False
+            return _stays(error)
+        self.journal.note(event.store_hash, event.order_id, dead, buried)
         report(dead)
         return True
+
+    def _bury_unread(self, message: Message, dead: Dead) -> bool:
+        try:
+            self.queues.bury_unread(message.body, dead.detail)
+        except (ClientError, BotoCoreError) as error:
+            return _stays(error)
+        report(dead)
+        return True
+
+
+def _stays(error: ClientError | BotoCoreError) -> bool:
+    logger.warning("DeadLetterQueue refused a message; it stays in RecoveryQueue", error=type(error).__name__)
+    return False

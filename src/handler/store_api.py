@@ -30,13 +30,13 @@ class StoreApi(AuthorisedApi):
         """The core order, as the API gives it.
 
         Whether an order is readable the moment its webhook arrives is unknown, so a 404 is asked again until
-        `deadline`. Raises RetryLater (with cause NOT_THERE_YET for a 404), Unauthorised, or Refused.
+        `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorised, or Refused.
         """
         answer = self._get(store_hash, f"orders/{order_id}", deadline, transient={NOT_FOUND})
         if answer.status == NOT_FOUND:
-            raise RetryLater(Cause.NOT_THERE_YET, "core Orders API: the order cannot be read (HTTP 404)")
+            raise RetryLater(Cause.ORDER_NOT_FOUND, "core Orders API: the order cannot be read (HTTP 404)")
         order = answer.json()
-        if not isinstance(order, dict) or not isinstance(order.get("customer_id"), int):
+        if not isinstance(order, dict) or type(order.get("customer_id")) is not int:  # `true` is an int to Python
             raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the answer is not an order")
         return order
 

@@ -54,6 +54,7 @@ class Metric(StrEnum):
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
     RULE_FAILED = "EnrichmentRuleFailed"
     IDEMPOTENCY_UNAVAILABLE = "IdempotencyUnavailable"
+    UNEXPECTED_ERROR = "UnexpectedError"
 
 
 def count(metric: Metric) -> None:

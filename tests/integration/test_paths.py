@@ -14,6 +14,7 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handler.assembly import Assembly
+from handler.errors import Cause
 from handler.order_event import parse_detail
 from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Updated
 from handler.pace import Paced
@@ -64,9 +65,14 @@ class World:
         event = parse_detail(webhook_body(order) | detail, self.now())
         return self.relay.create_order.handle(event, lambda_context(remaining_seconds))
 
-    def recover(self, tries: int = 1, sent_ago_seconds: float = 0.0, remaining_seconds: float = 60.0) -> list[str]:
+    def has_failed(self, order: Order, cause: Cause, times: int) -> None:
+        """As if the late path had failed on the order so often already."""
+        for _ in range(times):
+            self.relay.recover_orders.journal.count_failure(self.store.hash, order.id, cause)
+
+    def recover(self, receipts: int = 1, sent_ago_seconds: float = 0.0, remaining_seconds: float = 60.0) -> list[str]:
         """Works off what is in RecoveryQueue; answers the bodies of the messages that stay."""
-        records = [as_record(message, tries, self.now() - sent_ago_seconds) for message in self.messages("recovery")]
+        records = [as_record(message, receipts, self.now() - sent_ago_seconds) for message in self.messages("recovery")]
         answer = self.relay.recover_orders.handle({"Records": records}, lambda_context(remaining_seconds))
         staying = {failure["itemIdentifier"] for failure in answer["batchItemFailures"]}
         return [record["body"] for record in records if record["messageId"] in staying]
@@ -93,12 +99,12 @@ def lambda_context(remaining_seconds: float) -> Any:
     return SimpleNamespace(get_remaining_time_in_millis=lambda: int(remaining_seconds * 1000))
 
 
-def as_record(message: Any, tries: int, sent_at: float) -> dict[str, Any]:
+def as_record(message: Any, receipts: int, sent_at: float) -> dict[str, Any]:
     return {
         "messageId": message["MessageId"],
         "receiptHandle": message["ReceiptHandle"],
         "body": message["Body"],
-        "attributes": {"ApproximateReceiveCount": str(tries), "SentTimestamp": str(int(sent_at * 1000))},
+        "attributes": {"ApproximateReceiveCount": str(receipts), "SentTimestamp": str(int(sent_at * 1000))},
     }
 
 
@@ -452,52 +458,60 @@ def test_an_order_that_had_its_time_is_given_up_with_the_reason(world: World) ->
     order = late_order(world)
     world.sandbox.fault(faults.status(503), endpoint="b2b.get", order=order)
 
-    assert world.recover(tries=40, sent_ago_seconds=3700) == []
-    assert world.reason("dead")["detail"].startswith("given up after 40 tries in 62 minutes")
+    assert world.recover(receipts=40, sent_ago_seconds=3700) == []
+    assert world.reason("dead")["detail"].startswith("given up after 62 minutes")
 
 
 def test_a_record_that_never_appears_is_created_after_some_tries(world: World) -> None:
     world.sandbox.configure(world.store, late_create_without_record=True)
     order = late_order(world, automatic_record_after=None)
 
-    assert len(world.recover(tries=1)) == 1
-    assert world.recover(tries=4) == []
+    world.has_failed(order, Cause.NOT_THERE_YET, 3)
+
+    assert world.recover() == []
     assert world.record(order).po_number == "PO-1"
 
 
 def test_a_record_that_can_no_longer_be_created_is_waited_for(world: World) -> None:
     order = late_order(world, automatic_record_after=None)
 
-    assert len(world.recover(tries=4)) == 1
+    world.has_failed(order, Cause.NOT_THERE_YET, 3)
+
+    assert len(world.recover()) == 1
+    assert len(world.sandbox.requests("b2b.create", order=order)) == 1
     assert world.record(order) is None
 
 
 def test_a_late_order_of_a_customer_without_a_company_is_skipped(world: World) -> None:
-    late_order(world, customer_id=OUTSIDER, automatic_record_after=None)
+    order = late_order(world, customer_id=OUTSIDER, automatic_record_after=None)
+    world.has_failed(order, Cause.NOT_THERE_YET, 3)
 
-    assert world.recover(tries=4) == []
+    assert world.recover() == []
     assert world.messages("dead") == []
 
 
 def test_a_late_create_that_is_refused_is_settled_by_asking(world: World) -> None:
     order = late_order(world, automatic_record_after=None)
     world.sandbox.fault(faults.status(400, body={"meta": {"message": "no"}}), endpoint="b2b.create", order=order)
+    world.has_failed(order, Cause.NOT_THERE_YET, 3)
 
-    assert world.recover(tries=4) == []
+    assert world.recover() == []
     assert world.reason("dead")["detail"] == "B2B API: HTTP 400: no"
 
 
 def test_an_order_that_the_store_denies_for_long_is_a_dead_letter(world: World) -> None:
-    late_order(world, readable_after_seconds=10_000)
+    order = late_order(world, readable_after_seconds=10_000)
+    world.has_failed(order, Cause.ORDER_NOT_FOUND, 7)
 
-    assert world.recover(tries=8) == []
+    assert world.recover() == []
     assert world.reason("dead")["cause"] == "order_not_found"
 
 
 def test_an_order_that_the_store_denies_at_first_is_waited_for(world: World) -> None:
-    late_order(world, readable_after_seconds=10_000)
+    order = late_order(world, readable_after_seconds=10_000)
+    world.has_failed(order, Cause.ORDER_NOT_FOUND, 6)
 
-    assert len(world.recover(tries=7)) == 1
+    assert len(world.recover(receipts=70)) == 1
     assert world.messages("dead") == []
 
 
@@ -559,8 +573,9 @@ def test_the_late_path_keeps_to_its_share_of_the_rate_limit(world: World) -> Non
 
 def test_orders_held_back_by_the_pace_come_back_later_and_later_but_within_minutes(world: World) -> None:
     recover = world.relay.recover_orders
+    event = parse_detail(webhook_body(world.place()), world.now())
 
-    delays = [recover._delay_seconds(tries, Paced("no place", 3.0)) for tries in (1, 10, 40, 900)]
+    delays = [recover._delay_seconds(event, receipts, Paced("no place", 3.0)) for receipts in (1, 10, 40, 900)]
 
     assert delays == sorted(delays)
     assert delays[0] < delays[1] < delays[2] == delays[3] < 900

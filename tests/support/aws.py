@@ -1,7 +1,7 @@
 """Small stand-ins for the AWS clients, with botocore's typed exceptions. moto serves where an adapter itself is tested."""
 
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -21,6 +21,10 @@ QUEUE_VISIBILITY_SECONDS = 360.0
 
 class ResourceNotFound(ClientError):  # noqa: N818  as AWS names it
     """What Secrets Manager raises for a secret or a stage that is not there."""
+
+
+class InvalidRequest(ClientError):  # noqa: N818  as AWS names it
+    """What Secrets Manager raises for a secret that waits for its deletion."""
 
 
 class ConditionalCheckFailed(ClientError):  # noqa: N818  as AWS names it
@@ -58,7 +62,11 @@ class FakeSecretsManager:
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     error: Exception | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
-    exceptions: Any = field(default_factory=lambda: SimpleNamespace(ResourceNotFoundException=ResourceNotFound))
+    exceptions: Any = field(
+        default_factory=lambda: SimpleNamespace(
+            ResourceNotFoundException=ResourceNotFound, InvalidRequestException=InvalidRequest
+        )
+    )
 
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803  boto3's names
         self.asked.append((SecretId, VersionStage))
@@ -87,7 +95,7 @@ class QueuedMessage:
     visible_at: float
     delay_seconds: int
     attributes: dict[str, Any]
-    tries: int = 0
+    receipts: int = 0
 
 
 @dataclass(slots=True)
@@ -134,7 +142,7 @@ class FakeSqs:
         """The visible messages as the event that Lambda makes of them."""
         batch = [m for m in self.queues[url] if m.visible_at <= self.clock.now][:most]
         for message in batch:
-            message.tries += 1
+            message.receipts += 1
             message.visible_at = self.clock.now + QUEUE_VISIBILITY_SECONDS
         return {
             "Records": [
@@ -143,7 +151,7 @@ class FakeSqs:
                     "receiptHandle": m.id,
                     "body": m.body,
                     "attributes": {
-                        "ApproximateReceiveCount": str(m.tries),
+                        "ApproximateReceiveCount": str(m.receipts),
                         "SentTimestamp": str(int(m.sent_at * 1000)),
                     },
                 }
@@ -183,31 +191,55 @@ class FakeEventBridge:
 
 @dataclass(slots=True)
 class FakeTable:
-    """As much of DynamoDB as `LatePace` and `Journal` use: counters with a ceiling, notes, and a set of stores."""
+    """As much of DynamoDB as `LatePace` and `Journal` use: counters with a ceiling, notes, failures, a set of stores."""
 
     taken: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
+    failures: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     stores: set[str] = field(default_factory=set)
     error: Exception | None = None
     exceptions: Any = field(
         default_factory=lambda: SimpleNamespace(ConditionalCheckFailedException=ConditionalCheckFailed)
     )
 
-    def update_item(self, *, Key: dict[str, Any], ExpressionAttributeValues: dict[str, Any], **_: Any) -> None:  # noqa: N803  boto3's names
+    def update_item(
+        self,
+        *,
+        Key: dict[str, Any],  # noqa: N803  boto3's names, here and below
+        ExpressionAttributeValues: dict[str, Any],  # noqa: N803
+        ExpressionAttributeNames: dict[str, str] | None = None,  # noqa: N803
+        **_: Any,
+    ) -> dict[str, Any]:
         if self.error is not None:
             raise self.error
         key = Key["id"]["S"]
         if ":store" in ExpressionAttributeValues:
             self.stores.update(ExpressionAttributeValues[":store"]["SS"])
-            return
+            return {}
+        if ":one" in ExpressionAttributeValues:
+            self.failures[key].update(["failures", *(ExpressionAttributeNames or {}).values()])
+            return {"Attributes": _numbers(self.failures[key])}
         if key in self.taken and self.taken[key] > int(ExpressionAttributeValues[":room"]["N"]):
             raise refusal("ConditionalCheckFailedException", ConditionalCheckFailed)
         self.taken[key] += int(ExpressionAttributeValues[":requests"]["N"])
+        return {}
 
-    def put_item(self, *, Item: dict[str, Any], **_: Any) -> None:  # noqa: N803  boto3's names
+    def put_item(self, *, Item: dict[str, Any], **_: Any) -> None:  # noqa: N803
         if self.error is not None:
             raise self.error
         self.notes[Item["id"]["S"]] = Item
+        self.failures.pop(Item["id"]["S"], None)
+
+    def get_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803
+        if self.error is not None:
+            raise self.error
+        key = Key["id"]["S"]
+        item = self.notes.get(key, {}) | _numbers(self.failures[key])
+        return {"Item": item} if item else {}
+
+
+def _numbers(counted: Counter[str]) -> dict[str, Any]:
+    return {name: {"N": str(number)} for name, number in counted.items()}
 
 
 class InMemoryOnce(OncePerOrder):

@@ -35,8 +35,8 @@ class Step:
 def answer(
     status: int = 200, body: Any = None, headers: Mapping[str, str] | None = None, *, seconds: float = 0.05
 ) -> Step:
-    """An answer; `body` is bytes as they are, or JSON."""
-    content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    """An answer; `body` is nothing, bytes as they are, or JSON."""
+    content = b"" if body is None else body if isinstance(body, bytes) else json.dumps(body).encode()
     return Step(Response(status, {name.lower(): value for name, value in (headers or {}).items()}, content), seconds)
 
 

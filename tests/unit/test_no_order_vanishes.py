@@ -138,7 +138,7 @@ class OneOrder(RuleBasedStateMachine):
     def redrive(self) -> None:
         for letter in [*self.world.dead]:
             self.world.dead.remove(letter)
-            letter.visible_at, letter.sent_at, letter.tries = self.world.clock.now, self.world.clock.now, 0
+            letter.visible_at, letter.sent_at, letter.receipts = self.world.clock.now, self.world.clock.now, 0
             self.world.waiting.append(letter)
 
     @invariant()

@@ -116,6 +116,9 @@ class SecretsManager:
         class ResourceNotFoundException(ClientError):  # noqa: N818  as AWS names it
             pass
 
+        class InvalidRequestException(ClientError):  # noqa: N818  as AWS names it
+            pass
+
     def __init__(self) -> None:
         self.versions: dict[tuple[str, str], str] = {}
         self.calls: list[tuple[str, str]] = []
@@ -174,6 +177,15 @@ def test_an_unknown_store_is_not_asked_for_twice_within_a_minute(world: World) -
     world.manager.put("relay/nobody")
 
     assert world.credentials.get("nobody").access_token == "token"
+
+
+def test_a_store_whose_secret_waits_for_its_deletion_is_unknown(world: World) -> None:
+    world.manager.failure = world.manager.exceptions.InvalidRequestException(
+        {"Error": {"Code": "InvalidRequestException"}}, "GetSecretValue"
+    )
+
+    with pytest.raises(UnknownStore):
+        world.credentials.get("abcde")
 
 
 def test_a_flood_of_made_up_stores_costs_a_limited_number_of_reads(world: World) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 
 from handler.enrichment import Rules
+from handler.errors import Cause
 from handler.queues import read_letter
 from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES
 from sandbox.orders import PO_LINE
@@ -42,11 +43,22 @@ def place_late(world: World, *, record: bool = True, **options: Any) -> None:
     world.put_late()
 
 
-def receive_again(world: World, tries: int) -> None:
-    """As if the message had been received `tries` times before the next."""
+def receive_again(world: World, receipts: int) -> None:
+    """As if the message had been received so often before the next time."""
     for message in world.waiting:
-        message.tries = tries
+        message.receipts = receipts
         message.visible_at = world.clock.now
+
+
+def world_letter(world: World) -> str:
+    """The order's message as it would come from the live path."""
+    return json.dumps({"order": webhook(world.clock.now)})
+
+
+def record_was_not_there(world: World, times: int) -> None:
+    """As if the record had been looked for so often already."""
+    for _ in range(times):
+        world.journal.count_failure(STORE_HASH, ORDER_ID, Cause.NOT_THERE_YET)
 
 
 # --- finished -----------------------------------------------------------------------------------------------------
@@ -191,7 +203,7 @@ def test_a_customer_without_a_company_is_skipped_once_creating_was_refused(
 ) -> None:
     place_late(world, record=False, customer_id=OUTSIDER)
     world.store.late_create_without_record = True
-    receive_again(world, CREATE_AFTER_TRIES - 1)
+    record_was_not_there(world, CREATE_AFTER_TRIES - 1)
     if refusal_of_create is not None:
         world.exchange.on("POST", RECORDS, refusal_of_create)
 
@@ -203,7 +215,7 @@ def test_a_customer_without_a_company_is_skipped_once_creating_was_refused(
 
 def test_a_refusal_to_create_late_is_a_dead_letter(world: World) -> None:
     place_late(world, record=False)
-    receive_again(world, CREATE_AFTER_TRIES - 1)
+    record_was_not_there(world, CREATE_AFTER_TRIES - 1)
     world.exchange.on("POST", RECORDS, answer(422, {"data": {"errMsg": "[Team] is a required extra field"}}))
 
     world.recover()
@@ -279,7 +291,7 @@ def test_a_hold_after_a_rate_limit_lasts_beyond_the_batch(world: World, written:
 
     world.recover()
 
-    assert world.exchange.paths("GET") == [LOOK_UP]
+    assert world.exchange.sent == []
     assert written.metrics["LatePaced"] == [1.0]
 
 
@@ -355,6 +367,70 @@ def test_nothing_outlives_the_invocation(world: World) -> None:
     assert len(world.waiting) == 6
 
 
+# --- failures, not receipts -----------------------------------------------------------------------------------------
+
+
+def test_receipts_without_a_place_make_no_delay_grow(world: World) -> None:
+    place_late(world)
+    receive_again(world, 30)
+    world.exchange.on("GET", RECORD, answer(503))
+
+    world.recover()
+
+    assert world.sqs.hidden == [5]
+
+
+def test_after_a_long_outage_one_denial_does_not_bury_the_order(world: World) -> None:
+    place_late(world)
+    world.exchange.always("GET", LOOK_UP, answer(503))
+    for _ in range(NOT_FOUND_TRIES + 2):
+        world.wait_for_late()
+    world.exchange.mend()
+    world.exchange.on("GET", LOOK_UP, answer(404))
+
+    world.wait_for_late()
+    assert (len(world.waiting), world.dead) == (1, [])
+    world.wait_for_late()
+
+    assert (world.waiting, world.dead) == ([], [])
+
+
+def test_after_a_long_outage_a_record_that_is_not_there_yet_is_not_created_at_once(world: World) -> None:
+    world.store.late_create_without_record = True
+    place_late(world, record=False)
+    world.exchange.always("GET", RECORD, answer(503))
+    for _ in range(CREATE_AFTER_TRIES + 2):
+        world.wait_for_late()
+    world.exchange.mend()
+
+    world.wait_for_late()
+
+    assert world.exchange.paths("POST") == []
+
+
+def test_an_order_without_a_place_costs_no_request_at_all(written: Written) -> None:
+    world = World(settings=replace(SETTINGS, late_requests_per_minute=12))
+    for number in range(3):
+        world.place(order_id=ORDER_ID + number, created_ago_seconds=20, automatic_record_after=0.0)
+        world.put_late(data={"type": "order", "id": ORDER_ID + number})
+
+    world.recover()
+
+    assert world.exchange.paths("GET") == [LOOK_UP, RECORD]  # 12 a minute: one order in 15 s
+    assert len(world.waiting) == 2
+    assert written.metrics["LatePaced"] == [1.0]
+
+
+def test_when_failures_cannot_be_counted_delays_grow_with_the_receipts_and_nobody_is_buried(world: World) -> None:
+    world.table.error = refusal("InternalServerError")
+    world.put_late()
+    for _ in range(NOT_FOUND_TRIES + 1):
+        world.wait_for_late()
+
+    assert (len(world.waiting), world.dead) == (1, [])
+    assert world.sqs.hidden[:3] == [5, 15, 45]
+
+
 # --- the end ------------------------------------------------------------------------------------------------------
 
 
@@ -387,6 +463,37 @@ def test_a_dead_letter_that_is_redriven_is_worked_on_again(world: World) -> None
     assert (record.po_number, world.dead) == ("given", [])
 
 
+def test_a_redriven_letter_that_is_refused_again_is_a_letter_again_and_a_copy_of_its_order_is_none(
+    world: World, written: Written
+) -> None:
+    place_late(world)
+    world.exchange.always("GET", LOOK_UP, answer(410))
+    world.recover()
+    redriven = world.dead.pop()
+    world.clock.advance(60)
+
+    world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody=redriven.body)
+    world.recover()
+    world.clock.advance(60)
+    world.put_late()
+    world.recover()
+
+    assert (len(world.waiting), len(world.dead)) == (0, 1)
+    assert written.metrics == {"OrderDead": [1.0, 1.0], "OrderDuplicate": [1.0]}
+
+
+def test_what_an_operator_has_put_to_work_again_is_never_dropped_as_a_copy(world: World) -> None:
+    place_late(world)
+    world.exchange.always("GET", LOOK_UP, answer(410))
+    world.recover()
+    world.dead.clear()  # somebody purged the queue
+
+    world.queues.hand_over(read_letter(world_letter(world), 0).event, Cause.RECONCILED, "backfilled")
+    world.recover()
+
+    assert len(world.dead) == 1
+
+
 def test_an_order_that_had_its_time_is_given_up_with_the_last_cause(world: World) -> None:
     place_late(world)
     world.exchange.always("GET", RECORD, answer(503))
@@ -395,7 +502,7 @@ def test_an_order_that_had_its_time_is_given_up_with_the_last_cause(world: World
     world.recover()
 
     assert world.waiting == []
-    assert reason(world.dead[0])["detail"] == "given up after 1 tries in 1440 minutes; last: HTTP 503"
+    assert reason(world.dead[0])["detail"] == "given up after 1440 minutes; last: HTTP 503"
 
 
 @pytest.mark.parametrize("kind", ["refused", "unreadable", "given up"])
@@ -439,7 +546,7 @@ def test_one_messages_failure_is_not_anothers(world: World) -> None:
     assert [letter.body for letter in world.dead] == ["?"]
 
 
-def test_a_fault_of_our_own_leaves_the_message_to_the_queues_own_delay(
+def test_a_fault_of_our_own_is_tried_again_and_counted(
     world: World, monkeypatch: pytest.MonkeyPatch, written: Written
 ) -> None:
     place_late(world)
@@ -447,9 +554,20 @@ def test_a_fault_of_our_own_leaves_the_message_to_the_queues_own_delay(
 
     world.recover()
 
-    assert world.waiting[0].visible_at == world.clock.now + QUEUE_VISIBILITY_SECONDS
-    assert world.sqs.hidden == []
-    assert written.metrics == {"OrderRetried": [1.0]}
+    assert (len(world.waiting), world.sqs.hidden) == (1, [5])
+    assert written.metrics == {"UnexpectedError": [1.0], "OrderRetried": [1.0]}
+
+
+def test_a_fault_of_our_own_that_does_not_pass_is_a_dead_letter_in_the_end(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place_late(world)
+    monkeypatch.setattr("handler.recover.find_wanted", lambda *_: 1 / 0)
+    while world.waiting:
+        world.wait_for_late()
+
+    assert reason(world.dead[0])["cause"] == "function_failed"
+    assert "ZeroDivisionError" in reason(world.dead[0])["detail"]
 
 
 def test_when_the_delay_cannot_be_set_the_queues_own_brings_the_message_back(world: World) -> None:

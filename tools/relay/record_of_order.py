@@ -6,14 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handler.journal import journal_id
+from handler.journal import journal_id, read_items
 from handler.once import SECONDS_A_DAY, order_id
 
 if TYPE_CHECKING:
     from relay.desk import Desk
 
-MOST_KEYS = 100
-"""BatchGetItem takes no more at once."""
+SHOWN = ("id", "status", "data", "expiration", "outcome", "cause", "detail", "at")
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,15 +57,7 @@ def finished(desk: Desk, store: str, orders: list[int]) -> set[int]:
 
 
 def _items(desk: Desk, ids: list[str]) -> dict[str, dict[str, Any]]:
-    table = desk.settings.idempotency_table
-    found: dict[str, dict[str, Any]] = {}
-    while ids:
-        keys = [{"id": {"S": each}} for each in ids[:MOST_KEYS]]
-        answer = desk.dynamodb.batch_get_item(RequestItems={table: {"Keys": keys}})
-        found |= {item["id"]["S"]: item for item in answer["Responses"].get(table, [])}
-        unread: Any = answer.get("UnprocessedKeys", {})
-        ids = ids[MOST_KEYS:] + [key["id"]["S"] for key in unread.get(table, {}).get("Keys", [])]
-    return found
+    return read_items(desk.dynamodb, desk.settings.idempotency_table, ids, SHOWN)
 
 
 def _text(item: dict[str, Any], name: str) -> str:
