@@ -34,6 +34,9 @@ if TYPE_CHECKING:
 AWS_CALLS = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
 """AWS answers in milliseconds or not at all: botocore's own minute would outlive the window six times."""
 
+TABLE_CALLS = AWS_CALLS.merge(Config(read_timeout=1))
+"""A table that hangs costs the order a fifth of its window; after that it goes on without."""
+
 HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"})
 """Handing over is the last thing that can be done for an order, so SQS is asked more often."""
 
@@ -54,7 +57,7 @@ class Assembly:
         self._uniform = uniform
         self._rules = Rules.load()
         self._exchange = HttpExchange()
-        self._dynamodb = boto3.client("dynamodb", config=AWS_CALLS)
+        self._dynamodb = boto3.client("dynamodb", config=TABLE_CALLS)
         self._credentials = Credentials(boto3.client("secretsmanager", config=AWS_CALLS), settings.secret_prefix, clock)
         self._once = OncePerOrder(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
         self._journal = Journal(settings.idempotency_table, self._dynamodb, settings.remember_done_days, clock)

@@ -15,7 +15,7 @@ from handler.once import SECONDS_A_DAY, order_id
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -119,8 +119,29 @@ class Journal:
 
     def stores(self) -> list[str]:
         """The stores known so far. Raises botocore's errors."""
-        item = self._client.get_item(TableName=self._table_name, Key={"id": {"S": STORES_ID}}).get("Item", {})
-        return sorted(item.get("hashes", {}).get("SS", []))
+        return sorted(self._stores("hashes"))
+
+    def hook_rests(self, store_hash: str) -> bool:
+        """Whether an operator has switched the store's hook off on purpose. Raises botocore's errors."""
+        return store_hash in self._stores("resting")
+
+    def note_hook(self, store_hash: str, *, rests: bool) -> None:
+        """Remembers whether the store's hook is off on purpose. Raises botocore's errors."""
+        self._client.update_item(
+            TableName=self._table_name,
+            Key={"id": {"S": STORES_ID}},
+            UpdateExpression=f"{'ADD' if rests else 'DELETE'} resting :store",
+            ExpressionAttributeValues={":store": {"SS": [store_hash]}},
+        )
+
+    def forget_store(self, store_hash: str) -> None:
+        """The opposite of `note_store`. Raises botocore's errors."""
+        self._client.update_item(
+            TableName=self._table_name,
+            Key={"id": {"S": STORES_ID}},
+            UpdateExpression="DELETE hashes :store, resting :store",
+            ExpressionAttributeValues={":store": {"SS": [store_hash]}},
+        )
 
     def unknown(self, store_hash: str, orders: Collection[int]) -> list[int]:
         """Those of `orders` that the relay has neither finished, nor works on, nor holds in a queue.
@@ -144,6 +165,10 @@ class Journal:
             TableName=self._table_name,
             Item={"id": {"S": _progress_id(store_hash)}, "until": {"N": str(int(until))}},
         )
+
+    def _stores(self, attribute: str) -> Sequence[str]:
+        item = self._client.get_item(TableName=self._table_name, Key={"id": {"S": STORES_ID}}).get("Item", {})
+        return item.get(attribute, {}).get("SS", [])
 
     def _note(self, store_hash: str, order: int) -> dict[str, Any]:
         key = {"id": {"S": journal_id(store_hash, order)}}

@@ -60,13 +60,18 @@ class ReconcileStores:
         """Looks at every known store; answers how many orders were found missing, by store. One store's trouble is its own."""
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
         found = {}
-        for store_hash in self.journal.stores():
+        for store_hash in self._in_turn(self.journal.stores()):
             deadline = Deadline.after(STORE_SECONDS, self.clock).earlier_of(invocation)
             with logger.append_context_keys(store=store_hash):
                 self._try(self._look_at_hook, store_hash, deadline)
                 found[store_hash] = self._try(self._look_at_orders, store_hash, deadline)
         count(Metric.RECONCILED)
         return found
+
+    def _in_turn(self, stores: list[str]) -> list[str]:
+        """The stores, each time beginning with another: those that hang must not always leave the same ones without time."""
+        first = int(self.clock() // 60) % len(stores) if stores else 0
+        return stores[first:] + stores[:first]
 
     @staticmethod
     def _try(look: Callable[[str, Deadline], int], store_hash: str, deadline: Deadline) -> int:
@@ -87,7 +92,7 @@ class ReconcileStores:
         if not ours:
             count(Metric.HOOK_MISSING)
             logger.warning("the store has no webhook that points here")
-        elif not any(hook.get("is_active") for hook in ours):
+        elif not any(hook.get("is_active") for hook in ours) and not self.journal.hook_rests(store_hash):
             self.hooks_api.switch(store_hash, ours[0]["id"], deadline, active=True)
             count(Metric.HOOK_REACTIVATED)
             logger.warning("the store's webhook was switched off; it is active again")

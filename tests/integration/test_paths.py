@@ -668,6 +668,34 @@ def test_reconcile_switches_the_hook_on_again(world: World) -> None:
     assert hook.is_active
 
 
+def test_reconcile_leaves_a_hook_alone_that_an_operator_has_switched_off(world: World) -> None:
+    world.create(world.place())
+    hook = world.sandbox.add_hook(world.store, world.settings.webhook_url)
+    hook.is_active = False
+    journal = world.relay.reconcile_stores.journal
+
+    journal.note_hook(world.store.hash, rests=True)
+    world.relay.reconcile_stores.handle(lambda_context(300))
+    assert not hook.is_active
+
+    journal.note_hook(world.store.hash, rests=False)
+    world.relay.reconcile_stores.handle(lambda_context(300))
+    assert hook.is_active
+
+
+def test_stores_that_hang_do_not_always_leave_the_same_ones_without_time(world: World) -> None:
+    journal = world.relay.reconcile_stores.journal
+    for name in ("storea", "storeb", "storec"):
+        journal.note_store(name)
+    firsts = set()
+
+    for _ in range(3):
+        firsts.add(next(iter(world.relay.reconcile_stores.handle(lambda_context(300)))))
+        world.ahead += 60
+
+    assert firsts == {"storea", "storeb", "storec"}
+
+
 @pytest.mark.parametrize("fault", [faults.status(503), faults.status(418), faults.garbage(), faults.status(401)])
 def test_a_store_that_cannot_be_reconciled_is_looked_at_again_from_the_same_moment(
     world: World, fault: faults.Fault

@@ -34,10 +34,15 @@ def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterato
         )
         yield Finding("webhook", State.BAD, f"none points to {url}{elsewhere}", f"Create it: relay hook create {store}")
     elif not hooks[0].get("is_active"):
+        by_whom = (
+            "by relay hook disable"
+            if desk.journal.hook_rests(store)
+            else "BigCommerce does so after 48 hours of failures or 90 idle days"
+        )
         yield Finding(
             "webhook",
             State.BAD,
-            f"hook {hooks[0]['id']} is switched off (BigCommerce does so after 48 hours of failures or 90 idle days)",
+            f"hook {hooks[0]['id']} is switched off ({by_whom})",
             f"Switch it on: relay hook enable {store}. Then: relay backfill for the orders in between.",
         )
     elif secret.webhook_header is not None and not carries(hooks[0], secret.webhook_header):

@@ -12,7 +12,6 @@ from rich.table import Table
 from handler import strict_json
 from handler.credentials import SecretInvalid, StoreSecret
 from handler.errors import MalformedEvent, Refused, RetryLater
-from handler.journal import STORES_ID
 from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_hooks
 from relay.command import DestinationOption, StoreArgument, YesOption, confirm
 from relay.desk import Desk
@@ -188,12 +187,7 @@ def remove(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
             )
     confirm(f"Delete the secret {desk.vault.name(store)} and forget the store?", yes=yes)
     had_secret = desk.vault.remove(store)
-    desk.dynamodb.update_item(
-        TableName=desk.settings.idempotency_table,
-        Key={"id": {"S": STORES_ID}},
-        UpdateExpression="DELETE hashes :store",
-        ExpressionAttributeValues={":store": {"SS": [store]}},
-    )
+    desk.journal.forget_store(store)
     fate = f"its secret goes in {DAYS_TO_REPENT} days" if had_secret else "it had no secret"
     desk.show(
         {"store": store, "removed": True, "had_secret": had_secret},
