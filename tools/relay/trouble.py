@@ -56,7 +56,7 @@ def _of_relay(error: RelayError) -> Trouble:
             return Trouble(f"The token was refused. {detail}", "`relay doctor STORE` tells what it lacks.")
         case RetryLater(cause=Cause.SECRET_UNAVAILABLE, detail=detail):
             return Trouble(f"The store's secret cannot be used: {detail}.", "`relay store add STORE` writes it.")
-        case RetryLater(cause=Cause.NOT_THERE_YET, detail=detail):
+        case RetryLater(cause=Cause.ORDER_NOT_FOUND | Cause.NOT_THERE_YET, detail=detail):
             return Trouble(f"{detail}.", "Check the order's number and --store.")
         case RetryLater(cause=cause, detail=detail):
             return Trouble(
