@@ -18,7 +18,7 @@ from handler.pace import Paced
 from handler.queues import read_letter
 from handler.record import bring_in_line, settle_refusal
 from handler.report import report
-from handler.telemetry import Metric, count, logger
+from handler.telemetry import Metric, count, logger, measure_seconds
 from handler.wanted import find_wanted
 
 if TYPE_CHECKING:
@@ -196,6 +196,7 @@ class RecoverOrders:
     def _postpone(self, event: OrderEvent, message: Message, error: RetryLater, troubled: dict[str, float]) -> bool:
         """Leaves the message in the queue for a later try, or buries the order when it has had its time."""
         age_minutes = (self.clock() - message.sent_at) / 60
+        measure_seconds(Metric.LATE_ORDER_AGE, age_minutes * 60)
         if age_minutes >= self.settings.give_up_after_minutes:
             detail = f"given up after {message.tries} tries in {age_minutes:.0f} minutes; last: {error.detail}"
             return self._bury_order(event, Dead(error.cause, detail))

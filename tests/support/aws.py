@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from handler.journal import STORES_ID
 from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
 from handler.outcomes import Duplicate, Finished
@@ -208,6 +209,18 @@ class FakeTable:
         if self.error is not None:
             raise self.error
         self.notes[Item["id"]["S"]] = Item
+
+    def get_item(self, *, Key: dict[str, Any], **_: Any) -> dict[str, Any]:  # noqa: N803  boto3's names
+        if self.error is not None:
+            raise self.error
+        key = Key["id"]["S"]
+        stores = {"hashes": {"SS": sorted(self.stores)}}
+        return {"Item": stores if key == STORES_ID else self.notes.get(key, {})}
+
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803  boto3's names
+        [(table, asked)] = RequestItems.items()
+        ids = [key["id"]["S"] for key in asked["Keys"]]
+        return {"Responses": {table: [{"id": {"S": each}} for each in ids if each in self.notes]}}
 
 
 class InMemoryOnce(OncePerOrder):
