@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from handler.errors import Unauthorised
+from handler.telemetry import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -23,6 +24,8 @@ class AuthorisedApi:
     """For messages."""
     SCOPE: ClassVar[str] = ""
     """What the token needs, for the message when it was refused."""
+    REQUESTS: ClassVar[Metric] = Metric.STORE_API_REQUEST
+    """What its requests are counted as: each API has a rate limit of its own."""
 
     def __init__(self, base_url: str, transport: Transport, credentials: Credentials) -> None:
         self._base_url = base_url
@@ -47,7 +50,7 @@ class AuthorisedApi:
         def call(secret: StoreSecret) -> Response:
             headers = self._headers(store_hash, secret)
             answer = self._transport.call(
-                method, self._base_url + path, headers, deadline, body=body, transient=transient
+                method, self._base_url + path, headers, deadline, body=body, transient=transient, counted=self.REQUESTS
             )
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
                 needed = f" (scope {self.SCOPE})" if self.SCOPE else ""

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler.authorised_api import NOT_FOUND, AuthorisedApi
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
+from handler.telemetry import Metric
 
 if TYPE_CHECKING:
     from handler.credentials import StoreSecret
@@ -48,6 +49,7 @@ class B2BApi(AuthorisedApi):
 
     NAME = "B2B API"
     SCOPE = "B2B Edition: modify"
+    REQUESTS = Metric.B2B_API_REQUEST
 
     def _headers(self, store_hash: str, secret: StoreSecret) -> dict[str, str]:
         return super()._headers(store_hash, secret) | {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store_hash}

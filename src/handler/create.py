@@ -10,6 +10,7 @@ from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped
 from handler.record import bring_in_line, settle_refusal
 from handler.report import report
+from handler.telemetry import Metric, count
 from handler.wanted import find_wanted
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class CreateOrder:
 
     def handle(self, event: OrderEvent, context: LambdaContext) -> Outcome:
         """What became of the order. Raises only when it could not even be handed over; Lambda then does that."""
+        count(Metric.ORDER_ANNOUNCED)
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
         outcome: Outcome
         try:

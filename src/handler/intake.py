@@ -13,7 +13,7 @@ from handler.credentials import SecretInvalid, UnknownStore
 from handler.errors import Cause, IgnoredScope, MalformedEvent, NotProven, RetryLater
 from handler.order_event import DETAIL_TYPE, OrderEvent, parse_detail, store_hash_of
 from handler.signature import prove
-from handler.telemetry import Metric, count, logger
+from handler.telemetry import Metric, count, count_by, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -111,6 +111,8 @@ class Intake:
             count(Metric.BUS_REFUSED)
             logger.error("the bus refused the event; handing it to RecoveryQueue", error=refused)
             self._queues.hand_over(event, Cause.BUS_REFUSED, f"the event bus: {refused}")
+            count(Metric.ORDER_ANNOUNCED)
+            count_by(Metric.ORDER_LATE, "cause", Cause.BUS_REFUSED)
 
 
 def _body(request: dict[str, Any]) -> bytes:

@@ -16,7 +16,7 @@ from handler.errors import Cause, Refused, RetryLater
 from handler.order_event import OrderEvent
 from handler.outcomes import Late
 from handler.store_api import date_created
-from handler.telemetry import Metric, count, logger
+from handler.telemetry import Metric, count, logger, measure_seconds
 from handler.wanted import GUEST
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ class ReconcileStores:
     def _look_at_hook(self, store_hash: str, deadline: Deadline) -> int:
         """How many hooks were switched on again."""
         ours = self.hooks_api.pointing_at(store_hash, self.webhook_url, deadline)
+        count(Metric.HOOK_MISSING, 0 if ours else 1)
         if not ours:
-            count(Metric.HOOK_MISSING)
             logger.warning("the store has no webhook that points here")
         elif not any(hook.get("is_active") for hook in ours) and not self.journal.hook_rests(store_hash):
             self.hooks_api.switch(store_hash, ours[0]["id"], deadline, active=True)
@@ -104,8 +104,10 @@ class ReconcileStores:
         now = self.clock()
         until = now - SETTLE_SECONDS
         looked_until = self.journal.reconciled_until(store_hash)
+        measure_seconds(Metric.RECONCILE_BEHIND, 0.0 if looked_until is None else until - looked_until)
         since = now - FIRST_LOOK_SECONDS if looked_until is None else looked_until - OVERLAP_SECONDS
         missing = 0
+        count(Metric.ORDER_RECONCILED, 0)  # somebody has looked, and the alarm can tell that from silence
         for page in self.store_api.list_orders(store_hash, max(since, now - LONGEST_LOOK_SECONDS), until, deadline):
             dated = {order["id"]: date_created(order) or until for order in page if order.get("customer_id") != GUEST}
             for order in self.journal.unknown(store_hash, dated):

@@ -18,7 +18,7 @@ from handler.pace import Paced
 from handler.queues import read_letter
 from handler.record import bring_in_line, settle_refusal
 from handler.report import report
-from handler.telemetry import Metric, count, logger
+from handler.telemetry import Metric, count, logger, measure_seconds
 from handler.wanted import find_wanted
 
 if TYPE_CHECKING:
@@ -201,6 +201,7 @@ class RecoverOrders:
         """Leaves the message in the queue for a later try, or buries the order when it has had its time."""
         event = letter.event
         age_minutes = (self.clock() - message.sent_at) / 60
+        measure_seconds(Metric.LATE_ORDER_AGE, age_minutes * 60)
         if age_minutes >= self.settings.give_up_after_minutes:
             return self._bury_order(
                 letter, Dead(error.cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}")

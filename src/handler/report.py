@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handler.errors import Cause
 from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Updated
-from handler.telemetry import Metric, count, logger, measure_seconds
+from handler.telemetry import Metric, count, count_by, logger, measure_seconds
 
 SKIPPED = {
     SkipReason.GUEST: Metric.ORDER_SKIPPED_GUEST,
@@ -39,11 +39,11 @@ def report(outcome: Outcome, *, retried: bool = False) -> None:
             count(Metric.ORDER_DUPLICATE)
             logger.info("order is a duplicate", outcome="duplicate", in_progress=in_progress)
         case Late(cause, detail):
-            count(Metric.ORDER_RETRIED if retried else Metric.ORDER_LATE)
+            count_by(Metric.ORDER_RETRIED if retried else Metric.ORDER_LATE, "cause", cause)
             _count_cause(cause)
             logger.warning("order waits in RecoveryQueue", outcome="late", cause=cause, detail=detail)
         case Dead(cause, detail):
-            count(Metric.ORDER_DEAD)
+            count_by(Metric.ORDER_DEAD, "cause", cause)
             _count_cause(cause)
             logger.error("order is in DeadLetterQueue", outcome="dead", cause=cause, detail=detail)
 

@@ -17,7 +17,7 @@ metrics = Metrics(namespace=NAMESPACE)
 
 
 class Metric(StrEnum):
-    """Every metric the functions emit, with the one dimension `service` (the stack's name)."""
+    """Every metric the functions emit, with the dimension `service` (the stack's name); some also by `cause` or `rule`."""
 
     # intake
     WEBHOOK_ACCEPTED = "WebhookAccepted"
@@ -28,6 +28,7 @@ class Metric(StrEnum):
     BUS_REFUSED = "BusRefused"
     ACKNOWLEDGE_TIME = "AcknowledgeTime"
     # what became of orders
+    ORDER_ANNOUNCED = "OrderAnnounced"
     ORDER_CREATED = "OrderCreated"
     ORDER_UPDATED = "OrderUpdated"
     ORDER_ALREADY_RIGHT = "OrderAlreadyRight"
@@ -40,13 +41,17 @@ class Metric(StrEnum):
     ORDER_DEAD = "OrderDead"
     TIME_TO_CREATE = "TimeToCreate"
     WINDOW_LEFT = "WindowLeft"
+    LATE_ORDER_AGE = "LateOrderAge"
     # webhooks that never came
     ORDER_RECONCILED = "OrderReconciled"
     HOOK_MISSING = "HookMissing"
     HOOK_REACTIVATED = "HookReactivated"
     RECONCILED = "Reconciled"
     RECONCILE_FAILED = "ReconcileFailed"
-    # why time or data was lost on the way
+    RECONCILE_BEHIND = "ReconcileBehind"
+    # what was asked of the APIs, and why time or data was lost on the way
+    STORE_API_REQUEST = "StoreApiRequest"
+    B2B_API_REQUEST = "B2BApiRequest"
     ATTEMPT_FAILED = "AttemptFailed"
     RATE_LIMITED = "RateLimited"
     LATE_PACED = "LatePaced"
@@ -57,9 +62,9 @@ class Metric(StrEnum):
     UNEXPECTED_ERROR = "UnexpectedError"
 
 
-def count(metric: Metric) -> None:
-    """Adds one to `metric`."""
-    metrics.add_metric(name=metric, unit=MetricUnit.Count, value=1)
+def count(metric: Metric, number: int = 1) -> None:
+    """Adds `number` to `metric`; a zero says that somebody has looked and found none."""
+    metrics.add_metric(name=metric, unit=MetricUnit.Count, value=number)
 
 
 def measure_seconds(metric: Metric, seconds: float) -> None:
@@ -67,9 +72,9 @@ def measure_seconds(metric: Metric, seconds: float) -> None:
     metrics.add_metric(name=metric, unit=MetricUnit.Seconds, value=seconds)
 
 
-def count_rule_failure(rule: str) -> None:
-    """Counts a failed enrichment rule twice: in all, for the alarm, and by the rule's name, for the person who mends it."""
-    count(Metric.RULE_FAILED)
-    with single_metric(name=Metric.RULE_FAILED, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as by_rule:
-        by_rule.add_dimension("service", metrics.provider.service or "b2b-order-relay")
-        by_rule.add_dimension("rule", rule)
+def count_by(metric: Metric, dimension: str, value: str) -> None:
+    """Counts twice: in all, for the alarm, and by `dimension`, for the person who mends it."""
+    count(metric)
+    with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as by_dimension:
+        by_dimension.add_dimension("service", metrics.provider.service or "b2b-order-relay")
+        by_dimension.add_dimension(dimension, value)

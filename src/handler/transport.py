@@ -148,11 +148,12 @@ class Transport:
         *,
         body: Any = None,
         transient: Collection[int] = (),
+        counted: Metric = Metric.STORE_API_REQUEST,
     ) -> Response:
         """The first answer that is not transient (`TRANSIENT`, or a status in `transient`).
 
         Raises RetryLater with the last failure once the deadline, or a reset beyond it, allows no further attempt;
-        an answer with a status in `transient` is then returned, since it may be the truth.
+        an answer with a status in `transient` is then returned, since it may be the truth. Each attempt is `counted`.
         """
         attempts = 0
         while True:
@@ -161,6 +162,7 @@ class Transport:
                 raise RetryLater(Cause.WINDOW_MISSED, "no time was left for an attempt")
             reset_seconds = 0.0
             answer: Response | None = None
+            count(counted)
             try:
                 answer = self._exchange(method, url, headers, body, seconds)
             except NoAnswer as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from handler.b2b_api import Content
 from handler.outcomes import Skipped, SkipReason
 from handler.store_api import date_created
-from handler.telemetry import count_rule_failure, logger
+from handler.telemetry import Metric, count_by, logger
 
 if TYPE_CHECKING:
     from handler.deadline import Deadline
@@ -50,4 +50,4 @@ def find_wanted(event: OrderEvent, store_api: StoreApi, rules: Rules, deadline: 
 
 def _report_rule(rule: str) -> None:
     logger.warning("enrichment rule failed; the order goes on without it", rule=rule)
-    count_rule_failure(rule)
+    count_by(Metric.RULE_FAILED, "rule", rule)

@@ -9,6 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from handler.journal import STORES_ID
 from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
 from handler.outcomes import Duplicate, Finished
@@ -234,8 +235,15 @@ class FakeTable:
         if self.error is not None:
             raise self.error
         key = Key["id"]["S"]
+        if key == STORES_ID:
+            return {"Item": {"hashes": {"SS": sorted(self.stores)}}}
         item = self.notes.get(key, {}) | _numbers(self.failures[key])
         return {"Item": item} if item else {}
+
+    def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        [(table, asked)] = RequestItems.items()
+        ids = [key["id"]["S"] for key in asked["Keys"]]
+        return {"Responses": {table: [{"id": {"S": each}} for each in ids if each in self.notes]}}
 
 
 def _numbers(counted: Counter[str]) -> dict[str, Any]:

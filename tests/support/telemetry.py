@@ -11,6 +11,9 @@ from handler.telemetry import logger, metrics
 
 SERVICE = "relay"
 
+TRAFFIC = {"OrderAnnounced", "StoreApiRequest", "B2BApiRequest", "LateOrderAge"}
+"""Counted with everything that happens, whatever becomes of it."""
+
 
 class Written:
     """Everything that was logged and measured since the beginning of the test."""
@@ -33,26 +36,43 @@ class Written:
 
     @property
     def metrics(self) -> dict[str, list[float]]:
-        """The values of each metric of the service, by name. Those with a further dimension are in `by_rule`."""
-        found: defaultdict[str, list[float]] = defaultdict(list)
-        for blob in self._blobs():
-            [group] = blob["_aws"]["CloudWatchMetrics"]
-            assert group["Namespace"] == "B2BOrderRelay"
-            assert blob["service"] == SERVICE
-            if "rule" not in blob:
-                assert group["Dimensions"] == [["service"]]
-                for metric in group["Metrics"]:
-                    found[metric["Name"]] += blob[metric["Name"]]
-        return dict(found)
+        """The values of each metric of the service, by name, without TRAFFIC. Further dimensions are in `by_dimension`."""
+        return {name: values for name, values in self._values().items() if name not in TRAFFIC}
+
+    @property
+    def traffic(self) -> dict[str, list[float]]:
+        """The values of TRAFFIC's metrics, by name."""
+        return {name: values for name, values in self._values().items() if name in TRAFFIC}
 
     @property
     def by_rule(self) -> list[str]:
         """The rules whose failures were counted by name."""
-        return [blob["rule"] for blob in self._blobs() if "rule" in blob]
+        return [rule for _, rule in self.by_dimension("rule")]
 
-    def _blobs(self) -> Iterator[dict[str, Any]]:
+    def by_dimension(self, name: str) -> list[tuple[str, str]]:
+        """What was counted by a further dimension: the metric and the dimension's value."""
+        return [
+            (group["Metrics"][0]["Name"], blob[name])
+            for blob in self.blobs()
+            for group in blob["_aws"]["CloudWatchMetrics"]
+            if name in group["Dimensions"][0]
+        ]
+
+    def blobs(self) -> list[dict[str, Any]]:
+        """The metrics as they are written, in embedded metric format."""
         self._flush()
-        yield from map(json.loads, self._stdout.splitlines())
+        return [json.loads(line) for line in self._stdout.splitlines()]
+
+    def _values(self) -> dict[str, list[float]]:
+        found: defaultdict[str, list[float]] = defaultdict(list)
+        for blob in self.blobs():
+            [group] = blob["_aws"]["CloudWatchMetrics"]
+            assert group["Namespace"] == "B2BOrderRelay"
+            assert blob["service"] == SERVICE
+            if group["Dimensions"] == [["service"]]:
+                for metric in group["Metrics"]:
+                    found[metric["Name"]] += blob[metric["Name"]]
+        return dict(found)
 
     def _flush(self) -> None:
         if metrics.provider.metric_set:

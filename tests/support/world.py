@@ -9,12 +9,14 @@ from handler.b2b_api import B2BApi
 from handler.create import CreateOrder
 from handler.credentials import Credentials
 from handler.enrichment import Rules
+from handler.hooks_api import HooksApi
 from handler.intake import Intake
 from handler.journal import Journal
 from handler.order_event import parse_detail
 from handler.outcomes import Outcome
 from handler.pace import LatePace
 from handler.queues import Queues
+from handler.reconcile import ReconcileStores
 from handler.recover import RecoverOrders
 from handler.settings import Settings
 from handler.store_api import StoreApi
@@ -130,6 +132,18 @@ class World:
             journal=self.journal,
             clock=self.clock,
             uniform=middle,
+        )
+
+    @cached_property
+    def reconcile_stores(self) -> ReconcileStores:
+        transport = self._transport(LATE)
+        return ReconcileStores(
+            webhook_url=self.settings.webhook_url,
+            store_api=StoreApi(self.settings.store_api_url, transport, self.credentials),
+            hooks_api=HooksApi(self.settings.store_api_url, transport, self.credentials),
+            journal=self.journal,
+            queues=self.queues,
+            clock=self.clock,
         )
 
     def _transport(self, patience: Patience) -> Transport:

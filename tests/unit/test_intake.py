@@ -179,7 +179,8 @@ def test_when_the_bus_refuses_the_order_goes_straight_to_the_recovery_queue(
     assert world.intake.handle(genuine(world)) == {"statusCode": 200, "body": ""}
     [message] = world.waiting
     assert json.loads(message.body)["reason"]["cause"] == "bus_refused"
-    assert written.metrics == {"BusRefused": [1.0], "WebhookAccepted": [1.0]}
+    assert written.metrics == {"BusRefused": [1.0], "WebhookAccepted": [1.0], "OrderLate": [1.0]}
+    assert written.traffic["OrderAnnounced"] == [1.0]
 
 
 def test_when_the_queue_refuses_too_the_store_is_told_to_come_back(world: World, written: Written) -> None:

@@ -27,6 +27,7 @@ UNKNOWN_TYPES = (
     "AWS::Events::EventBusPolicy",
     "AWS::WAFv2::WebACLAssociation",
 )
+MATH_ALARM = "AWS::CloudWatch::Alarm with metric math"
 # Apart from .aws-sam/build, where your own `sam build` goes, and `sam deploy` takes from.
 BUILD = ROOT / ".aws-sam" / "sandbox"
 BUILD_KEY = BUILD / ".inputs"  # `sam build` empties the folder first, so the key never outlives what it stands for
@@ -45,11 +46,19 @@ def build(progress: Callable[[str], None], destination: Path) -> None:
 
 
 def without_unknown_types(template: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """The template without what ministack does not know, and the types that were taken out."""
-    found = {name: resource["Type"] for name, resource in template["Resources"].items()}
-    unknown = {name: kind for name, kind in found.items() if kind in UNKNOWN_TYPES}
+    """The template without what ministack does not know, and what was taken out: types, and alarms on expressions."""
+    unknown = {
+        name: MATH_ALARM if is_math_alarm(resource) else resource["Type"]
+        for name, resource in template["Resources"].items()
+        if resource["Type"] in UNKNOWN_TYPES or is_math_alarm(resource)
+    }
     resources = {name: resource for name, resource in template["Resources"].items() if name not in unknown}
     return {**template, "Resources": resources}, sorted(set(unknown.values()))
+
+
+def is_math_alarm(resource: dict[str, Any]) -> bool:
+    """Whether it is an alarm on an expression, for which ministack refuses the template as well."""
+    return resource["Type"] == "AWS::CloudWatch::Alarm" and "Metrics" in resource["Properties"]
 
 
 def deploy(

@@ -1,0 +1,380 @@
+"""Every alarm of the template has rung here, for the reason it is there for; it is silent before, and again afterwards.
+
+The alarms are the template's own definitions, the metrics are written by the functions' own code or stand in AWS's lists.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from handler.enrichment import Rules
+from handler.telemetry import NAMESPACE, Metric
+from sandbox.emulator import ROOT
+from support.aws import DEAD_LETTER_URL, RECOVERY_URL, refusal
+from support.aws_metrics import PUBLISHED
+from support.cloudwatch import Alarm
+from support.events import webhook
+from support.exchange import answer
+from support.night import Night, new_night
+from support.template import STACK, Resolved
+from support.world import LOOK_UP, RECORDS, SECRET_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from support.telemetry import Written
+
+PARTNER = "aws.partner/bigcommerce.com/store/abcde"
+EVERYTHING_ON = {"PartnerEventSourceName": PARTNER, "NoWebhookAlarmHours": 24}
+ALARMS = Resolved(**EVERYTHING_ON).of_type("AWS::CloudWatch::Alarm")
+BROKEN_RULE = """[all]\npo_number = "length(id)"\n"""
+
+TROUBLES: dict[str, Callable[[Night], Iterator[None]]] = {}
+
+
+def rings(*alarms: str) -> Callable[[Callable[[Night], Iterator[None]]], Callable[[Night], Iterator[None]]]:
+    """The trouble that makes these alarms ring. It begins, and once they ring (at the `yield`) it is mended."""
+
+    def register(trouble: Callable[[Night], Iterator[None]]) -> Callable[[Night], Iterator[None]]:
+        TROUBLES.update(dict.fromkeys(alarms, trouble))
+        return trouble
+
+    return register
+
+
+@rings("DeadLettersAlarm")
+def an_order_is_refused_for_good(night: Night) -> Iterator[None]:
+    night.world.exchange.on("POST", RECORDS, answer(422, {"meta": {"message": "Cost Center is required"}}))
+    night.order()
+    night.pass_minutes(2)
+    yield
+    night.world.sqs.queues[DEAD_LETTER_URL].clear()  # redriven
+
+
+@rings("LateOrdersOldAlarm")
+def an_outage_of_two_hours(night: Night) -> Iterator[None]:
+    night.world.exchange.always("GET", LOOK_UP, answer(503))
+    night.world.put_late()
+    night.pass_minutes(120)
+    yield
+    night.mend()
+    night.world.place(automatic_record_after=30.0)
+
+
+@rings("RecoveryStandsStillAlarm")
+def nobody_works_on_the_queue(night: Night) -> Iterator[None]:
+    night.recovery_runs = False
+    night.world.place(automatic_record_after=30.0)
+    night.world.put_late()
+    night.pass_minutes(80)
+    yield
+    night.recovery_runs = True
+
+
+@rings("HandOverFailsAlarm")
+def lambda_cannot_reach_the_queue(night: Night) -> Iterator[None]:
+    night.function("order", "DestinationDeliveryFailures")
+    night.pass_minutes(1)
+    yield
+
+
+@rings("RuleHandOverFailsAlarm", "PartnerHandOverFailsAlarm")
+def the_rules_cannot_reach_the_queue(night: Night) -> Iterator[None]:
+    for bus, rule in ((STACK, f"{STACK}-orders"), (PARTNER, f"{STACK}-partner-orders")):
+        night.aws("AWS/Events", "InvocationsFailedToBeSentToDlq", 1, EventBusName=bus, RuleName=rule)
+    night.pass_minutes(1)
+    yield
+
+
+@rings("WindowMissedAlarm")
+def webhooks_come_too_late(night: Night) -> Iterator[None]:
+    for _ in range(20):
+        night.order()
+    for _ in range(3):
+        night.order(age_seconds=12.0)
+    night.pass_minutes(2)
+    yield
+
+
+@rings("UnauthorisedAlarm")
+def the_token_is_revoked(night: Night) -> Iterator[None]:
+    night.world.exchange.always("POST", RECORDS, answer(401))
+    night.order()
+    night.pass_minutes(2)
+    yield
+    night.mend()
+
+
+@rings("SecretUnavailableAlarm")
+def the_secret_is_gone(night: Night) -> Iterator[None]:
+    secret = night.world.secrets.secrets.pop(SECRET_NAME)
+    night.pass_minutes(10)  # the functions have kept it for five
+    night.world.place(automatic_record_after=30.0)
+    night.world.create()
+    night.pass_minutes(2)
+    yield
+    night.world.secrets.secrets[SECRET_NAME] = secret
+
+
+@rings("NotProvenAlarm")
+def somebody_guesses_the_key(night: Night) -> Iterator[None]:
+    for _ in range(4):
+        assert night.webhook(webhook(night.world.clock.now), key="guessed") == 401
+    night.pass_minutes(2)
+    yield
+
+
+@rings("WebhookErrorsAlarm")
+def neither_bus_nor_queue_takes_events(night: Night) -> Iterator[None]:
+    night.world.bus.error = refusal("InternalException")
+    night.world.sqs.broken.add(RECOVERY_URL)
+    for _ in range(3):
+        assert night.webhook(webhook(night.world.clock.now)) == 503
+    night.pass_minutes(1)
+    yield
+    night.world.bus.error = None
+    night.world.sqs.broken.clear()
+
+
+@rings("NoWebhookAlarm")
+def the_stores_fall_silent(night: Night) -> Iterator[None]:
+    night.order()
+    night.pass_minutes(27 * 60)
+    yield
+    night.order()
+
+
+@rings("WebhooksMissingAlarm")
+def webhooks_get_lost(night: Night) -> Iterator[None]:
+    night.store_lists([night.place() for _ in range(3)])
+    night.reconcile()
+    night.pass_minutes(2)
+    yield
+
+
+@rings("HookMissingAlarm")
+def somebody_deletes_the_hook(night: Night) -> Iterator[None]:
+    night.hook(is_active=None)
+    night.reconcile()
+    night.pass_minutes(600)  # it goes on ringing until a look finds it mended
+    yield
+    night.hook(is_active=True)
+    night.reconcile()
+
+
+@rings("HookSwitchedOffAlarm")
+def bigcommerce_switches_the_hook_off(night: Night) -> Iterator[None]:
+    night.hook(is_active=False)
+    night.reconcile()
+    night.pass_minutes(2)
+    yield
+    night.hook(is_active=True)
+    night.reconcile()
+
+
+@rings("ReconcileBehindAlarm")
+def the_store_does_not_list_its_orders(night: Night) -> Iterator[None]:
+    night.reconcile()
+    night.store_lists([], status=503)
+    for _ in range(4):
+        night.pass_minutes(15)
+        night.reconcile()
+    night.pass_minutes(60)
+    yield
+    night.store_lists([])
+    for _ in range(2):  # the first look closes the gap, the second finds none
+        night.reconcile()
+        night.pass_minutes(15)
+
+
+@rings("OrderFunctionFailsAlarm", "RecoveryFunctionFailsAlarm", "ReconcileFunctionFailsAlarm")
+def the_functions_crash(night: Night) -> Iterator[None]:
+    for function in ("order", "recovery", "reconcile"):
+        night.function(function, "Errors")
+    night.pass_minutes(1)
+    yield
+
+
+@rings("OrderFunctionThrottledAlarm", "RecoveryFunctionThrottledAlarm", "ReconcileFunctionThrottledAlarm")
+def the_account_has_no_concurrency_left(night: Night) -> Iterator[None]:
+    for function in ("order", "recovery", "reconcile"):
+        night.function(function, "Throttles")
+    night.pass_minutes(1)
+    yield
+
+
+@rings("RuleFailsAlarm")
+def a_rule_fails(night: Night) -> Iterator[None]:
+    night.use_rules(Rules.parse(BROKEN_RULE))
+    night.order()
+    night.pass_minutes(2)
+    yield
+    night.use_rules(Rules.load())
+
+
+@rings("NotRememberedAlarm")
+def dynamodb_fails(night: Night) -> Iterator[None]:
+    night.world.table.error = refusal("ProvisionedThroughputExceededException")
+    for _ in range(20):
+        night.order(age_seconds=12.0)  # late, which the journal would note
+        night.pass_minutes(1)
+    yield
+    night.world.table.error = None
+
+
+def begin(night: Night) -> None:
+    """An hour of good business before anything happens."""
+    for _ in range(4):
+        night.order()
+        night.reconcile()
+        night.pass_minutes(15)
+    assert night.rung() == set()
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_is_silent_then_rings_then_is_silent_again(name: str, written: Written) -> None:
+    night = new_night(written, **EVERYTHING_ON)
+    begin(night)
+    trouble = TROUBLES[name](night)
+
+    next(trouble)
+
+    assert name in night.ringing()
+    assert next(trouble, None) is None
+    for _ in range(32):
+        night.reconcile()
+        night.order()
+        night.pass_minutes(15)
+    assert night.alarms[name].history == ["OK", "ALARM", "OK"]
+
+
+def test_every_alarm_has_a_trouble_that_makes_it_ring_and_no_other_is_made_up() -> None:
+    assert set(TROUBLES) == set(ALARMS)
+
+
+def an_order(night: Night) -> None:
+    night.order()
+
+
+def one_late_order_at_night(night: Night) -> None:
+    night.order(age_seconds=12.0)
+
+
+def forged_webhooks(night: Night) -> None:
+    for _ in range(3):
+        night.webhook(webhook(night.world.clock.now), key="guessed")
+
+
+def a_slow_minute_of_the_api(night: Night) -> None:
+    night.world.exchange.on("POST", RECORDS, answer(503), answer(429, headers={"retry-after": "1"}))
+    night.order()
+
+
+def an_outage_longer_than_one_window(night: Night) -> None:
+    night.world.exchange.on("POST", RECORDS, *[answer(503)] * 20)
+    night.order()
+
+
+def one_webhook_answered_5xx_twice(night: Night) -> None:
+    for _ in range(2):
+        night.aws("AWS/ApiGateway", "5XXError", 1, ApiName=STACK, Stage="live")
+
+
+def two_lost_webhooks_and_a_look_that_fails(night: Night) -> None:
+    night.store_lists([night.place() for _ in range(2)])
+    night.reconcile()
+    night.store_lists([], status=503)
+    night.pass_minutes(15)
+    night.reconcile()
+    night.store_lists([])
+
+
+SMALL_TROUBLES: dict[int, Callable[[Night], Any]] = {
+    2: one_late_order_at_night,
+    4: forged_webhooks,
+    5: a_slow_minute_of_the_api,
+    6: one_webhook_answered_5xx_twice,
+    8: two_lost_webhooks_and_a_look_that_fails,
+    10: an_outage_longer_than_one_window,
+}
+
+
+def test_a_good_day_with_its_small_troubles_wakes_nobody(written: Written) -> None:
+    night = new_night(written, **EVERYTHING_ON)
+    for hour in range(12):
+        SMALL_TROUBLES.get(hour, an_order)(night)
+        for _ in range(4):
+            night.reconcile()
+            night.pass_minutes(15)
+
+    assert night.rung() == set()
+
+
+def test_three_late_orders_among_many_are_no_alarm(written: Written) -> None:
+    night = new_night(written)
+    for _ in range(40):
+        night.order()
+    for _ in range(3):
+        night.order(age_seconds=12.0)
+    night.pass_minutes(20)
+
+    assert "WindowMissedAlarm" not in night.rung()
+
+
+def test_silence_is_no_alarm_unless_asked_for() -> None:
+    assert "NoWebhookAlarm" not in Resolved().of_type("AWS::CloudWatch::Alarm")
+
+
+def test_where_orders_come_over_a_bus_alone_nobody_misses_a_hook() -> None:
+    made = Resolved(StoresSendWebhooks="false").of_type("AWS::CloudWatch::Alarm")
+    assert not {"HookMissingAlarm", "HookSwitchedOffAlarm"} & set(made)
+
+
+# --- the definitions ----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_looks_at_metrics_that_somebody_emits(name: str) -> None:
+    stats = Alarm(ALARMS[name]).stats()
+    assert stats
+    for stat in stats.values():
+        metric = stat["Metric"]
+        dimensions = {item["Name"]: item["Value"] for item in metric["Dimensions"]}
+        if metric["Namespace"] == NAMESPACE:
+            assert metric["MetricName"] in set(Metric)
+            assert dimensions == {"service": STACK}
+        else:
+            assert PUBLISHED[metric["Namespace"], metric["MetricName"]] == dimensions.keys()
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_tells_the_topic_when_it_begins_and_when_it_is_over(name: str) -> None:
+    assert ALARMS[name]["AlarmActions"] == ALARMS[name]["OKActions"] == ["AlarmTopic"]
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_looks_back_no_further_than_cloudwatch_can(name: str) -> None:
+    longest: dict[str, Any] = EVERYTHING_ON | {"NoWebhookAlarmHours": 168}
+    alarm = Alarm(Resolved(**longest).of_type("AWS::CloudWatch::Alarm")[name])
+    seconds = alarm.period_seconds * int(alarm.definition["EvaluationPeriods"])
+    assert seconds <= (604_800 if alarm.period_seconds >= 3600 else 86_400)
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_an_alarm_names_a_section_of_the_runbook(name: str) -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    headings = re.findall(r"^#+ (.+)$", runbook, re.MULTILINE)
+    anchors = {re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings}
+    document, anchor = re.fullmatch(r".+ What to do: (\S+)#(\S+)", ALARMS[name]["AlarmDescription"]).groups()  # type: ignore[union-attr]
+    assert document == "docs/runbook.md"
+    assert anchor in anchors
+
+
+@pytest.mark.parametrize("name", sorted(ALARMS))
+def test_the_runbook_names_every_alarm(name: str) -> None:
+    runbook = (ROOT / "docs" / "runbook.md").read_text(encoding="utf-8")
+    suffix = ALARMS[name]["AlarmName"].removeprefix(f"{STACK}-")
+    assert f"`{suffix}`" in runbook
