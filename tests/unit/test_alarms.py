@@ -6,7 +6,7 @@ The alarms are the template's own definitions, the metrics are written by the fu
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
@@ -195,6 +195,14 @@ def the_functions_crash(night: Night) -> Iterator[None]:
     for function in ("order", "recovery", "reconcile"):
         night.function(function, "Errors")
     night.pass_minutes(1)
+    yield
+
+
+@rings("UnexpectedErrorAlarm")
+def a_late_order_meets_a_fault_of_ours(night: Night) -> Iterator[None]:
+    night.world.exchange.on("GET", LOOK_UP, answer(cast("Any", "a status that no code of ours can compare")))
+    night.world.put_late()
+    night.pass_minutes(2)
     yield
 
 
