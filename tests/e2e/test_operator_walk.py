@@ -17,6 +17,7 @@ from e2e.test_relay import wait_for
 from sandbox import faults
 from sandbox.cloud import Cloud
 from sandbox.emulator import CREDENTIALS, REGION
+from sandbox.metrics import publish, samples
 from sandbox.orders import PO_LINE
 from sandbox.scenarios import BUYER, Stage, demo_store
 from sandbox.store import SandboxStore
@@ -91,14 +92,33 @@ def wait_until_enriched(stage: Stage, order: Order, po_number: str) -> None:
     wait_for(lambda: (r := stage.sandbox.record(stage.store, order.id)) and (r.po_number, r.extra_fields) == expected)
 
 
+def an_hour_and_a_quarter_passes(stage: Stage) -> None:
+    """The alarm looks back for so long; tests/unit/test_alarms.py shows that it is silent afterwards by itself."""
+    stage.cloud.client("cloudwatch").set_alarm_state(
+        AlarmName=f"{stage.cloud.stack}-unauthorised", StateValue="OK", StateReason="75 minutes without a refusal"
+    )
+
+
 def test_the_operators_walk(stage: Stage) -> None:
     operator = Operator(stage)
-    sandbox, store = stage.sandbox, stage.store
-    first_token = store.access_token
+    first_token = stage.store.access_token
 
+    a_store_is_added(stage, operator)
+    the_first_order_comes(stage, operator)
+    the_token_is_revoked(stage, operator)
+    orders_are_refused_for_good(stage, operator)
+    a_night_without_webhooks_is_made_up_for(stage, operator)
+
+    # Nothing secret was ever on the screen.
+    [hook] = stage.sandbox.hooks(stage.store)
+    for secret in (first_token, stage.store.access_token, stage.store.client_secret, *hook.headers.values()):
+        assert secret not in operator.heard
+
+
+def a_store_is_added(stage: Stage, operator: Operator) -> None:
+    store = stage.store
     # A deployment without a store: the doctor says what comes next.
     assert "relay store add" in operator.says("doctor", code=TROUBLE)
-
     # A mistyped token is not saved; the right one is, and then the webhook.
     assert "Nothing was saved" in operator.says(f"store add {store.hash}", typed="mistyped\n\n\n", code=TROUBLE)
     answer = operator.says(f"store add {store.hash}", typed=f"{store.access_token}\n{store.client_secret}\n\n")
@@ -107,31 +127,43 @@ def test_the_operators_walk(stage: Stage) -> None:
     assert "as it was" in operator.says(f"hook create {store.hash}")
     assert "All is well" in operator.says("doctor")
 
-    # The first order comes through the registered hook, inside its window.
+
+def the_first_order_comes(stage: Stage, operator: Operator) -> None:
+    """Through the registered hook, inside its window."""
     first = place(stage, "PO-1")
     wait_until_enriched(stage, first, "PO-1")
-    story = f"status {first.id} --store {store.hash}"
+    story = f"status {first.id} --store {stage.store.hash}"
     wait_for(lambda: "order created" in operator.says(story))
     assert operator.learns(story)["finished"] == "Created"
-    assert "nothing would be sent" in operator.says(f"preview {first.id} --store {store.hash}")
+    assert "nothing would be sent" in operator.says(f"preview {first.id} --store {stage.store.hash}")
 
-    # The token is revoked: the doctor says so, and orders are late.
-    sandbox.configure(store, access_token="renewed-access-token")
+
+def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
+    """The doctor and the alarm say so, and orders are late; `store add` mends it, and they finish by themselves."""
+    store = stage.store
+    stage.sandbox.configure(store, access_token="renewed-access-token")
     assert "HTTP 401: the token is wrong or was revoked" in operator.says(f"doctor {store.hash}", code=TROUBLE)
     late = [place(stage, f"PO-LATE-{number}") for number in range(3)]
     asked = f"status {late[0].id} --store {store.hash}"
     told = wait_for(lambda: (s := operator.learns(asked, code=None))["verdict"] == "late" and s)
     assert told["noted"]["cause"] == "unauthorised"
+    publish(stage.cloud, samples(stage.cloud))
+    said = " ".join(operator.says("doctor", code=TROUBLE).split())
+    assert f"{stage.cloud.stack}-unauthorised has been ringing" in said
+    assert "docs/runbook.md#an-api-refuses-the-token" in said
 
-    # `store add` mends it, and they finish by themselves.
     operator.says(f"store add {store.hash}", typed="renewed-access-token\n\n\n")
     for number, order in enumerate(late):
         wait_until_enriched(stage, order, f"PO-LATE-{number}")
     wait_for(lambda: operator.learns(asked)["verdict"] == "finished")
+    an_hour_and_a_quarter_passes(stage)
     assert "All is well" in operator.says("doctor")
 
-    # BigCommerce refuses two orders for good: they wait for the operator, who brings them back.
-    rule = sandbox.fault(faults.status(422), endpoint="b2b.create", times=2)
+
+def orders_are_refused_for_good(stage: Stage, operator: Operator) -> None:
+    """They wait for the operator, who brings them back."""
+    store = stage.store
+    rule = stage.sandbox.fault(faults.status(422), endpoint="b2b.create", times=2)
     dead = [place(stage, f"PO-DEAD-{number}") for number in range(2)]
     wait_for(lambda: operator.learns("failed list")["count"] == 2)
     assert rule.struck == 2
@@ -145,7 +177,9 @@ def test_the_operators_walk(stage: Stage) -> None:
         wait_until_enriched(stage, order, f"PO-DEAD-{number}")
     assert "No dead letters" in operator.says("failed list")
 
-    # A night without webhooks is made up for.
+
+def a_night_without_webhooks_is_made_up_for(stage: Stage, operator: Operator) -> None:
+    store = stage.store
     operator.says(f"hook disable {store.hash} --yes")
     silent = place(stage, "PO-SILENT")
     assert "switched off" in operator.says("doctor", code=TROUBLE)
@@ -155,8 +189,3 @@ def test_the_operators_walk(stage: Stage) -> None:
     wait_until_enriched(stage, silent, "PO-SILENT")
     wait_for(lambda: operator.learns(f"status {silent.id} --store {store.hash}")["verdict"] == "finished")
     assert "All is well" in operator.says("doctor")
-
-    # Nothing secret was ever on the screen.
-    [hook] = sandbox.hooks(store)
-    for secret in (first_token, store.access_token, store.client_secret, *hook.headers.values()):
-        assert secret not in operator.heard
