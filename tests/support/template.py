@@ -103,8 +103,8 @@ class Resolved:
         return self._name(name)
 
     def _name(self, logical_id: str) -> str:
-        """The resource's own name, where the template gives it one."""
-        properties: dict[str, Any] = self._resources[logical_id].get("Properties", {})
+        """The resource's own name, where the template gives it one; SAM makes further resources."""
+        properties: dict[str, Any] = self._resources.get(logical_id, {}).get("Properties", {})
         for key in ("FunctionName", "QueueName", "Name", "DashboardName"):
             if key in properties:
                 return str(self.value(properties[key]))
