@@ -22,7 +22,7 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## List the commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 
 .PHONY: setup
@@ -79,6 +79,10 @@ run: setup ## See a dozen orders go through the real template, on this machine
 .PHONY: chaos
 chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --orders 100")
 	@$(BIN)/python -m sandbox.cli chaos $(ARGS)
+
+.PHONY: dashboard-picture
+dashboard-picture: setup ## Draw the dashboard from some minutes of the sandbox (docs/images/dashboard.png)
+	@$(BIN)/python -m sandbox.cli dashboard-picture
 
 .PHONY: check-rules
 check-rules: .venv/.installed ## Check the enrichment rules

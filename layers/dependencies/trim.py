@@ -1,7 +1,7 @@
 # ruff: noqa: INP001  # a script alone in its folder, not a package
 """Take out of the layer what the functions never read: it costs time at every cold start.
 
-Boto3 describes more than 400 AWS services; the relay talks to four of them.
+Boto3 describes more than 400 AWS services; the relay talks to four of them, and the check of a new release to two more.
 """
 
 import json
@@ -9,7 +9,7 @@ import shutil
 import sys
 from pathlib import Path
 
-SERVICES = {"dynamodb", "events", "secretsmanager", "sqs"}
+SERVICES = {"codedeploy", "dynamodb", "events", "lambda", "secretsmanager", "sqs"}
 
 
 def trim(packages: Path) -> None:

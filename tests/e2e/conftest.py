@@ -18,6 +18,7 @@ PARAMETERS = {
     "RecoveryLongestDelaySeconds": "3",
     "GiveUpAfterMinutes": "60",
     "LateRequestsPerMinute": "150",
+    "PartnerEventSourceName": "aws.partner/bigcommerce.com/1025646/store-events",
 }
 
 

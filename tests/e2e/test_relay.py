@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import requests
 
-from e2e.conftest import log_entries, outcomes
+from e2e.conftest import PARAMETERS, log_entries, outcomes
 from sandbox import faults
 from sandbox.orders import PO_LINE
 from sandbox.scenarios import BUYER, SCENARIOS, Played, Scenario, Stage, play_webhook
@@ -188,12 +188,37 @@ def test_a_bus_event_is_understood_however_it_is_wrapped(stage: Stage, wrap: Cal
     assert wait_for(lambda: stage.sandbox.record(stage.store, placed.id)).po_number == "PO-BUS"
 
 
-def put_event(stage: Stage, detail: Any) -> None:
+@pytest.mark.parametrize("wrap", [dict, lambda body: {"payload": body}])
+def test_a_partner_event_on_the_partners_bus_is_created_in_the_window(stage: Stage, wrap: Callable[[Any], Any]) -> None:
+    placed = stage.sandbox.place_order(
+        stage.store, customer_id=BUYER, customer_message=f"{PO_LINE}PO-PARTNER", automatic_record_after=None
+    )
+    name = PARAMETERS["PartnerEventSourceName"]
+
+    put_event(stage, wrap(webhook_body(placed)), source=name, bus=name)
+
+    record = wait_for(lambda: stage.sandbox.record(stage.store, placed.id))
+    assert (record.po_number, record.origin) == ("PO-PARTNER", "created")
+
+
+def test_what_is_not_bigcommerces_is_left_alone_on_the_partners_bus(stage: Stage) -> None:
+    name = PARAMETERS["PartnerEventSourceName"]
+    alien = stage.sandbox.place_order(stage.store, customer_id=BUYER, automatic_record_after=None)
+    genuine = stage.sandbox.place_order(stage.store, customer_id=BUYER, automatic_record_after=None)
+
+    put_event(stage, webhook_body(alien), source="aws.partner/example.com/other", bus=name)
+    put_event(stage, webhook_body(genuine), source=name, bus=name)
+
+    wait_for(lambda: stage.sandbox.record(stage.store, genuine.id))
+    assert stage.sandbox.record(stage.store, alien.id) is None
+
+
+def put_event(stage: Stage, detail: Any, *, source: str = "com.example.producer", bus: str = "") -> None:
     entry = {
-        "Source": "com.example.producer",
+        "Source": source,
         "DetailType": "bigCommerceWebhook",
         "Detail": json.dumps(detail),
-        "EventBusName": stage.cloud.outputs["EventBusName"],
+        "EventBusName": bus or stage.cloud.outputs["EventBusName"],
     }
     answer = stage.cloud.client("events").put_events(Entries=[entry])
     assert answer["FailedEntryCount"] == 0

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
+import threading
 import time
 import uuid
+from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -141,6 +145,51 @@ def test_a_late_order_is_finished_and_taken_off_the_queue(surroundings: Surround
     record = sandbox.record(STORE, ORDER_ID)
     assert record
     assert record.po_number == "4711"
+
+
+@contextmanager
+def lambda_and_codedeploy(surroundings: Surroundings, told: list[Any]) -> Iterator[str]:
+    """Lambda, where each function is the built one under the emulator, and CodeDeploy, which keeps what it is told."""
+
+    class Answers(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+            called = re.fullmatch(r"/2015-03-31/functions/([^/]+)/invocations", self.path)
+            if called:
+                [answer] = run_events([body], surroundings.built, called.group(1), surroundings.environment)
+            else:
+                answer = {"lifecycleEventHookExecutionId": body["lifecycleEventHookExecutionId"]}
+                told.append((self.headers["X-Amz-Target"], body["status"]))
+            content = json.dumps(answer).encode()
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(content)))
+            self.end_headers()
+            self.wfile.write(content)
+
+        def log_message(self, *_: Any) -> None:
+            """Nothing: the tests' output is the tests'."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Answers) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+@pytest.mark.parametrize("broken", [False, True], ids=["a good release", "a release that does not start"])
+def test_the_release_check_knows_a_good_release_from_a_broken_one(surroundings: Surroundings, *, broken: bool) -> None:
+    told: list[Any] = []
+    versions = {"ORDER_FUNCTION_VERSION": "OrderFunction", "RECOVERY_FUNCTION_VERSION": "RecoveryFunction"}
+    event = {"DeploymentId": "d-1", "LifecycleEventHookExecutionId": "h-1"}
+    with lambda_and_codedeploy(surroundings, told) as url:
+        environment = surroundings.environment | versions | {"AWS_ENDPOINT_URL": url}
+        if broken:
+            surroundings.environment["LATE_REQUESTS_PER_MINUTE"] = "many"
+        [answer] = run_events([event], surroundings.built, "ReleaseCheckFunction", environment)
+    expected = "Failed" if broken else "Succeeded"
+    assert answer == expected
+    assert told == [("CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus", expected)]
 
 
 def test_a_package_that_the_layer_lacks_is_noticed(surroundings: Surroundings) -> None:

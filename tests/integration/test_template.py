@@ -16,6 +16,7 @@ from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
 from sandbox.emulator import REGION, ROOT
+from support.template import Resolved
 
 TEMPLATE = ROOT / "template.yaml"
 OUTPUTS = {
@@ -36,19 +37,22 @@ def source() -> dict[str, Any]:
     return template
 
 
+AT_ONCE = "AllAtOnce"
+GRADUAL = [kind for kind in source()["Parameters"]["GradualDeployment"]["AllowedValues"] if kind != AT_ONCE]
 FUNCTIONS = sorted(
     name for name, resource in source()["Resources"].items() if resource["Type"] == "AWS::Serverless::Function"
 )
 
 
 @cache
-def plain() -> dict[str, Any]:
+def plain(gradual: str = AT_ONCE) -> dict[str, Any]:
     """The CloudFormation template that SAM makes of it."""
     template = source()
     # What `sam deploy` does before: code is in a bucket by then.
     template["Globals"]["Function"]["CodeUri"] = "s3://bucket/code.zip"
     template["Resources"]["DependenciesLayer"]["Properties"]["ContentUri"] = "s3://bucket/layer.zip"
     parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
+    parameters["GradualDeployment"] = gradual
     translated: dict[str, Any] = Translator({}, Parser()).translate(template, parameters)
     return translated
 
@@ -69,10 +73,11 @@ def _region(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
 
 
-def test_what_sam_makes_of_it_is_clean_too(tmp_path: Path) -> None:
+@pytest.mark.parametrize("gradual", [AT_ONCE, GRADUAL[0]])
+def test_what_sam_makes_of_it_is_clean_too(tmp_path: Path, gradual: str) -> None:
     # The linters know neither the resources that SAM adds nor references to them.
     template = tmp_path / "template.json"
-    template.write_text(json.dumps(plain()), encoding="utf-8")
+    template.write_text(json.dumps(plain(gradual)), encoding="utf-8")
     command = [str(Path(sys.executable).with_name("cfn-lint")), f"--regions={REGION}", "--template", str(template)]
     # Warnings are about what SAM has used up: parameters, conditions.
     result = subprocess.run([*command, "--ignore-checks=W"], capture_output=True, text=True, check=False, cwd=tmp_path)
@@ -150,7 +155,10 @@ def test_no_role_may_do_more_than_it_does() -> None:
 
 
 def test_functions_read_the_secrets_below_one_prefix_only() -> None:
-    for role in of_type("AWS::IAM::Role").values():
+    roles = of_type("AWS::IAM::Role")
+    checking = str(roles.pop("ReleaseCheckRole"))
+    assert "secretsmanager" not in checking
+    for role in roles.values():
         [policy] = [policy for policy in role["Policies"] if policy.get("PolicyName") == "ReadStoreSecrets"]
         assert policy["PolicyDocument"]["Statement"][0]["Resource"]["Fn::Sub"].endswith(":secret:${SecretPrefix}/*")
 
@@ -225,3 +233,113 @@ def test_nothing_is_traced_and_no_access_log_is_written_unless_asked_for() -> No
     assert source()["Parameters"]["Tracing"]["Default"] == "false"
     assert source()["Parameters"]["AccessLogs"]["Default"] == "false"
     assert "AWS::ApiGateway::Account" not in {resource["Type"] for resource in expanded().values()}
+
+
+# --- gradual deployment -------------------------------------------------------------------------------------------
+
+
+def test_unless_asked_for_there_is_nothing_of_codedeploy() -> None:
+    resources = plain()["Resources"]
+    assert source()["Parameters"]["GradualDeployment"]["Default"] == AT_ONCE
+    assert [name for name, resource in resources.items() if resource["Type"].startswith("AWS::CodeDeploy")] == []
+    assert [name for name, resource in resources.items() if "UpdatePolicy" in resource] == []
+    assert "CodeDeployServiceRole" not in resources
+    checking = {name: resource for name, resource in resources.items() if name.startswith("ReleaseCheck")}
+    assert checking
+    assert {resource["Condition"] for resource in checking.values()} == {"DeploysGradually"}
+
+
+@pytest.mark.parametrize("gradual", GRADUAL)
+def test_a_gradual_deployment_shifts_the_aliases_traffic_as_its_name_says(gradual: str) -> None:
+    resources = plain(gradual)["Resources"]
+    groups = {name: value for name, value in resources.items() if value["Type"] == "AWS::CodeDeploy::DeploymentGroup"}
+    assert set(groups) == {"OrderFunctionDeploymentGroup", "RecoveryFunctionDeploymentGroup"}
+    for name, group in groups.items():
+        sub = group["Properties"]["DeploymentConfigName"]["Fn::Sub"]
+        assert sub == ["CodeDeployDefault.Lambda${ConfigName}", {"ConfigName": gradual}]
+        policy = resources[f"{name.removesuffix('DeploymentGroup')}Aliaslive"]["UpdatePolicy"]
+        assert policy["CodeDeployLambdaAliasUpdate"]["DeploymentGroupName"] == {"Ref": name}
+
+
+def test_a_release_is_checked_before_traffic_goes_to_it_and_taken_back_when_its_alarms_ring() -> None:
+    resources = plain(GRADUAL[0])["Resources"]
+    alarms = {
+        "Order": ["OrderFunctionFailsAlarm", "WebhookErrorsAlarm", "WindowMissedAlarm"],
+        "Recovery": ["RecoveryFunctionFailsAlarm"],
+    }
+    for function, expected in alarms.items():
+        group = resources[f"{function}FunctionDeploymentGroup"]["Properties"]
+        assert [alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]] == expected
+        assert set(expected) <= set(resources)
+        assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
+        hook = resources[f"{function}FunctionAliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"][
+            "BeforeAllowTrafficHook"
+        ]
+        assert hook["Fn::If"][:2] == ["DeploysGradually", {"Ref": "ReleaseCheckFunction"}]
+
+
+def test_the_release_check_invokes_the_versions_that_are_about_to_get_traffic_and_may_do_no_more() -> None:
+    resources = plain(GRADUAL[0])["Resources"]
+    check = resources["ReleaseCheckFunction"]["Properties"]
+    # CodeDeploy's own policy lets it call functions with this prefix only.
+    assert check["FunctionName"]["Fn::Sub"].startswith("CodeDeployHook_")
+    for variable, function in (("ORDER", "OrderFunction"), ("RECOVERY", "RecoveryFunction")):
+        version = check["Environment"]["Variables"][f"{variable}_FUNCTION_VERSION"]["Ref"]
+        assert resources[version]["Properties"]["FunctionName"] == {"Ref": function}
+    actions = [
+        statement["Action"]
+        for policy in resources["ReleaseCheckRole"]["Properties"]["Policies"]
+        if "PolicyName" in policy
+        for statement in policy["PolicyDocument"]["Statement"]
+    ]
+    assert actions == [
+        ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "lambda:InvokeFunction",
+        "codedeploy:PutLifecycleEventHookExecutionStatus",
+    ]
+    longest_timeout = sum(
+        resources[function]["Properties"]["Timeout"] for function in ("OrderFunction", "RecoveryFunction")
+    )
+    assert check["Timeout"] > longest_timeout
+
+
+# --- partner events -----------------------------------------------------------------------------------------------
+
+
+def test_without_a_partner_source_there_is_no_partner_bus() -> None:
+    assert [name for name in Resolved().of_type("AWS::Events::EventBus") if "Partner" in name] == []
+    assert "PartnerRule" not in Resolved().of_type("AWS::Events::Rule")
+    assert "PartnerRulePermission" not in Resolved().of_type("AWS::Lambda::Permission")
+
+
+def test_with_a_partner_source_its_bus_and_a_rule_lead_to_the_live_path() -> None:
+    name = "aws.partner/bigcommerce.com/1025646/store-events"
+    made = Resolved(PartnerEventSourceName=name)
+    # A partner bus must have the source's own name.
+    assert made.of_type("AWS::Events::EventBus")["PartnerEventBus"] == {"Name": name, "EventSourceName": name}
+    rule = made.of_type("AWS::Events::Rule")["PartnerRule"]
+    assert rule["EventBusName"] == name
+    assert rule["EventPattern"] == {
+        "source": [{"prefix": "aws.partner/bigcommerce.com"}],
+        "detail-type": ["bigCommerceWebhook"],
+    }
+    # What SAM makes, conditions unresolved.
+    resources = expanded()
+    assert resources["PartnerRule"]["Properties"]["Targets"][0]["Arn"] == {"Ref": "OrderFunctionAliaslive"}
+    permission = resources["PartnerRulePermission"]["Properties"]
+    assert permission["FunctionName"] == {"Ref": "OrderFunctionAliaslive"}
+    assert permission["SourceArn"] == {"Fn::GetAtt": ["PartnerRule", "Arn"]}
+
+
+@pytest.mark.parametrize(
+    ("name", "accepted"),
+    [
+        ("aws.partner/bigcommerce.com/1025646/store-events", True),
+        ("aws.partner/bigcommerce.com.test/1025646/store-events", True),
+        ("aws.partner/example.com/1025646/store-events", False),
+        ("arn:aws:events:us-east-1::event-source/aws.partner/bigcommerce.com/x", False),
+        ("bigcommerce", False),
+    ],
+)
+def test_a_partner_source_is_bigcommerces(name: str, *, accepted: bool) -> None:
+    assert bool(re.fullmatch(source()["Parameters"]["PartnerEventSourceName"]["AllowedPattern"], name)) is accepted

@@ -7,7 +7,6 @@ Followed: "Alarm evaluation" and "Configuring how CloudWatch alarms treat missin
 Windows slide (the default), so an alarm looks at the last whole periods before each moment at which it is evaluated.
 """
 
-import ast
 import bisect
 import math
 from collections import defaultdict
@@ -15,6 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sandbox.metric_math import Series, calculate
 from sandbox.metrics import samples_of
 
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
@@ -35,8 +35,6 @@ EXTRA_PERIODS = 2
 """AWS looks at more periods than asked for, five for three in its own examples; it does not say how many in general."""
 
 Dimensions = frozenset[tuple[str, str]]
-Point = float | None
-Series = list[Point]
 
 
 class Metrics:
@@ -127,54 +125,3 @@ def judge(points: Series, definition: Mapping[str, Any]) -> str | None:
         return None
     oldest = points[0]
     return ALARM if oldest is not None and breaches(oldest, threshold) else INSUFFICIENT_DATA
-
-
-def calculate(expression: str, series: Mapping[str, Series]) -> Series:
-    """Metric math: + - * / and comparisons, point by point, IF, FILL, MAX, MIN and SUM of lists."""
-    length = len(next(iter(series.values())))
-    return _Math(series, length).visit(ast.parse(expression, mode="eval").body)
-
-
-class _Math:
-    OPERATORS: Mapping[type[ast.AST], Callable[[float, float], float]] = {
-        ast.Add: lambda a, b: a + b,
-        ast.Sub: lambda a, b: a - b,
-        ast.Mult: lambda a, b: a * b,
-        ast.Div: lambda a, b: a / b if b else math.nan,
-        ast.GtE: lambda a, b: float(a >= b),
-        ast.Gt: lambda a, b: float(a > b),
-        ast.LtE: lambda a, b: float(a <= b),
-        ast.Lt: lambda a, b: float(a < b),
-    }
-
-    def __init__(self, series: Mapping[str, Series], length: int) -> None:
-        self._series = series
-        self._length = length
-
-    def visit(self, node: ast.expr) -> Series:
-        match node:
-            case ast.Constant(value=int() | float() as number):
-                return [float(number)] * self._length
-            case ast.Name(id=name):
-                return self._series[name]
-            case ast.BinOp(left=left, op=operator, right=right):
-                return self._both(type(operator), left, right)
-            case ast.Compare(left=left, ops=[operator], comparators=[right]):
-                return self._both(type(operator), left, right)
-            case ast.Call(func=ast.Name(id="IF"), args=[condition, yes, no]):
-                return [
-                    None if c is None else (y if c else n)
-                    for c, y, n in zip(self.visit(condition), self.visit(yes), self.visit(no), strict=True)
-                ]
-            case ast.Call(func=ast.Name(id="FILL"), args=[of, filling]):
-                pairs = zip(self.visit(of), self.visit(filling), strict=True)
-                return [point if point is not None else fill for point, fill in pairs]
-        raise NotImplementedError(ast.unparse(node))
-
-    def _both(self, operator: type[ast.AST], left: ast.expr, right: ast.expr) -> Series:
-        """Where one side has no point, the result has none; nor where it divides by zero."""
-        found: Series = []
-        for a, b in zip(self.visit(left), self.visit(right), strict=True):
-            value = math.nan if a is None or b is None else self.OPERATORS[operator](a, b)
-            found.append(None if math.isnan(value) else value)
-        return found

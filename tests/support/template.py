@@ -86,8 +86,15 @@ class Resolved:
         logical_id, attribute = argument.split(".") if isinstance(argument, str) else argument
         return self._attribute(logical_id, attribute)
 
-    def _substitute(self, text: str) -> str:
-        return re.sub(r"\$\{([^!}]+)\}", lambda found: str(self._sub(found.group(1))), text)
+    def _substitute(self, argument: str | list[Any]) -> str:
+        text, own = (argument, {}) if isinstance(argument, str) else argument
+        values = self.value(own)
+
+        def value(found: re.Match[str]) -> str:
+            name = found.group(1)
+            return str(values[name] if name in values else self._sub(name))
+
+        return re.sub(r"\$\{([^!}]+)\}", value, text)
 
     def _sub(self, name: str) -> Any:
         logical_id, dot, attribute = name.partition(".")
@@ -103,8 +110,8 @@ class Resolved:
         return self._name(name)
 
     def _name(self, logical_id: str) -> str:
-        """The resource's own name, where the template gives it one."""
-        properties: dict[str, Any] = self._resources[logical_id].get("Properties", {})
+        """The resource's own name, where the template gives it one; SAM makes further resources."""
+        properties: dict[str, Any] = self._resources.get(logical_id, {}).get("Properties", {})
         for key in ("FunctionName", "QueueName", "Name", "DashboardName"):
             if key in properties:
                 return str(self.value(properties[key]))

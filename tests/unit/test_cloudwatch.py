@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from support.cloudwatch import ALARM, INSUFFICIENT_DATA, OK, Alarm, Metrics, Series, calculate, judge
+from sandbox.metric_math import Series, calculate
+from support.cloudwatch import ALARM, INSUFFICIENT_DATA, OK, Alarm, Metrics, judge
 
 KEPT = None
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")

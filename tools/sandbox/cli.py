@@ -16,6 +16,7 @@ from sandbox import chaos as chaos_run
 from sandbox import demo as demonstration
 from sandbox.chaos_scenarios import SCENARIOS
 from sandbox.cloud import CloudError
+from sandbox.emulator import ROOT
 from sandbox.samples import renew as renewed
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
@@ -61,6 +62,22 @@ def chaos(
         typer.echo(f"The sandbox could not be started: {error}", err=True)
         code = 1
     raise typer.Exit(code)
+
+
+@app.command()
+def dashboard_picture(
+    path: Annotated[Path, typer.Argument(help="Where the picture goes.")] = ROOT / "docs" / "images" / "dashboard.png",
+) -> None:
+    """Let the relay live for some minutes on this machine, and draw its dashboard."""
+    from sandbox import dashboard_picture as drawing  # noqa: PLC0415  nothing else here needs matplotlib
+    from sandbox import dashboard_session  # noqa: PLC0415
+
+    try:
+        drawing.draw(dashboard_session.play(lambda step: typer.echo(step, err=True)), path)
+    except CloudError as error:
+        typer.echo(f"The sandbox could not be started: {error}", err=True)
+        raise typer.Exit(1) from error
+    typer.echo(f"The dashboard is drawn in {path}")
 
 
 @app.command()
