@@ -121,6 +121,7 @@ redrive: .venv/.installed ## Put dead letters back to work (ARGS="--dry-run"; AR
 .PHONY: bench
 bench: setup ## Measure again what docs/performance.md says (about three minutes; writes bench/results)
 	@for name in cold_start warm_path time_limits policies; do $(BIN)/python bench/$$name.py --save || exit 1; done
+	@$(BIN)/python bench/report.py
 
 .PHONY: costs
 costs: .venv/.installed ## Compute the costs in docs/architecture.md again
