@@ -125,7 +125,7 @@ bench: setup ## Measure again what docs/performance.md says (about three minutes
 
 .PHONY: costs
 costs: .venv/.installed ## Compute the costs in docs/architecture.md again
-	@$(BIN)/python tools/costs.py --write
+	@$(BIN)/python -m documents.costs --write
 
 .PHONY: test
 test: setup ## Run all tests; fails below 95 % branch coverage of src/handler

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-import generated
-from generated import table
+from documents import generated
+from documents.generated import table
 
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "performance.md"

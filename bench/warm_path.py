@@ -198,7 +198,7 @@ def main() -> None:
         "what": "p50 and p99 of one call, as ratios to a bare loopback round trip and to a POST of plain requests (both p50)",
         "calls": options.repeats,
         "ratios": rows,
-        # For tools/costs.py alone: times of one machine on one day, and what a call writes to its log.
+        # For tools/documents/costs.py alone: times of one machine on one day, and what a call writes to its log.
         "own_work_ms": {
             "webhook": round(percentile(taken[WEBHOOK].own, 50) * 1000, 2),
             "order": round(percentile(taken[ORDER].own, 50) * 1000, 2),
