@@ -119,7 +119,7 @@ redrive: .venv/.installed ## Put dead letters back to work (ARGS="--dry-run"; AR
 
 # Timings mean something only on a machine that does little else.
 .PHONY: bench
-bench: setup ## Measure again what docs/performance.md says (about three minutes; writes bench/results)
+bench: setup ## Measure again what docs/performance.md says (about two minutes; writes bench/results)
 	@for name in cold_start warm_path time_limits policies; do $(BIN)/python bench/$$name.py --save || exit 1; done
 	@$(BIN)/python bench/report.py
 

@@ -14,8 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from documents import generated, prices
-from documents import template as template_file
+from documents import generated, prices, template
 from handler.telemetry import Metric
 
 ROOT = Path(__file__).parents[2]
@@ -73,12 +72,12 @@ SIZES = (Size(1_000, 1), Size(100_000, 1), Size(10_000_000, 20))
 class Deployment:
     """What of the template costs money by being there."""
 
-    def __init__(self) -> None:
-        template = template_file.read()
+    def __init__(self, template: dict[str, Any]) -> None:
         self._resources: dict[str, dict[str, Any]] = template["Resources"]
         self._parameters = template["Parameters"]
-        self.memory_gb = template["Globals"]["Function"]["MemorySize"] / 1024
-        self.memory_mb = float(template["Globals"]["Function"]["MemorySize"])
+        memory = template["Globals"]["Function"]["MemorySize"]
+        self.memory_mb = float(memory) if isinstance(memory, int) else self.default(memory)
+        self.memory_gb = self.memory_mb / 1024
 
     def default(self, parameter: str) -> float:
         """The default of a parameter that is a number."""
@@ -178,7 +177,7 @@ def costs(size: Size, deployment: Deployment, assumed: Assumed, found: dict[str,
 
 def as_table() -> str:
     """The costs, as they stand in the document."""
-    deployment, assumed, found = Deployment(), Assumed(), measured()
+    deployment, assumed, found = Deployment(template.read()), Assumed(), measured()
     columns = [costs(size, deployment, assumed, found) for size in SIZES]
     head = [
         "dollars a month",
@@ -198,7 +197,7 @@ def as_table() -> str:
 
 def as_assumptions() -> str:
     """What the costs rest on, as it stands in the document."""
-    deployment, assumed, found = Deployment(), Assumed(), measured()
+    deployment, assumed, found = Deployment(template.read()), Assumed(), measured()
     slower = assumed.full_processor_mb / deployment.memory_mb
     own, log = found["own_work_ms"], found["log_bytes"]
     work = (
