@@ -28,7 +28,7 @@ help: ## List the commands
 .PHONY: setup
 setup: $(ENVIRONMENTS) ## Install everything the other commands need (they call it themselves)
 
-.venv/.installed: requirements/uv.txt requirements/dev.txt
+.venv/.packages: requirements/uv.txt requirements/dev.txt
 	@if [ -z "$(PYTHON)" ]; then \
 		echo "This needs Python 3.11 or newer with its venv module, and found none on the PATH."; \
 		echo "  Debian, Ubuntu:  apt install python3 python3-venv"; \
@@ -41,6 +41,10 @@ setup: $(ENVIRONMENTS) ## Install everything the other commands need (they call 
 	@$(PYTHON) -m venv --clear .venv
 	@$(BIN)/python -m pip install --quiet --require-hashes --only-binary=:all: -r requirements/uv.txt
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/dev.txt
+	@touch $@
+
+# The project's own commands, `relay` and `sandbox`; pyproject.toml names them.
+.venv/.installed: .venv/.packages pyproject.toml
 	@$(UV) pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
@@ -116,6 +120,16 @@ logs: .env-sam/.installed ## Follow the deployed functions' logs
 .PHONY: redrive
 redrive: .venv/.installed ## Put dead letters back to work (ARGS="--dry-run"; ARGS=--help for the selection)
 	@$(BIN)/python -m relay.cli failed redrive --stack $(STACK) $(ARGS)
+
+# Timings mean something only on a machine that does little else.
+.PHONY: bench
+bench: setup ## Measure again what docs/performance.md says (about two minutes; writes bench/results)
+	@for name in cold_start warm_path time_limits policies; do $(BIN)/python bench/$$name.py --save || exit 1; done
+	@$(BIN)/python bench/report.py
+
+.PHONY: costs
+costs: .venv/.installed ## Compute the costs in docs/architecture.md again
+	@$(BIN)/python -m documents.costs --write
 
 .PHONY: test
 test: setup ## Run all tests; fails below 95 % branch coverage of src/handler

@@ -155,7 +155,7 @@ def test_reconcile_answers_by_store(app: ModuleType, sandbox: SandboxStore) -> N
     app.handle_order_event(sample("bus-order"), CONTEXT)
     sandbox.place_order(STORE, customer_id=CUSTOMER_ID, created_ago_seconds=300)
 
-    assert app.reconcile_stores({}, CONTEXT) == {STORE.hash: 1}
+    assert app.reconcile_stores(sample("schedule"), CONTEXT) == {STORE.hash: 1}
 
 
 def test_a_bus_event_of_another_scope_is_counted(app: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

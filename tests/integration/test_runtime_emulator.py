@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
 import sys
 import threading
 import time
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
+from handler.journal import STORES_ID
 from sandbox import sam
 from sandbox.emulator import CREDENTIALS, ROOT, CloudError, Emulator
 from sandbox.orders import PO_LINE
@@ -34,6 +36,15 @@ ACKNOWLEDGED = {"api-webhook.json", "api-webhook-channel.json", "api-webhook-oth
 REFUSED = {"api-webhook-forged.json"}
 CREATING = {name for name in SAMPLES if name.startswith(("bus-", "partner-"))}
 RECOVERING = {name for name in SAMPLES if name.startswith("recovery-")}
+SCHEDULED = {"schedule.json"}
+WEBHOOK_URL = "https://relay.example.com/webhooks"
+
+
+def function_of(name: str) -> str:
+    """The function that a sample is for."""
+    if name in SCHEDULED:
+        return "ReconcileFunction"
+    return "RecoveryFunction" if name in RECOVERING else "OrderFunction"
 
 
 @dataclass(frozen=True)
@@ -43,11 +54,11 @@ class Surroundings:
     built: Path
     environment: dict[str, str]
     sandbox: SandboxStore
+    emulator: Emulator
 
     def run(self, name: str) -> Any:
         """Give a sample, made fresh, to the function that it is for; answers what the function returned."""
-        function = "RecoveryFunction" if "Records" in SAMPLES[name] else "OrderFunction"
-        [answer] = run_events([renew(SAMPLES[name], time.time())], self.built, function, self.environment)
+        [answer] = run_events([renew(SAMPLES[name], time.time())], self.built, function_of(name), self.environment)
         return answer
 
 
@@ -85,7 +96,14 @@ def surroundings(built: Path, emulator: Emulator) -> Iterator[Surroundings]:
         }
         template = yaml.safe_load((built / "template.yaml").read_text(encoding="utf-8"))
         assert set(environment) == set(template["Globals"]["Function"]["Environment"]["Variables"])
-        yield Surroundings(built, environment | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator.url}, sandbox)
+        own = template["Resources"]["ReconcileFunction"]["Properties"]["Environment"]["Variables"]
+        assert set(own) == {"WEBHOOK_URL"}
+        yield Surroundings(
+            built,
+            environment | CREDENTIALS | {"AWS_ENDPOINT_URL": emulator.url, "WEBHOOK_URL": WEBHOOK_URL},
+            sandbox,
+            emulator,
+        )
 
 
 def make_aws_resources(emulator: Emulator) -> dict[str, str]:
@@ -113,7 +131,20 @@ def make_aws_resources(emulator: Emulator) -> dict[str, str]:
 
 
 def test_every_sample_is_tried_here() -> None:
-    assert set(SAMPLES) == ACKNOWLEDGED | REFUSED | CREATING | RECOVERING
+    assert set(SAMPLES) == ACKNOWLEDGED | REFUSED | CREATING | RECOVERING | SCHEDULED
+
+
+@pytest.mark.parametrize("name", sorted(SAMPLES))
+def test_make_invoke_knows_which_function_a_sample_is_for(name: str) -> None:
+    said = subprocess.run(
+        ["make", "--dry-run", "--always-make", "invoke", f"EVENT=events/{name}"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert f"sam local invoke {function_of(name)} " in said.stdout
 
 
 @pytest.mark.parametrize("name", sorted(ACKNOWLEDGED))
@@ -190,6 +221,24 @@ def test_the_release_check_knows_a_good_release_from_a_broken_one(surroundings: 
     expected = "Failed" if broken else "Succeeded"
     assert answer == expected
     assert told == [("CodeDeploy_20141006.PutLifecycleEventHookExecutionStatus", expected)]
+
+
+@pytest.mark.parametrize("name", sorted(SCHEDULED))
+def test_on_schedule_an_order_nobody_told_of_is_found_and_the_hook_switched_on(
+    surroundings: Surroundings, name: str
+) -> None:
+    hook = surroundings.sandbox.add_hook(STORE, WEBHOOK_URL)
+    hook.is_active = False
+    surroundings.emulator.client("dynamodb").update_item(
+        TableName=surroundings.environment["IDEMPOTENCY_TABLE"],
+        Key={"id": {"S": STORES_ID}},
+        UpdateExpression="ADD hashes :store",
+        ExpressionAttributeValues={":store": {"SS": [STORE.hash]}},
+    )
+    surroundings.sandbox.place_order(STORE, customer_id=CUSTOMER_ID, order_id=ORDER_ID, created_ago_seconds=300)
+
+    assert surroundings.run(name) == {STORE.hash: 1}
+    assert hook.is_active
 
 
 def test_a_package_that_the_layer_lacks_is_noticed(surroundings: Surroundings) -> None:

@@ -1,88 +1,308 @@
-"""What the documents say is so."""
+"""What the documents say is so: links, commands, lists and examples are checked against what they speak of."""
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import re
+import shlex
+from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
-import yaml
+import typer
+import typer.main
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
 
+import report
+from documents import costs, prices, template
+from documents.generated import part
+from handler.credentials import StoreSecret
 from handler.enrichment import Rules
 from handler.telemetry import Metric
+from relay import store as relay_store
+from relay.cli import app as relay_app
+from sandbox.cli import app as sandbox_app
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
+CONFIGURATION = ROOT / "docs" / "configuration.md"
+ARCHITECTURE = ROOT / "docs" / "architecture.md"
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CODE = re.compile(r"`([^`\n]+)`")
+CLIS = {"relay": relay_app, "sandbox": sandbox_app}
+
+each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_to_files_that_are_there(document: Path) -> None:
-    links = re.findall(r"\]\((?!https?://)([^)#]+)", document.read_text(encoding="utf-8"))
-
-    assert [link for link in links if not (document.parent / link).exists()] == []
+@cache
+def text_of(document: Path) -> str:
+    return document.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_commands_are_targets_of_the_makefile(document: Path) -> None:
-    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
-    text = document.read_text(encoding="utf-8")
-    named = set(re.findall(r"(?:`|^)make ([a-z-]+)", text, re.MULTILINE))
-
-    assert named <= targets
+@cache
+def prose(document: Path) -> str:
+    """A document without its blocks of code."""
+    return FENCED.sub("", text_of(document))
 
 
-class Template(yaml.SafeLoader):
-    """Reads CloudFormation's own tags as what they hold."""
+def blocks(document: Path) -> Iterator[tuple[str, str]]:
+    """The blocks of code: language and text."""
+    for found in FENCED.finditer(text_of(document)):
+        yield found.group(1), found.group(2)
 
 
-Template.add_multi_constructor(
-    "!", lambda loader, _suffix, node: loader.construct_scalar(node) if isinstance(node, yaml.ScalarNode) else None
+def section(document: Path, title: str) -> str:
+    """What stands below a heading, to the next one."""
+    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", prose(document), re.MULTILINE | re.DOTALL)
+    assert found, f"{document.name} has no section {title!r}"
+    return found.group(1)
+
+
+def first_column(table: str) -> list[str]:
+    """What stands as code in the first cells of a table."""
+    return [name for row in re.findall(r"^\|([^|]*)\|", table, re.MULTILINE) for name in CODE.findall(row)]
+
+
+# --- links --------------------------------------------------------------------------------------------------------
+
+
+@cache
+def anchors(document: Path) -> set[str]:
+    """The anchors of a document's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", prose(document), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@each_document
+def test_links_and_anchors_lead_somewhere(document: Path) -> None:
+    dead = []
+    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", prose(document)):
+        path, _, anchor = link.partition("#")
+        target = (document.parent / path).resolve() if path else document
+        if not target.exists() or (anchor and anchor not in anchors(target)):
+            dead.append(link)
+
+    assert dead == []
+
+
+@each_document
+def test_the_files_that_documents_name_are_there(document: Path) -> None:
+    folders = "bench|docs|events|layers|requirements|src|tests|tools"
+    named = [name for name in CODE.findall(prose(document)) if re.fullmatch(rf"(?:{folders})/[\w./-]+", name)]
+
+    assert [name for name in named if not (ROOT / name).exists()] == []
+
+
+# --- commands -----------------------------------------------------------------------------------------------------
+
+
+class Said(NamedTuple):
+    """A command line in a document; one in a block of code is whole, one in a sentence may leave arguments out."""
+
+    words: list[str]
+    whole: bool
+
+
+def command_lines(document: Path, program: str) -> Iterator[Said]:
+    start = re.compile(rf"(?:^|\| )(?:\$ )?(?:\.venv/bin/)?{program} (.*)")
+    for _, block in blocks(document):
+        for line in block.replace("\\\n", " ").splitlines():
+            if found := start.search(line.partition("  #")[0]):
+                yield Said(shlex.split(found.group(1)), whole=True)
+    for code in CODE.findall(prose(document)):
+        if found := start.search(code):
+            yield Said(shlex.split(found.group(1)), whole=False)
+
+
+def alternatives(words: list[str]) -> Iterator[list[str]]:
+    """`failed list|show` stands for two commands."""
+    if not words:
+        yield []
+        return
+    for first in words[0].split("|"):
+        for rest in alternatives(words[1:]):
+            yield [first, *rest]
+
+
+def mistake(program: str, said: Said) -> str:
+    """What is wrong with a command line, by the command's own words; empty when it would be understood."""
+    command = typer.main.get_command(CLIS[program])
+    context = typer.Context(command, info_name=program)
+    words = list(said.words)
+    while isinstance(command, TyperGroup):
+        found = command.get_command(context, words.pop(0)) if words else None
+        if found is None:
+            return f"no such command: {program} {shlex.join(said.words)}"
+        command, context = found, typer.Context(found, parent=context)
+    try:
+        if said.whole:
+            command.make_context(command.name, words, parent=context.parent)
+        else:
+            command.make_parser(context).parse_args(words)
+    except typer.Exit:
+        pass  # --help
+    except TyperException as error:
+        return f"{program} {shlex.join(said.words)}: {error.format_message()}"
+    return ""
+
+
+@cache
+def makefile_targets() -> dict[str, str]:
+    """The Makefile's targets and what they do."""
+    found = re.findall(
+        r"^([a-z-]+):[^\n]*\n((?:\t.*\n)*)", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+    )
+    return dict(found)
+
+
+@each_document
+def test_what_documents_make_are_targets_of_the_makefile(document: Path) -> None:
+    said = list(command_lines(document, "make"))
+
+    assert [words for words, _ in said if words[0] not in makefile_targets()] == []
+
+
+@each_document
+def test_arguments_that_documents_give_to_make_are_understood_by_what_it_starts(document: Path) -> None:
+    mistakes = []
+    for words, whole in command_lines(document, "make"):
+        arguments = [word.removeprefix("ARGS=") for word in words if word.startswith("ARGS=")]
+        started = re.search(r"-m (\w+)\.cli (.*?)\$\(ARGS\)", makefile_targets().get(words[0], ""))
+        if arguments:
+            assert started, f"make {words[0]} takes no ARGS"
+            program, own = started.groups()
+            mistakes.append(mistake(program, Said([*shlex.split(own), *shlex.split(arguments[0])], whole)))
+
+    assert [each for each in mistakes if each] == []
+
+
+@each_document
+def test_relay_understands_every_command_line_that_documents_give(document: Path) -> None:
+    mistakes = [
+        mistake("relay", Said(words, said.whole))
+        for said in command_lines(document, "relay")
+        for words in alternatives(said.words)
+    ]
+
+    assert [each for each in mistakes if each] == []
+
+
+@pytest.mark.parametrize(
+    "line", ["store ad abcde", "store", "doctor --store abcde", "status 250", "failed list --age 3"]
 )
+def test_a_command_line_that_relay_does_not_understand_is_noticed(line: str) -> None:
+    assert mistake("relay", Said(shlex.split(line), whole=True))
 
 
-def test_every_parameter_is_described_with_its_default() -> None:
-    template = yaml.load((ROOT / "template.yaml").read_text(encoding="utf-8"), Template)  # noqa: S506  a SafeLoader
-    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-
-    for name, parameter in template["Parameters"].items():
-        default = f"`{parameter['Default']}`" if parameter["Default"] != "" else "empty"
-        assert f"| `{name}` | {default} |" in text
+# --- lists --------------------------------------------------------------------------------------------------------
 
 
-def test_every_metric_is_described() -> None:
-    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-
-    assert [metric for metric in Metric if f"`{metric}`" not in text] == []
+def shown_default(parameter: dict[str, Any]) -> str:
+    return f"`{parameter['Default']}`" if parameter["Default"] != "" else "empty"
 
 
-def test_the_example_rules_are_valid() -> None:
-    text = (ROOT / "docs" / "configuration.md").read_text(encoding="utf-8")
-    [example] = re.findall(r"```toml\n(.*?)```", text, re.DOTALL)
-    order = {
-        "customer_message": "PO Number: 77",
-        "status_id": 11,
-        "external_order_id": "E-1",
-        "staff_notes": "approved by Kim",
-        "billing_address": {
-            "form_fields": [{"name": "Cost Center", "value": "CC"}, {"name": "Department", "value": "D"}]
-        },
-    }
+def test_every_parameter_is_described_and_no_other() -> None:
+    listed = section(CONFIGURATION, "Template parameters")
+
+    assert sorted(first_column(listed)) == sorted(template.read()["Parameters"])
+
+
+@each_document
+def test_parameters_are_shown_with_their_defaults(document: Path) -> None:
+    parameters = template.read()["Parameters"]
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|[^|]*\|$", prose(document), re.MULTILINE)
+
+    shown = {name: default.strip().strip("`") for name, default in rows if name in parameters}
+
+    assert shown == {name: shown_default(parameters[name]).strip("`") for name in shown}
+
+
+def test_every_output_is_described_and_no_other() -> None:
+    assert sorted(first_column(section(CONFIGURATION, "Outputs"))) == sorted(template.read()["Outputs"])
+
+
+def test_every_metric_is_described_and_no_other() -> None:
+    described = set(first_column(section(ARCHITECTURE, "Metrics")))
+
+    assert described - {"ColdStart"} == {str(metric) for metric in Metric}  # ColdStart is Powertools' own
+
+
+def test_every_key_of_a_secret_is_described_and_no_other() -> None:
+    keys = {field.name for field in dataclasses.fields(StoreSecret)}
+
+    assert set(first_column(section(CONFIGURATION, "A store's secret"))) == keys == relay_store.KEYS
+
+
+# --- examples -----------------------------------------------------------------------------------------------------
+
+
+class Example(NamedTuple):
+    """Rules, an order, and what the document says becomes of it."""
+
+    rules: str
+    store: str
+    order: dict[str, Any]
+    gives: dict[str, Any]
+
+
+def examples() -> Iterator[Example]:
+    rules, shown = "", False
+    for language, block in blocks(CONFIGURATION):
+        if language == "toml":
+            assert shown or not rules, f"no order is shown for these rules:\n{rules}"
+            rules, shown = block, False
+        elif language == "json" and '"gives"' in block:
+            said = json.loads(block)
+            shown = True
+            yield Example(rules, said.get("store", "any"), said["order"], said["gives"])
+    assert shown, f"no order is shown for these rules:\n{rules}"
+
+
+@pytest.mark.parametrize("example", list(examples()))
+def test_an_order_becomes_what_the_document_says(example: Example) -> None:
     failed: list[str] = []
+    rules = Rules.parse(example.rules).of_store(example.store)
 
-    rules = Rules.parse(example)
+    if rules.skips(example.order, failed.append):
+        found: dict[str, Any] = {"skipped": True}
+    else:
+        content = rules.content(example.order, failed.append)
+        found = {"po_number": content.po_number, "extra_fields": dict(content.extra_fields), "failed": failed}
 
-    assert rules.of_store("other").content(order, failed.append).po_number == "77"
-    assert dict(rules.of_store("abcde").content(order, failed.append).extra_fields) == {
-        "Cost Center": "CC",
-        "ERP Order Id": "E-1",
-        "Approver": "Kim",
-        "Department": "D",
-    }
-    assert rules.of_store("other").skips(order | {"status_id": 0}, failed.append)
-    assert failed == []
+    assert {key: value for key, value in found.items() if value} == example.gives
 
 
-def test_the_tests_that_documents_name_are_there() -> None:
-    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+def test_the_first_example_is_the_rule_as_shipped() -> None:
+    def pattern(rules: Rules) -> str:
+        assert rules.for_all.po_number
+        return str(rules.for_all.po_number.expression.parsed)
 
-    assert [name for name in set(re.findall(r"`(tests/[^`]+)`", text)) if not (ROOT / name).exists()] == []
+    assert pattern(Rules.parse(next(examples()).rules)) == pattern(Rules.load())
+
+
+# --- figures ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", costs.PARTS)
+def test_the_costs_are_those_that_the_script_computes(name: str) -> None:
+    assert part(costs.DOCUMENT, name) == costs.PARTS[name](), "run: make costs"
+
+
+@pytest.mark.parametrize("name", report.PARTS)
+def test_the_measurements_are_those_that_were_taken(name: str) -> None:
+    assert part(report.DOCUMENT, name) == report.PARTS[name](), "run: .venv/bin/python bench/report.py"
+
+
+def test_every_price_has_a_page_of_aws_and_a_year() -> None:
+    listed = [value for value in vars(prices).values() if isinstance(value, prices.Price)]
+
+    assert listed
+    for price in listed:
+        assert price.page.startswith("https://aws.amazon.com/")
+        assert re.search(r"20\d\d|assumption", price.read)

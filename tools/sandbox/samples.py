@@ -46,6 +46,8 @@ def _renew_request(request: dict[str, Any], now: float) -> None:
 def _renew_bus_event(event: dict[str, Any], now: float) -> None:
     event["time"] = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     detail = event["detail"]
+    if not detail:
+        return  # a scheduled event has nothing to say
     if "payload" not in detail:
         event["detail"] = _dated(detail, now)
     elif isinstance(detail["payload"], str):

@@ -1,0 +1,169 @@
+"""How long the built function takes to start, and what each trick in the build and in `handler.app` is worth.
+
+Whole processes of a clean interpreter that finds the build of `sam build` and nothing else, in turn: as built; without the
+.pyc; with all of botocore's and boto3's descriptions; with the garbage collector on while starting. Then the first webhook
+and the first order, against a stand-in on loopback for both APIs and AWS.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from loopback import environment, loopback
+from measuring import Spread, arguments, bars, hand_in, say
+from sandbox import sam
+from sandbox.samples import renew
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+ROOT = Path(__file__).parents[1]
+BARE, BUILT = "bare Python", "as built"
+
+PROGRAM = """
+import json, os, sys
+if "COLLECTOR" in os.environ:
+    import gc
+    gc.disable = gc.freeze = lambda: None
+from handler import app
+from types import SimpleNamespace
+context = SimpleNamespace(function_name="order", memory_limit_in_mb=512, aws_request_id="1",
+    invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:order",
+    get_remaining_time_in_millis=lambda: 15_000)
+for event in json.load(sys.stdin):
+    answer = app.handle_order_event(event, context)
+    if answer and answer["statusCode"] != 200:
+        sys.exit(f"not accepted: {answer}")
+"""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One way to start, with what is worked on afterwards."""
+
+    name: str
+    folder: Path
+    samples: tuple[str, ...] = ()
+    variables: dict[str, str] = field(default_factory=dict)
+    program: str = PROGRAM
+
+    def seconds(self, interpreter: str, variables: dict[str, str]) -> float:
+        """The time from the process's start to its end."""
+        events = [json.loads((ROOT / "events" / f"{name}.json").read_text(encoding="utf-8")) for name in self.samples]
+        events = [renew(event, time.time()) for event in events]
+        path = f"{self.folder / 'OrderFunction'}{os.pathsep}{self.folder / 'DependenciesLayer' / 'python'}"
+        began = time.perf_counter()
+        result = subprocess.run(
+            # Without `site`, and in a folder of its own: only the standard library and the build are found.
+            [interpreter, "-S", "-s", "-B", "-c", self.program],
+            input=json.dumps(events),
+            env={"PATH": os.defpath, "PYTHONPATH": path, **variables, **self.variables},
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        seconds = time.perf_counter() - began
+        if result.returncode or '"outcome":"late"' in result.stdout:
+            sys.exit(f"{self.name}: {result.stderr or result.stdout}")
+        return seconds
+
+
+def cases(built: Path, folder: Path) -> list[Case]:
+    """What is compared. The order is that of the table."""
+    no_pyc = folder / "no-pyc"
+    shutil.copytree(built, no_pyc, ignore=shutil.ignore_patterns("__pycache__"))
+    untrimmed = folder / "untrimmed"
+    shutil.copytree(built, untrimmed)
+    import boto3  # noqa: PLC0415  the same version as the layer's, whole
+    import botocore  # noqa: PLC0415
+
+    for package in (boto3, botocore):
+        shutil.copytree(
+            Path(str(package.__file__)).parent / "data",
+            untrimmed / "DependenciesLayer" / "python" / package.__name__ / "data",
+            dirs_exist_ok=True,
+        )
+    webhook, order = ("api-webhook",), ("bus-order",)
+    return [
+        Case(BARE, built, program="pass"),
+        Case(BUILT, built),
+        Case("with the collector on", built, variables={"COLLECTOR": "on"}),
+        Case("without trimming", untrimmed),
+        Case("without .pyc", no_pyc),
+        Case("as built, first webhook answered", built, webhook),
+        Case("as built, first order created", built, order),
+        Case("as built, both in one environment", built, webhook + order),
+        Case("without .pyc, both in one environment", no_pyc, webhook + order),
+    ]
+
+
+def runtime() -> str:
+    """An interpreter of the runtime's version where `sam build` finds one (it makes the .pyc for it); else this one."""
+    home = Path.home()
+    found = [
+        *(home / ".pyenv" / "versions").glob("3.13.*/bin/python3.13"),
+        *(home / ".local" / "share" / "uv" / "python").glob("cpython-3.13.*/bin/python3.13"),
+        *(Path(folder) / "python3.13" for folder in os.get_exec_path()),
+    ]
+    for interpreter in found:
+        # The shim of a version manager may stand for nothing, and takes its time.
+        says = [str(interpreter), "-c", "import sys; print(sys.executable)"]
+        if (
+            interpreter.exists()
+            and (result := subprocess.run(says, capture_output=True, text=True, check=False)).stdout
+        ):
+            return result.stdout.strip()
+    return sys.executable
+
+
+def main() -> None:
+    options = arguments((__doc__ or "").partition("\n")[0], repeats=15, unit="processes for each case")
+    with tempfile.TemporaryDirectory(prefix="b2b-order-relay-bench-") as name, loopback() as url:
+        folder = Path(name)
+        sam.build(say, folder / "build")
+        compared = cases(folder / "build", folder)
+        interpreter = runtime()
+        taken: dict[str, list[float]] = {case.name: [] for case in compared}
+        for round_number in range(options.repeats + 1):
+            say(f"cold start: round {round_number} of {options.repeats}")
+            for case in compared:
+                seconds = case.seconds(interpreter, environment(url))
+                if round_number:  # the first warms the disk's cache
+                    taken[case.name].append(seconds)
+    base = taken[BUILT]
+    ratios = {
+        name: Spread.of([one / built for one, built in zip(values, base, strict=True)])
+        for name, values in taken.items()
+    }
+    version = subprocess.run([interpreter, "-V"], capture_output=True, text=True, check=True).stdout.split()[1]
+    result: dict[str, Any] = {
+        "what": "whole process, start to end, as a ratio to the function as built",
+        "function_python": version,
+        "processes": options.repeats,
+        "ratios": {name: spread.as_json() for name, spread in ratios.items()},
+        "as_built_ms": round(Spread.of(base).median * 1000),
+    }
+    table = Table("whole process", "ratio to as built: median (min to max)", title="Cold start")
+    for name, spread in ratios.items():
+        table.add_row(name, str(spread))
+
+    def plot(axes: Axes) -> None:
+        bars(axes, list(ratios.items()), "whole process, ratio to the function as built")
+
+    hand_in("cold_start", options, result, table, plot)
+
+
+if __name__ == "__main__":
+    main()

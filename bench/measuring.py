@@ -1,0 +1,110 @@
+"""What the benchmarks share: one command line, ratios with their spread, and where results go.
+
+Absolute times drift from run to run on any machine; what is shown is always a ratio to something measured in the same run,
+in turn with it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.axes import Axes
+    from rich.table import Table
+
+RESULTS = Path(__file__).parent / "results"
+INK, ACCENT, PALE = "#22303c", "#2f6f9f", "#c9d6df"
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The median, least and greatest of some numbers."""
+
+    median: float
+    least: float
+    greatest: float
+
+    @classmethod
+    def of(cls, values: Sequence[float]) -> Spread:
+        return cls(statistics.median(values), min(values), max(values))
+
+    def as_json(self) -> dict[str, float]:
+        return {"median": round(self.median, 3), "min": round(self.least, 3), "max": round(self.greatest, 3)}
+
+    def __str__(self) -> str:
+        return f"{self.median:.2f} ({self.least:.2f} to {self.greatest:.2f})"
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value below which `percent` of a hundred lie."""
+    return statistics.quantiles(values, n=100)[percent - 1]
+
+
+def arguments(description: str, repeats: int, unit: str) -> argparse.Namespace:
+    """The command line: `--repeats`, `--json`, `--save`."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--repeats", type=int, default=repeats, help=f"how many {unit} (default: %(default)s)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument("--save", action="store_true", help="write it, and a plot, to bench/results")
+    return parser.parse_args()
+
+
+def say(text: str) -> None:
+    """Progress, which is no part of the result."""
+    print(text, file=sys.stderr, flush=True)
+
+
+def hand_in(
+    name: str, options: argparse.Namespace, result: dict[str, Any], table: Table, plot: Callable[[Axes], None]
+) -> None:
+    """Shows a result; with `--save` it is written as bench/results/NAME.json and NAME.png, too."""
+    whole = {"measured_with": {"python": platform.python_version(), "processors": os.cpu_count()}, **result}
+    if options.json:
+        print(json.dumps(whole, indent=2))
+    else:
+        Console().print(table)
+    if options.save:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
+        _draw(RESULTS / f"{name}.png", plot)
+
+
+def _draw(path: Path, plot: Callable[[Axes], None]) -> None:
+    import matplotlib as mpl  # noqa: PLC0415  only who saves a plot waits for it
+
+    mpl.use("agg")
+    import matplotlib.pyplot as plt  # noqa: PLC0415  the same
+
+    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
+    for side in ("top", "right"):
+        axes.spines[side].set_visible(False)
+    plot(axes)
+    # Nothing that differs from one drawing of the same numbers to the next.
+    figure.savefig(path, dpi=110, metadata={"Software": None})
+    plt.close(figure)
+
+
+def bars(axes: Axes, rows: Sequence[tuple[str, Spread]], label: str, line: float = 1.0) -> None:
+    """Lying bars with their spread, top to bottom, and a line to compare with."""
+    names = [name for name, _ in rows]
+    middles = [spread.median for _, spread in rows]
+    errors = [
+        [spread.median - spread.least for _, spread in rows],
+        [spread.greatest - spread.median for _, spread in rows],
+    ]
+    axes.barh(names, middles, xerr=errors, color=ACCENT, ecolor=INK, height=0.6, capsize=3)
+    axes.axvline(line, color=INK, linewidth=1, linestyle="--")
+    axes.set_xlabel(label)
+    axes.invert_yaxis()
