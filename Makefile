@@ -80,6 +80,10 @@ run: setup ## See a dozen orders go through the real template, on this machine
 chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --orders 100")
 	@$(BIN)/python -m sandbox.cli chaos $(ARGS)
 
+.PHONY: defences
+defences: setup ## Switch off each defence and see a fault scenario notice (half an hour; ARGS=--list)
+	@$(BIN)/python -m sandbox.cli defences $(ARGS)
+
 .PHONY: check-rules
 check-rules: .venv/.installed ## Check the enrichment rules
 	@$(BIN)/python -m handler.enrichment

@@ -44,12 +44,15 @@ class Cloud:
         stack: str = "b2b-order-relay",
         progress: Callable[[str], None] = _say_nothing,
         proxy: AwsProxy | None = None,
+        alter: Callable[[Path], None] | None = None,
     ) -> None:
         """Nothing happens yet. `parameters` override those of the template; `progress` is told each step.
 
-        With a `proxy`, the functions (and they alone) reach AWS through it.
+        With a `proxy`, the functions (and they alone) reach AWS through it. `alter` may change the build before it is
+        deployed: it is given the folder.
         """
         self._proxy = proxy
+        self._alter = alter
         self.stack = stack
         self.outputs: dict[str, str] = {}
         self._parameters = dict(parameters or {})
@@ -164,6 +167,8 @@ class Cloud:
             self._proxy.target = self._emulator.url
         built = self._folder / "build"
         sam.build(self._progress, built)
+        if self._alter:
+            self._alter(built)
         self._emulator.wait_until_ready()
         self.client("s3").create_bucket(Bucket=BUCKET)
         sam.deploy(built, self.stack, BUCKET, self._parameters, self.endpoint_url, self._progress)
