@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ import yaml
 
 from handler.enrichment import Rules
 from handler.telemetry import Metric
+from sandbox.chaos_scenarios import SCENARIOS
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
@@ -82,7 +84,21 @@ def test_the_example_rules_are_valid() -> None:
     assert failed == []
 
 
+def shown_by() -> list[str]:
+    """What the last column of the tables in docs/reliability.md names."""
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| what ")]
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[2])]
+
+
 def test_the_tests_that_documents_name_are_there() -> None:
     text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 
     assert [name for name in set(re.findall(r"`(tests/[^`]+)`", text)) if not (ROOT / name).exists()] == []
+
+
+def test_the_scenarios_that_documents_name_are_those_of_make_chaos() -> None:
+    named = [name for name in shown_by() if not name.startswith("tests/")]
+
+    assert [name for name in named if not any(fnmatchcase(each, name) for each in SCENARIOS)] == []
+    assert [each for each in SCENARIOS if not any(fnmatchcase(each, name) for name in named)] == []

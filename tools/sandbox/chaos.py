@@ -34,10 +34,10 @@ class Verdict:
 
 
 def play(field: Field, names: Collection[str], seen: Callable[[Verdict], None]) -> list[Verdict]:
-    """Plays the scenarios, several at a time and the heavy ones alone at the end; tells `seen` of each as it ends."""
+    """Plays the scenarios, several at a time and the heavy ones at the end, by twos; tells `seen` of each as it ends."""
     verdicts = []
     light = sorted(set(names) - HEAVY, key=lambda name: (name not in LONG, name))
-    for together, some in ((SIDE_BY_SIDE, light), (1, sorted(HEAVY & set(names)))):
+    for together, some in ((SIDE_BY_SIDE, light), (2, sorted(HEAVY & set(names)))):
         with ThreadPoolExecutor(together) as pool:
             for future in as_completed([pool.submit(_play_one, field, name) for name in some]):
                 verdicts.append(future.result())

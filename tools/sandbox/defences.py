@@ -213,8 +213,8 @@ DEFENCES = (
     Defence(
         "a dead letter that DeadLetterQueue refuses stays where it is",
         RECOVER,
-        "error=type(error).__name__)\n            return False\n        report(dead)",
-        "error=type(error).__name__)\n        report(dead)",
+        'logger.warning("DeadLetterQueue refused a message; it stays in RecoveryQueue", error=type(error).__name__)',
+        "return True",
         "DeadLetterQueue refuses",
     ),
     Defence(
