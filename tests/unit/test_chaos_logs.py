@@ -9,26 +9,40 @@ from typing import Any
 import pytest
 
 from sandbox.chaos_logs import LogBook
+from sandbox.cloud import Cloud
 
 MOST_LINES = 3
+STREAMS = iter(range(1_000))
 
 
-class Logs:
-    """A log that gives its oldest lines first, and only so many at once."""
+class Logs(Cloud):
+    """A cloud whose log gives its oldest lines first, and only so many at once."""
 
     def __init__(self) -> None:
-        self.events: list[dict[str, Any]] = []
+        super().__init__()
         self.outputs = {"OrderFunctionName": "order", "RecoveryFunctionName": "recovery"}
+        self.events: list[dict[str, Any]] = []
 
-    def client(self, _service: str) -> SimpleNamespace:
-        return SimpleNamespace(filter_log_events=self.read)
+    def client(self, service: str) -> Any:
+        return SimpleNamespace(filter_log_events=self.read) if service == "logs" else None
 
-    def read(self, *, logGroupName: str, startTime: int) -> dict[str, Any]:  # noqa: N803  boto3's own names
-        found = [event for event in self.events if event["timestamp"] >= startTime and event["group"] == logGroupName]
-        return {"events": found[:MOST_LINES]}
+    def read(self, **question: Any) -> dict[str, Any]:
+        found = [
+            event
+            for event in sorted(self.events, key=lambda event: event["timestamp"])
+            if event["timestamp"] >= question["startTime"] and event["group"] == question["logGroupName"]
+        ]
+        return {"events": found[: question["limit"]]}
 
-    def write(self, at_ms: int, message: str, group: str = "/aws/lambda/order") -> None:
-        self.events.append({"timestamp": at_ms, "message": message, "logStreamName": f"s{at_ms}", "group": group})
+    def write(self, at_ms: int, message: str) -> None:
+        self.events.append(
+            {
+                "timestamp": at_ms,
+                "message": message,
+                "logStreamName": f"stream-{next(STREAMS)}",
+                "group": "/aws/lambda/order",
+            }
+        )
 
 
 def line(outcome: str, order: int = 101) -> str:
@@ -38,6 +52,7 @@ def line(outcome: str, order: int = 101) -> str:
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> Logs:
     monkeypatch.setattr("sandbox.chaos_logs.FRESH_SECONDS", -1.0)
+    monkeypatch.setattr("sandbox.cloud.LINES_AT_ONCE", MOST_LINES)
     return Logs()
 
 
@@ -46,7 +61,7 @@ def outcomes(book: LogBook) -> list[str]:
 
 
 def test_every_line_of_an_order_is_found_once_however_long_the_log(logs: Logs) -> None:
-    book = LogBook(logs)  # type: ignore[arg-type]
+    book = LogBook(logs)
     for number in range(10):
         logs.write(number * 5_000, line(str(number)))
     logs.write(50_000, line("another", order=102))
@@ -57,11 +72,19 @@ def test_every_line_of_an_order_is_found_once_however_long_the_log(logs: Logs) -
 
 
 def test_what_comes_later_is_read_even_when_it_is_a_little_older(logs: Logs) -> None:
-    book = LogBook(logs)  # type: ignore[arg-type]
+    book = LogBook(logs)
     logs.write(10_000, line("first"))
     assert outcomes(book) == ["first"]
 
-    logs.write(9_000, line("second"), "/aws/lambda/order")
-    logs.events.sort(key=lambda event: event["timestamp"])
+    logs.write(9_000, line("second"))
 
     assert outcomes(book) == ["first", "second"]
+
+
+def test_all_lines_of_a_function_are_given_oldest_first(logs: Logs) -> None:
+    for number in reversed(range(10)):
+        logs.write(number, str(number))
+        logs.write(number, str(number))  # a line may be there twice
+
+    assert logs.logs("OrderFunction") == [str(number) for number in range(10) for _ in range(2)]
+    assert logs.logs("RecoveryFunction") == []

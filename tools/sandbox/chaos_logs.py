@@ -19,7 +19,7 @@ OVERLAP_MS = 2_000
 
 
 class LogBook:
-    """Reads only what is new: the emulator gives the oldest 10,000 lines of a log and no more."""
+    """Reads only what is new, and for all who ask at the same time once."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -39,17 +39,10 @@ class LogBook:
             return list(self._entries[store_hash, order_id])
 
     def _read(self, function: str) -> None:
-        group = f"/aws/lambda/{self._cloud.outputs[f'{function}Name']}"
-        while True:
-            answer = self._cloud.client("logs").filter_log_events(
-                logGroupName=group, startTime=self._since_ms[function]
-            )
-            fresh = [event for event in answer["events"] if self._is_new(event)]
-            for event in fresh:
+        for event in self._cloud.log_events(function, self._since_ms[function]):
+            if self._is_new(event):
                 self._keep(event["message"])
                 self._since_ms[function] = max(self._since_ms[function], event["timestamp"] - OVERLAP_MS)
-            if not fresh:
-                return
 
     def _is_new(self, event: dict[str, Any]) -> bool:
         key = (event["logStreamName"], event["timestamp"], event["message"])
