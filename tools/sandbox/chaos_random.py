@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox import faults
 from sandbox.aws_faults import AwsFault
-from sandbox.chaos_field import BUYER, GUEST, OUTSIDER, TRY_AGAIN, Field, Shop, Violated
+from sandbox.chaos_field import BUYER, GUEST, OUTSIDER, Field, Shop, Violated
 from sandbox.webhooks import DeliveryOptions
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ DRAIN_SECONDS = 240.0
 ORDERS_A_KILL = 25
 """For so many orders, one environment of OrderFunction is killed."""
 
+SERVER_ERRORS = 500
 REFUSED = {"code": 422, "data": {"errMsg": "refused by chance"}, "meta": {"message": "Unprocessable Entity"}}
 STORE_FAULTS = (
     ("*", faults.status(503), 0.08),
@@ -237,9 +238,9 @@ class RandomRun:
             skipped=len(orders) - len(enriched),
             redriven=len(self._redriven),
             webhooks_turned_away=sum(
-                any((attempt.status or 0) >= TRY_AGAIN - 3 for attempt in delivery.attempts)
-                for delivery in self._field.sandbox.deliveries()
-                if delivery.order in orders
+                any((attempt.status or 0) >= SERVER_ERRORS for attempt in delivery.attempts)
+                for order in orders
+                for delivery in self._field.sandbox.deliveries(order)
             ),
             environments_killed=self._killed,
             faults_of_aws=faults_of_aws,
