@@ -16,7 +16,7 @@ from sandbox.webhooks import webhook_body
 def _bus_refuses(name: str, fault: AwsFault) -> None:
     @scenario(name)
     def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash, late_create_without_record=True)
+        shop = field.open_store(store_hash)
         order = shop.place()
         fault.contains = f"stores/{store_hash}"
         with field.proxy.fault(fault):
@@ -33,7 +33,7 @@ _bus_refuses("the bus hangs", AwsFault("events.PutEvents", hang_seconds=4))
 
 @scenario("the bus and SQS both refuse")
 def _nothing_takes_it(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     order = shop.place()
     mark = f"stores/{store_hash}"
     with (
@@ -62,7 +62,7 @@ def _twice(field: Field, store_hash: str) -> None:
 def _table_fails(operation: str, code: str, status: int) -> None:
     @scenario(f"{operation} answers {code}")
     def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash, late_create_without_record=True)
+        shop = field.open_store(store_hash)
         order = shop.place()
         fault = AwsFault(operation, code, status, contains=order_id(store_hash, order.id))
         with field.proxy.fault(fault):
@@ -79,7 +79,7 @@ _table_fails("dynamodb.UpdateItem", "InternalServerError", 500)
 
 @scenario("the table is gone")
 def _no_table(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     live, late = shop.place(), shop.place(created_ago_seconds=15, automatic_record_after=0.0)
     with ExitStack() as stack:
         for mark in (store_hash, order_id(store_hash, live.id), order_id(store_hash, late.id)):
@@ -116,7 +116,7 @@ def _sqs_refuses(field: Field, store_hash: str) -> None:
 def _order_function_killed(name: str, *, effect: bool) -> None:
     @scenario(f"OrderFunction is killed in the middle of Create Order, {name}", long=True)
     def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash, late_create_without_record=True)
+        shop = field.open_store(store_hash)
         order = shop.place()
         field.sandbox.fault(faults.hang(effect=effect), endpoint="b2b.create", order=order)
         shop.announce(order)

@@ -60,8 +60,9 @@ class Field:
     """How long whatever shall happen is waited for, where a scenario does not say."""
 
     def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> Shop:
-        """A store of its own for one scenario."""
-        store = self.sandbox.add_store(Store(hash=store_hash, company_customers={BUYER}, **settings))
+        """A store of its own for one scenario. It makes records on demand even late, so that slowness alone is no loss."""
+        always: dict[str, Any] = {"company_customers": {BUYER}, "late_create_without_record": True}
+        store = self.sandbox.add_store(Store(hash=store_hash, **always | settings))
         if with_secret:
             self.cloud.put_secret(store.hash, secret_of(store))
         return Shop(self, store)
@@ -246,7 +247,7 @@ def open_field(
     progress: Callable[[str], None],
     *,
     seed: int,
-    environments: int = 8,
+    environments: int = 12,
     alter: Callable[[Path], None] | None = None,
 ) -> Iterator[Field]:
     """Deploys the real template with every neighbour behind faults; ends everything with the block.

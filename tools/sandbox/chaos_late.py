@@ -60,7 +60,7 @@ def _update_lost(field: Field, store_hash: str) -> None:
 
 @scenario("B2B API down for 30 s", long=True)
 def _down(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     order = shop.place()
     field.sandbox.fault(faults.status(503), endpoint="b2b", store=shop.store, times=None, seconds=30)
     shop.announce(order)
@@ -85,7 +85,7 @@ def _down_for_long(field: Field, store_hash: str) -> None:
 
 @scenario("the record of an API-made order never appears")
 def _never_appears(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     order = shop.place(created_ago_seconds=15, source="api")
     shop.announce(order)
     shop.carries(order)

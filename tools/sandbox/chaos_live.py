@@ -43,7 +43,7 @@ LOST_ANSWERS: dict[str, Fault] = {
 def _live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool) -> None:
     @scenario(f"{endpoint}: {name}")
     def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash, late_create_without_record=True)
+        shop = field.open_store(store_hash)
         order = shop.place()
         rule = field.sandbox.fault(fault, endpoint=endpoint, order=order)
         shop.announce(order)
@@ -56,7 +56,7 @@ def _live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool) -> Non
 
 @scenario(NOTHING_FAILS)
 def _nothing_fails(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     live, late = shop.place(), shop.place(created_ago_seconds=15, automatic_record_after=0.0)
     shop.announce(live)
     shop.put_late(late, poNumber="PO-LATE")
@@ -131,7 +131,7 @@ def _already_there(field: Field, store_hash: str) -> None:
 
 @scenario("refused for good, then redriven")
 def _refused(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     order = shop.place()
     words = {"code": 422, "data": {"errMsg": "[Team] is a required extra field"}, "meta": {}}
     field.sandbox.fault(faults.status(422, body=words), endpoint="b2b.create", order=order)

@@ -14,7 +14,7 @@ from sandbox.webhooks import DeliveryOptions, webhook_body
 
 @scenario("ten deliveries at once, while the API fails")
 def _duplicates(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     order = shop.place()
     field.sandbox.fault(faults.status(503), endpoint="b2b", order=order, times=3)
     shop.announce(order, DeliveryOptions(copies=10, time_compression=30))
@@ -23,7 +23,7 @@ def _duplicates(field: Field, store_hash: str) -> None:
 
 @scenario("one store hangs, another is not slowed down")
 def _apart(field: Field, store_hash: str) -> None:
-    ill, well = field.open_store(store_hash, late_create_without_record=True), field.open_store(f"{store_hash}w")
+    ill, well = field.open_store(store_hash), field.open_store(f"{store_hash}w")
     rule = field.sandbox.fault(faults.hang(), endpoint="b2b", store=ill.store, times=None)
     slow, quick = ill.place(), well.place()
     ill.announce(slow)

@@ -129,7 +129,7 @@ class RandomRun:
         self._orders = orders
         self._random = Random(seed)  # noqa: S311  chance, not secrecy
         self._shops = [
-            field.open_store(f"random{number}", rate_limit=1_000_000, late_create_without_record=True, **settings)
+            field.open_store(f"random{number}", rate_limit=1_000_000, **settings)
             for number, settings in enumerate(STORES)
         ]
         self._placed: list[Placed] = []

@@ -34,7 +34,7 @@ def _token_changed(field: Field, store_hash: str) -> None:
 
 @scenario("token revoked, then mended")
 def _revoked(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     known = shop.place(created_ago_seconds=15, automatic_record_after=0.0)
     shop.announce(known)  # so that both functions keep the token
     shop.is_finished(known)
@@ -48,7 +48,7 @@ def _revoked(field: Field, store_hash: str) -> None:
 
 @scenario("secret malformed, then mended", long=True)
 def _malformed(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, with_secret=False, late_create_without_record=True)
+    shop = field.open_store(store_hash, with_secret=False)
     field.cloud.put_secret(store_hash, {"oops": True})
     order = shop.place()
     shop.put_on_bus(order)
@@ -59,7 +59,7 @@ def _malformed(field: Field, store_hash: str) -> None:
 
 @scenario("the secret comes after the first webhook", long=True)
 def _secret_comes_late(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, with_secret=False, late_create_without_record=True)
+    shop = field.open_store(store_hash, with_secret=False)
     order = shop.place()
     # Several at once, so that every environment has learned that there is no such store.
     for delivery in shop.announce(order, DeliveryOptions(copies=6, time_compression=30)):
@@ -71,7 +71,7 @@ def _secret_comes_late(field: Field, store_hash: str) -> None:
 
 @scenario("Secrets Manager down at the door")
 def _no_secrets_manager(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     with field.proxy.fault(AwsFault(READ, contains=store_hash)):
         order = shop.place()
         [delivery] = shop.announce(order)
@@ -82,7 +82,7 @@ def _no_secrets_manager(field: Field, store_hash: str) -> None:
 
 @scenario("Secrets Manager down behind the door")
 def _no_secret_late(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, late_create_without_record=True)
+    shop = field.open_store(store_hash)
     order = shop.place()
     with field.proxy.fault(AwsFault(READ, contains=store_hash)):
         shop.put_on_bus(order)
