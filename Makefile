@@ -88,6 +88,10 @@ chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --
 dashboard-picture: setup ## Draw the dashboard from some minutes of the sandbox (docs/images/dashboard.png)
 	@$(BIN)/python -m sandbox.cli dashboard-picture
 
+.PHONY: defences
+defences: setup ## Switch off each defence and see a fault scenario notice (half an hour; ARGS=--list)
+	@$(BIN)/python -m sandbox.cli defences $(ARGS)
+
 .PHONY: check-rules
 check-rules: .venv/.installed ## Check the enrichment rules
 	@$(BIN)/python -m handler.enrichment

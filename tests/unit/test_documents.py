@@ -6,6 +6,7 @@ import dataclasses
 import json
 import re
 import shlex
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -24,6 +25,7 @@ from handler.enrichment import Rules
 from handler.telemetry import Metric
 from relay import store as relay_store
 from relay.cli import app as relay_app
+from sandbox.chaos_scenarios import SCENARIOS
 from sandbox.cli import app as sandbox_app
 
 if TYPE_CHECKING:
@@ -306,3 +308,23 @@ def test_every_price_has_a_page_of_aws_and_a_year() -> None:
     for price in listed:
         assert price.page.startswith("https://aws.amazon.com/")
         assert re.search(r"20\d\d|assumption", price.read)
+
+
+def shown_by() -> list[str]:
+    """What the last column of the tables in docs/reliability.md names."""
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+    rows = [line for line in text.splitlines() if line.startswith("| ") and not line.startswith("| what ")]
+    return [name for row in rows for name in re.findall(r"`([^`]+)`", row.split(" | ")[2])]
+
+
+def test_the_tests_that_documents_name_are_there() -> None:
+    text = (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+    assert [name for name in set(re.findall(r"`(tests/[^`]+)`", text)) if not (ROOT / name).exists()] == []
+
+
+def test_the_scenarios_that_documents_name_are_those_of_make_chaos() -> None:
+    named = [name for name in shown_by() if not name.startswith("tests/")]
+
+    assert [name for name in named if not any(fnmatchcase(each, name) for each in SCENARIOS)] == []
+    assert [each for each in SCENARIOS if not any(fnmatchcase(each, name) for name in named)] == []

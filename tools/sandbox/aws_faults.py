@@ -9,6 +9,7 @@ from collections import Counter
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from random import Random
 from typing import TYPE_CHECKING, Self
 
@@ -25,7 +26,10 @@ SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "AWSEvents": "e
 
 @dataclass(slots=True)
 class AwsFault:
-    """Fails calls of one operation, such as `sqs.SendMessage`, with an error code; or hangs, or refuses single entries."""
+    """Fails calls of an operation, such as `sqs.SendMessage` or `dynamodb.*`, with an error code.
+
+    Or hangs, or refuses single entries, or only counts.
+    """
 
     operation: str
     code: str = "InternalServerError"
@@ -39,6 +43,8 @@ class AwsFault:
     """Waits so long before failing."""
     refuses_entries: bool = False
     """PutEvents answers 200 and says that the entry failed."""
+    only_counts: bool = False
+    """The calls go on; `struck` is how many there were."""
     struck: int = 0
 
 
@@ -99,13 +105,14 @@ class AwsProxy:
             self.calls[operation] += 1
             for fault in self._faults:
                 if (
-                    fault.operation == operation
+                    fnmatchcase(operation, fault.operation)
                     and fault.contains.encode() in body
                     and (fault.times is None or fault.struck < fault.times)
                     and self._random.random() < fault.probability
                 ):
                     fault.struck += 1
-                    return fault
+                    if not fault.only_counts:
+                        return fault
         return None
 
     async def _serve(self) -> None:

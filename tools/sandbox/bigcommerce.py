@@ -35,6 +35,8 @@ class Request:
     body: Any
     """The parsed JSON body."""
     fault: str | None = None
+    caller_port: int | None = None
+    """The caller's end of the connection: tells which process called, and whether it kept the connection."""
     window_left: float | None = None
     """For `b2b.create`: seconds of the window that were left when it arrived."""
     status: int | None = None
@@ -112,6 +114,7 @@ class BigCommerce:
             order_id=call.order_id,
             customer_id=call.customer_id,
             body=call.json(),
+            caller_port=call.caller_port,
             window_left=left,
         )
         self.requests.append(request)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sandbox.aws_faults import AwsProxy
+from sandbox.chaos_logs import LogBook
 from sandbox.cloud import Cloud
 from sandbox.orders import PO_LINE, Order, OrderOptions
 from sandbox.scenarios import secret_of
@@ -18,14 +19,27 @@ from sandbox.webhooks import Delivery, DeliveryOptions, webhook_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
-BUYER, OUTSIDER = 7, 8
-PATIENCE_SECONDS = 60.0
+    from sandbox.bigcommerce import Request
+
+BUYER, OUTSIDER, GUEST = 7, 8, 0
+ACCEPTED, UNPROVEN, TRY_AGAIN = 200, 401, 503
+FINISHED = {"created", "updated", "already_right"}
+PATIENCE_SECONDS = 150.0
+"""More than twice `VISIBILITY_SECONDS`: when a worker is killed, its whole batch comes back only after that."""
+
+VISIBILITY_SECONDS = 60
+"""Instead of six minutes. No less than RecoveryFunction's time limit, as SQS itself demands."""
+
 PARAMETERS = {
     "RecoveryFirstDelaySeconds": "1",
     "RecoveryLongestDelaySeconds": "3",
     "LateRequestsPerMinute": "150",
 }
+MESSAGES_AT_ONCE = 10
+"""SQS takes no more in one call."""
+
 RETRIED_SOON = DeliveryOptions(time_compression=30)
 """The store's first retry comes after two seconds instead of sixty."""
 
@@ -41,13 +55,35 @@ class Field:
     sandbox: SandboxStore
     cloud: Cloud
     proxy: AwsProxy
+    log_book: LogBook
+    patience_seconds: float = PATIENCE_SECONDS
+    """How long whatever shall happen is waited for, where a scenario does not say."""
 
     def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> Shop:
-        """A store of its own for one scenario."""
-        store = self.sandbox.add_store(Store(hash=store_hash, company_customers={BUYER}, **settings))
+        """A store of its own for one scenario. It makes records on demand even late, so that slowness alone is no loss."""
+        always: dict[str, Any] = {"company_customers": {BUYER}, "late_create_without_record": True}
+        store = self.sandbox.add_store(Store(hash=store_hash, **always | settings))
         if with_secret:
             self.cloud.put_secret(store.hash, secret_of(store))
         return Shop(self, store)
+
+    def put_late(self, *bodies: str) -> None:
+        """Messages in RecoveryQueue."""
+        queue = self.cloud.outputs["RecoveryQueueUrl"]
+        for first in range(0, len(bodies), MESSAGES_AT_ONCE):
+            entries = [
+                {"Id": str(number), "MessageBody": body}
+                for number, body in enumerate(bodies[first : first + MESSAGES_AT_ONCE])
+            ]
+            self.cloud.client("sqs").send_message_batch(QueueUrl=queue, Entries=entries)
+
+    def kill_caller(self, request: Request) -> None:
+        """Kills the process that made this request, which must still be waiting for its answer. Raises Violated."""
+        for worker in self.cloud.emulator.workers():
+            if request.caller_port in worker.ports():
+                worker.kill()
+                return
+        raise Violated("the worker that should be killed had ended by itself")
 
 
 @dataclass
@@ -84,17 +120,17 @@ class Shop:
             ]
         )
 
-    def put_late(self, body: str) -> None:
-        """A message in RecoveryQueue."""
-        queue = self.field.cloud.outputs["RecoveryQueueUrl"]
-        self.field.cloud.client("sqs").send_message(QueueUrl=queue, MessageBody=body)
+    def put_late(self, order: Order, **detail: Any) -> None:
+        """The order in RecoveryQueue, as EventBridge puts an event there that it could not deliver."""
+        event = {"version": "0", "detail-type": "bigCommerceWebhook", "detail": webhook_body(order) | detail}
+        self.field.put_late(json.dumps(event))
 
     def carries(
         self,
         order: Order,
         po_number: str = "PO-1",
         *,
-        patience_seconds: float = PATIENCE_SECONDS,
+        patience_seconds: float | None = None,
         **extra_fields: str,
     ) -> None:
         """Waits until the order's record carries this; at most one Create Order had an effect. Raises Violated."""
@@ -131,23 +167,69 @@ class Shop:
         """Waits until the functions' logs say so of the order. Raises Violated."""
         self.until(lambda: outcome in self.outcomes(order), f"the log says {outcome!r} of order {order.id}", order)
 
+    def is_finished(self, order: Order, *, patience_seconds: float | None = None) -> None:
+        """Waits until the functions' logs say that the order is done. Raises Violated."""
+        self.until(
+            lambda: FINISHED.intersection(self.outcomes(order)),
+            f"order {order.id} is finished",
+            order,
+            patience_seconds,
+        )
+
+    def is_skipped(self, order: Order, reason: str) -> None:
+        """Waits until the functions' logs say that the order was skipped for this reason. Raises Violated."""
+        self.until(
+            lambda: reason in {ending.get("reason") for ending in self.endings(order)},
+            f"order {order.id} is skipped: {reason}",
+            order,
+        )
+
+    def had_effects(self, order: Order, *, creates: int, updates: int) -> None:
+        """The APIs did so much for the order, and no more. Raises Violated."""
+        effects = self.field.sandbox.effects(self.store, order.id)
+        if (effects.creates, effects.updates) != (creates, updates):
+            raise Violated(f"expected {creates} creates and {updates} updates, found {effects}")
+
+    def called(self, order: Order, endpoint: str, times: int) -> None:
+        """The relay made so many calls for the order. Raises Violated."""
+        if (calls := len(self.field.sandbox.requests(endpoint, order=order))) != times:
+            raise Violated(f"expected {times} calls of {endpoint} for order {order.id}, found {calls}")
+
+    def request(self, endpoint: str, order: Order) -> Request:
+        """Waits for the relay's first call for the order. Raises Violated."""
+        self.until(lambda: self.field.sandbox.requests(endpoint, order=order), f"{endpoint} is called", order)
+        return self.field.sandbox.requests(endpoint, order=order)[0]
+
+    def logged(self, order: Order, message: str) -> bool:
+        """Whether the functions' logs hold this line about the order."""
+        return any(entry["message"] == message for entry in self.field.log_book.entries(self.store.hash, order.id))
+
     def outcomes(self, order: Order) -> list[str]:
         """What the functions' logs say became of the order."""
-        return [
-            entry["outcome"]
-            for entry in self.field.cloud.log_entries("OrderFunction", "RecoveryFunction")
-            if entry.get("store") == self.store.hash and entry.get("order") == order.id and "status" not in entry
-            if "outcome" in entry
-        ]
+        return [entry["outcome"] for entry in self.endings(order)]
+
+    def endings(self, order: Order) -> list[dict[str, Any]]:
+        """The log lines with an outcome of the order."""
+        entries = self.field.log_book.entries(self.store.hash, order.id)
+        return [entry for entry in entries if "outcome" in entry and "status" not in entry]
+
+    def is_created_in_time(self, order: Order) -> None:
+        """The live path made the order's record, inside the window. Raises Violated."""
+        record = self.field.sandbox.record(self.store, order.id)
+        in_time = record is not None and record.origin == "created" and (record.window_left or 0) > 0
+        # The late path, which is quick here, might have got there before the window closed.
+        if not in_time or "late" in self.outcomes(order):
+            raise Violated(f"expected: order {order.id} created in its window; found: {self.describe(order)}")
 
     def until(
         self,
         condition: Callable[[], object],
         expected: str,
         order: Order | None = None,
-        patience_seconds: float = PATIENCE_SECONDS,
+        patience_seconds: float | None = None,
     ) -> None:
         """Waits for the condition. Raises Violated, with what there is instead."""
+        patience_seconds = patience_seconds or self.field.patience_seconds
         ends_at = time.monotonic() + patience_seconds
         while not condition():
             if time.monotonic() > ends_at:
@@ -163,11 +245,35 @@ class Shop:
 
 
 @contextmanager
-def open_field(progress: Callable[[str], None], *, seed: int, **parameters: str) -> Iterator[Field]:
-    """Deploys the real template with every neighbour behind faults; ends everything with the block."""
+def open_field(
+    progress: Callable[[str], None],
+    *,
+    seed: int,
+    environments: int = 12,
+    alter: Callable[[Path], None] | None = None,
+) -> Iterator[Field]:
+    """Deploys the real template with every neighbour behind faults; ends everything with the block.
+
+    `environments` of OrderFunction are warm then. `alter` may change the build (a folder) before it is deployed.
+    """
     with ExitStack() as stack:
         sandbox = stack.enter_context(SandboxStore.run(seed=seed))
         proxy = stack.enter_context(AwsProxy.run(seed=seed))
         addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
-        cloud = stack.enter_context(Cloud(PARAMETERS | addresses | parameters, progress=progress, proxy=proxy))
-        yield Field(sandbox, cloud, proxy)
+        cloud = stack.enter_context(Cloud(PARAMETERS | addresses, progress=progress, proxy=proxy, alter=alter))
+        cloud.client("sqs").set_queue_attributes(
+            QueueUrl=cloud.outputs["RecoveryQueueUrl"], Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS)}
+        )
+        field = Field(sandbox, cloud, proxy, LogBook(cloud))
+        _warm_up(field, environments)
+        yield field
+
+
+def _warm_up(field: Field, environments: int) -> None:
+    """Lets execution environments start: many of them at the same moment, on few cores, would miss every window."""
+    shop = field.open_store("warmup")
+    orders = [shop.place(customer_id=GUEST) for _ in range(environments)]
+    for order in orders:
+        shop.put_on_bus(order)
+    for order in orders:
+        shop.is_skipped(order, "guest")

@@ -7,17 +7,22 @@ import secrets
 import signal
 import sys
 import time
-from pathlib import Path  # noqa: TC003  typer reads it at run time
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from sandbox import chaos as chaos_run
+from sandbox import defences_run
 from sandbox import demo as demonstration
 from sandbox.chaos_scenarios import SCENARIOS
 from sandbox.cloud import CloudError
+from sandbox.defences import DEFENCES
 from sandbox.emulator import ROOT
 from sandbox.samples import renew as renewed
+
+AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
+Report = Annotated[Path | None, typer.Option(help="Write the result as JSON to this file, too.", dir_okay=False)]
 
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
@@ -27,9 +32,7 @@ app = typer.Typer(
 
 
 @app.command()
-def demo(
-    *, as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False
-) -> None:
+def demo(*, as_json: AsJson = False) -> None:
     """Deploy the relay on this machine and send a dozen orders through it."""
     try:
         code = demonstration.run(as_json=as_json)
@@ -46,7 +49,8 @@ def chaos(
     orders: Annotated[int, typer.Option(help="Orders of the random run.", min=1, max=2000)] = 300,
     only: Annotated[list[str] | None, typer.Option(help="Only this scenario (again for more), no random run.")] = None,
     list_names: Annotated[bool, typer.Option("--list", help="List the scenarios and end.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")] = False,
+    as_json: AsJson = False,
+    report: Report = None,
 ) -> None:
     """Deploy the relay on this machine and let everything around it fail."""
     if list_names:
@@ -56,7 +60,11 @@ def chaos(
         raise typer.BadParameter(f"no such scenario: {min(unknown)!r}; --list lists them")
     try:
         code = chaos_run.run(
-            seed=seed if seed is not None else secrets.randbelow(10**6), orders=orders, only=only or (), as_json=as_json
+            seed=seed if seed is not None else secrets.randbelow(10**6),
+            orders=orders,
+            only=only or (),
+            as_json=as_json,
+            report=report,
         )
     except CloudError as error:
         typer.echo(f"The sandbox could not be started: {error}", err=True)
@@ -78,6 +86,30 @@ def dashboard_picture(
         typer.echo(f"The sandbox could not be started: {error}", err=True)
         raise typer.Exit(1) from error
     typer.echo(f"The dashboard is drawn in {path}")
+
+
+@app.command()
+def defences(
+    *,
+    only: Annotated[list[str] | None, typer.Option(help="Only this defence (again for more).")] = None,
+    jobs: Annotated[int, typer.Option(help="Deployments at the same time.", min=1, max=8)] = 2,
+    list_names: Annotated[bool, typer.Option("--list", help="List the defences and end.")] = False,
+    as_json: AsJson = False,
+    report: Report = None,
+) -> None:
+    """Switch off one defence of the relay after the other, and see that a fault scenario notices."""
+    if list_names:
+        typer.echo("\n".join(f"{defence.name}: {defence.scenario}" for defence in DEFENCES))
+        return
+    if unknown := set(only or ()) - {defence.name for defence in DEFENCES}:
+        raise typer.BadParameter(f"no such defence: {min(unknown)!r}; --list lists them")
+    chosen = [defence for defence in DEFENCES if not only or defence.name in only]
+    try:
+        code = defences_run.run(chosen, jobs=jobs, as_json=as_json, report=report)
+    except CloudError as error:
+        typer.echo(f"The sandbox could not be started: {error}", err=True)
+        code = 1
+    raise typer.Exit(code)
 
 
 @app.command()

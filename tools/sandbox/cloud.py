@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Cloud", "CloudError"]
 
 BUCKET = "sandbox-deployments"
+LINES_AT_ONCE = 10_000
 ENOUGH_MEMORY_BYTES = 4 * 1024**3
 
 
@@ -44,12 +45,15 @@ class Cloud:
         stack: str = "b2b-order-relay",
         progress: Callable[[str], None] = _say_nothing,
         proxy: AwsProxy | None = None,
+        alter: Callable[[Path], None] | None = None,
     ) -> None:
         """Nothing happens yet. `parameters` override those of the template; `progress` is told each step.
 
-        With a `proxy`, the functions (and they alone) reach AWS through it.
+        With a `proxy`, the functions (and they alone) reach AWS through it. `alter` may change the build before it is
+        deployed: it is given the folder.
         """
         self._proxy = proxy
+        self._alter = alter
         self.stack = stack
         self.outputs: dict[str, str] = {}
         self._parameters = dict(parameters or {})
@@ -112,10 +116,21 @@ class Cloud:
 
     def logs(self, function: str) -> list[str]:
         """All lines that `OrderFunction` or `RecoveryFunction` has written so far, oldest first."""
+        return [event["message"].rstrip("\n") for event in self.log_events(function)]
+
+    def log_events(self, function: str, since_ms: int = 0) -> list[dict[str, Any]]:
+        """What the function has logged since then, as CloudWatch Logs gives it, oldest first."""
         group = f"/aws/lambda/{self.outputs[f'{function}Name']}"
-        pages = self.client("logs").get_paginator("filter_log_events").paginate(logGroupName=group)
-        events = [event for page in pages for event in page["events"]]
-        return [event["message"].rstrip("\n") for event in sorted(events, key=lambda event: event["timestamp"])]
+        found: list[dict[str, Any]] = []
+        while True:
+            events: list[dict[str, Any]] = self.client("logs").filter_log_events(
+                logGroupName=group, startTime=since_ms, limit=LINES_AT_ONCE
+            )["events"]
+            if len(events) < LINES_AT_ONCE or events[-1]["timestamp"] == since_ms:
+                return found + events
+            # ministack gives no token for the rest, so the next begins with the moment at which these end.
+            since_ms = events[-1]["timestamp"]
+            found += [event for event in events if event["timestamp"] < since_ms]
 
     def log_entries(self, *functions: str) -> list[dict[str, Any]]:
         """The structured lines of these functions, embedded metrics among them."""
@@ -164,6 +179,8 @@ class Cloud:
             self._proxy.target = self._emulator.url
         built = self._folder / "build"
         sam.build(self._progress, built)
+        if self._alter:
+            self._alter(built)
         self._emulator.wait_until_ready()
         self.client("s3").create_bucket(Bucket=BUCKET)
         sam.deploy(built, self.stack, BUCKET, self._parameters, self.endpoint_url, self._progress)

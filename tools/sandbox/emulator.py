@@ -9,16 +9,19 @@ import subprocess
 import time
 import urllib.error
 import urllib.request
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import boto3
+import psutil
 from botocore.config import Config
 
 if TYPE_CHECKING:
     from types import TracebackType
 
 ROOT = Path(__file__).parents[2]
+ASYNC_MINISTACK = Path(__file__).with_name("ministack_async.py")
 REGION = "us-east-1"
 # Made up, so that nothing here ever uses this machine's own.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -27,6 +30,33 @@ START_LIMIT_SECONDS = 60
 
 class CloudError(Exception):
     """The AWS on this machine could not be built, started or deployed to; the text says what to do."""
+
+
+class Worker:
+    """A process in which ministack runs a Lambda function: one execution environment."""
+
+    def __init__(self, process: psutil.Process) -> None:
+        self._process = process
+
+    @property
+    def function(self) -> str:
+        """Name of the function, or nothing if it has ended."""
+        try:
+            return self._process.environ().get("AWS_LAMBDA_FUNCTION_NAME", "")
+        except psutil.Error:
+            return ""
+
+    def ports(self) -> set[int]:
+        """Its own ends of the TCP connections that it holds."""
+        try:
+            return {connection.laddr.port for connection in self._process.net_connections("tcp") if connection.laddr}
+        except psutil.Error:
+            return set()
+
+    def kill(self) -> None:
+        """End it at once, as a crash or an out-of-memory kill does; harmless if it has ended."""
+        with suppress(psutil.NoSuchProcess):
+            self._process.kill()
 
 
 class Emulator:
@@ -63,7 +93,8 @@ class Emulator:
             environment["AWS_ENDPOINT_URL"] = endpoint_for_functions  # its workers inherit it
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [python, "-m", "ministack"],
+                # Isolated: this folder's modules must not be taken for those of the same name that ministack wants.
+                [python, "-I", ASYNC_MINISTACK],
                 cwd=folder,
                 env=environment,
                 stdin=subprocess.DEVNULL,
@@ -101,6 +132,10 @@ class Emulator:
                 config=Config(retries={"total_max_attempts": 1}),
             )
         return self._clients[service]
+
+    def workers(self) -> list[Worker]:
+        """The processes in which Lambda functions run at this moment."""
+        return [Worker(child) for child in psutil.Process(self.pid).children(recursive=True)]
 
     def wait_until_ready(self) -> None:
         """Return as soon as it answers. Raises CloudError if it ends or takes too long."""

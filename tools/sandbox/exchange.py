@@ -25,6 +25,8 @@ class Call:
     order_id: int | None = None
     customer_id: int | None = None
     hook_id: int | None = None
+    caller_port: int | None = None
+    """The caller's end of the connection."""
 
     def json(self) -> Any:
         """Parse the body; None when it is not JSON."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from fnmatch import fnmatchcase
 from hashlib import sha256
-from typing import Any
+from typing import Any, Literal
 
 from sandbox.exchange import Call, Clock
 
@@ -37,6 +37,8 @@ class Fault:
     """One byte of the answer's body in each interval of this length."""
     drip_from_headers: bool = False
     """Drip the header, too."""
+    ends_in: Literal["", "headers", "body"] = ""
+    """The connection is closed, politely, in the middle of the answer's headers or of its body."""
 
 
 def delay(seconds: float, *, effect: bool = True) -> Fault:
@@ -76,6 +78,23 @@ def status(code: int, headers: Mapping[str, str] | None = None, body: Any = None
     content = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
     when = Effect.AT_ONCE if effect else Effect.NEVER
     return Fault(name=f"status {code}", effect=when, status=code, headers=dict(headers or {}), content=content)
+
+
+def cut_headers(*, effect: bool = True) -> Fault:
+    """Close the connection in the middle of the headers; without an effect, of an answer that claims success."""
+    return _cut_off("headers", effect=effect)
+
+
+def cut_body(*, effect: bool = True) -> Fault:
+    """Close the connection in the middle of the body whose length was told before; see `cut_headers`."""
+    return _cut_off("body", effect=effect)
+
+
+def _cut_off(part: Literal["headers", "body"], *, effect: bool) -> Fault:
+    if effect:
+        return Fault(name=f"cut {part}", ends_in=part)
+    success = b'{"code": 200, "data": {}, "meta": {"message": "SUCCESS"}}'
+    return Fault(name=f"cut {part}", effect=Effect.NEVER, status=200, content=success, ends_in=part)
 
 
 def garbage(body: Any = "<html>It works!</html>", *, effect: bool = False) -> Fault:

@@ -126,11 +126,17 @@ async def _call(endpoint: str, http: web.Request) -> Call:
         order_id=_number(parts.get("order_id")),
         customer_id=_number(parts.get("customer_id")),
         hook_id=_number(parts.get("hook_id")),
+        caller_port=_caller_port(http),
     )
     body = call.json()
     if endpoint == "b2b.create" and isinstance(body, dict):
         call = replace(call, order_id=_number(body.get("bcOrderId")), customer_id=_number(body.get("customerId")))
     return call
+
+
+def _caller_port(http: web.Request) -> int | None:
+    peer = http.transport.get_extra_info("peername") if http.transport else None
+    return peer[1] if peer else None
 
 
 def _number(value: object) -> int | None:
@@ -143,6 +149,9 @@ async def _send(http: web.Request, reply: _Reply, fault: Fault | None) -> tuple[
     headers = dict(reply.headers)
     if reply.content and not any(name.lower() == "content-type" for name in headers):
         headers["Content-Type"] = "application/json"
+    if fault is not None and fault.ends_in:
+        _end_in_the_middle(http, replace(reply, headers=headers), fault.ends_in)
+        return web.Response(), False
     if fault is None or not fault.drip_seconds:
         return web.Response(status=reply.status, headers=headers, body=reply.content or None), not _gone(http)
     if fault.drip_from_headers:
@@ -160,10 +169,7 @@ async def _send(http: web.Request, reply: _Reply, fault: Fault | None) -> tuple[
 
 async def _drip_everything(http: web.Request, reply: _Reply, seconds: float) -> tuple[web.StreamResponse, bool]:
     """Write the answer past the framework, which would send the whole header at once."""
-    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
-    lines += [f"{name}: {value}" for name, value in reply.headers.items()]
-    lines += [f"Content-Length: {len(reply.content)}", "Connection: close", "", ""]
-    for byte in "\r\n".join(lines).encode() + reply.content:
+    for byte in _head(reply) + reply.content:
         await asyncio.sleep(seconds)
         if http.transport is None or _gone(http):
             return web.Response(), False
@@ -171,6 +177,24 @@ async def _drip_everything(http: web.Request, reply: _Reply, seconds: float) -> 
     if http.transport is not None:
         http.transport.close()
     return web.Response(), True
+
+
+def _end_in_the_middle(http: web.Request, reply: _Reply, part: str) -> None:
+    """Write the first half of the headers, or of the body after whole headers, and say goodbye."""
+    if http.transport is None:
+        return
+    head = _head(reply)
+    half = head[: len(head) // 2] if part == "headers" else head + reply.content[: len(reply.content) // 2]
+    http.transport.write(half)
+    http.transport.close()
+
+
+def _head(reply: _Reply) -> bytes:
+    """Status line and headers, as they go over the wire."""
+    lines = [f"HTTP/1.1 {reply.status} {HTTPStatus(reply.status).phrase}"]
+    lines += [f"{name}: {value}" for name, value in reply.headers.items()]
+    lines += [f"Content-Length: {len(reply.content)}", "Connection: close", "", ""]
+    return "\r\n".join(lines).encode()
 
 
 def _cut(http: web.Request) -> None:
