@@ -60,10 +60,11 @@ def blocks(document: Path) -> Iterator[tuple[str, str]]:
 
 
 def section(document: Path, title: str) -> str:
-    """What stands below a heading, to the next one."""
-    found = re.search(rf"^#+ {re.escape(title)}\n(.*?)(?=^#|\Z)", prose(document), re.MULTILINE | re.DOTALL)
+    """What stands below a heading, with its sub-headings."""
+    found = re.search(rf"^(#+) {re.escape(title)}\n", prose(document), re.MULTILINE)
     assert found, f"{document.name} has no section {title!r}"
-    return found.group(1)
+    rest = prose(document)[found.end() :]
+    return re.split(rf"^#{{1,{len(found.group(1))}}} ", rest, maxsplit=1, flags=re.MULTILINE)[0]
 
 
 def first_column(table: str) -> list[str]:
@@ -112,7 +113,7 @@ class Said(NamedTuple):
 
 
 def command_lines(document: Path, program: str) -> Iterator[Said]:
-    start = re.compile(rf"(?:^|\| )(?:\$ )?(?:\.venv/bin/)?{program} (.*)")
+    start = re.compile(rf"(?:^|\| |&& )(?:\$ )?(?:\.venv/bin/)?{program} (.*)")
     for _, block in blocks(document):
         for line in block.replace("\\\n", " ").splitlines():
             if found := start.search(line.partition("  #")[0]):
