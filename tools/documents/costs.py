@@ -207,7 +207,8 @@ def as_assumptions() -> str:
     )
     counted = (
         f"counted in the template: {deployment.custom_metrics()} custom metrics (each of the functions' {len(Metric)}, "
-        "`ColdStart` for each function, and the API's by method), as if each were sent in every hour; "
+        "`ColdStart` for each function, and the API's by method where they are on), as if each were sent in every hour. "
+        "Those by cause and by rule are left out: they are sent, and paid, only in hours in which orders are late or rules fail; "
         f"{deployment.metrics_in_alarms()} metric{'s' * (deployment.metrics_in_alarms() > 1)} in alarms"
     )
     waiting = (
