@@ -13,7 +13,7 @@ from e2e.test_relay import wait_for
 from handler.telemetry import NAMESPACE, Metric
 from sandbox import faults
 from sandbox.cloud import Cloud
-from sandbox.metrics import publish, queue_samples, samples, states
+from sandbox.metrics import lambda_samples, publish, queue_samples, samples, states
 from sandbox.scenarios import Stage, demo_store, play_webhook, secret_of
 from sandbox.store import SandboxStore
 
@@ -101,3 +101,13 @@ def test_the_metrics_carry_the_dimension_that_the_alarms_look_for(stage: Stage) 
     dimensions = [alarm["Dimensions"] for alarm in described if alarm["Namespace"] == NAMESPACE]
     assert len(dimensions) > 5
     assert all(each == [{"Name": "service", "Value": stage.cloud.stack}] for each in dimensions)
+
+
+def test_what_the_emulator_does_not_measure_of_triggered_functions_stands_in_their_logs(stage: Stage) -> None:
+    played = play_webhook()(stage)
+    wait_for(lambda: played.record)
+
+    measured = wait_for(lambda: lambda_samples(stage.cloud))
+
+    assert {sample.name for sample in measured} == {"Invocations", "Duration"}
+    assert all(sample.value > 0 for sample in measured)

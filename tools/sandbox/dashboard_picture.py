@@ -93,7 +93,7 @@ def _text(figure: Figure, box: tuple[float, float, float, float], markdown: str)
     card = _card(figure, box)
     heading, _, rest = markdown.partition("\n")
     card.text(0.008, 0.9, heading.removeprefix("# "), fontsize=13, fontweight="bold", va="top")
-    words = textwrap.fill(rest.strip().replace("**", "").replace("`", ""), 235)
+    words = textwrap.fill(rest.strip().replace("**", "").replace("`", ""), 250)
     card.text(0.008, 0.52, words, fontsize=8.2, va="top", linespacing=1.45)
 
 
@@ -141,7 +141,7 @@ def _chart(figure: Figure, box: tuple[float, float, float, float], chart: dict[s
     right = plot.twinx() if second else None
     for side in ("top", "right"):
         plot.spines[side].set_visible(False)
-    _curves(plot, right, chart, shown)
+    _curves(plot, right, chart, shown, max(len(curve.values) for curve in curves))
     _axis(plot, chart["yAxis"]["left"])
     if right is not None:
         _axis(right, chart["yAxis"]["right"])
@@ -157,9 +157,9 @@ def _chart(figure: Figure, box: tuple[float, float, float, float], chart: dict[s
         plot.text(0.5, 0.5, "nothing to show", transform=plot.transAxes, ha="center", color=FAINT)
 
 
-def _curves(plot: Axes, right: Axes | None, chart: dict[str, Any], curves: list[Curve]) -> None:
-    seconds = [number * PERIOD_SECONDS for number in range(max((len(c.values) for c in curves), default=1))]
-    plot.set_xlim(0, seconds[-1] or 1)
+def _curves(plot: Axes, right: Axes | None, chart: dict[str, Any], curves: list[Curve], periods: int) -> None:
+    seconds = [number * PERIOD_SECONDS for number in range(periods)]
+    plot.set_xlim(0, seconds[-1])
     plot.xaxis.set_major_formatter(lambda value, _: f"{value:.0f} s")
     handles: list[Any] = []
     beside = [curve for curve in curves if curve.options.get("yAxis") != "right"]

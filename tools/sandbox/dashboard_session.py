@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from sandbox import faults
 from sandbox.cloud import Cloud
 from sandbox.metric_math import Series, calculate
-from sandbox.metrics import Sample, publish, queue_samples, samples, states
+from sandbox.metrics import Sample, lambda_samples, publish, queue_samples, samples, states
 from sandbox.scenarios import SCENARIOS, Stage, demo_store, play_webhook, secret_of
 from sandbox.store import SandboxStore
 
@@ -82,7 +82,7 @@ class _Session:
             self._over.set()
             watcher.join()
         cloud = self._stage.cloud
-        publish(cloud, [*samples(cloud), *self._queues, *self._api_samples()])
+        publish(cloud, [*samples(cloud), *lambda_samples(cloud), *self._queues, *self._api_samples()])
         publish(cloud, queue_samples(cloud, time.time()))
         body = cloud.client("cloudwatch").get_dashboard(DashboardName=cloud.stack)["DashboardBody"]
         widgets = json.loads(body)["widgets"]

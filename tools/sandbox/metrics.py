@@ -5,6 +5,7 @@ On AWS, CloudWatch reads embedded metrics out of the logs by itself, and SQS mea
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 FUNCTIONS = ("OrderFunction", "RecoveryFunction", "ReconcileFunction")
 MOST_AT_ONCE = 100
+REPORT = re.compile(r"REPORT RequestId: \S+\s+Duration: ([\d.]+) ms")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,24 @@ def queue_samples(cloud: Cloud, at: float) -> list[Sample]:
         for metric, value in (("Visible", visible), ("NotVisible", hidden)):
             full_name = f"ApproximateNumberOfMessages{metric}"
             found.append(Sample("AWS/SQS", full_name, (("QueueName", name),), "Count", value, at))
+    return found
+
+
+def lambda_samples(cloud: Cloud) -> list[Sample]:
+    """What Lambda measures of OrderFunction and RecoveryFunction, by the REPORT lines of their logs.
+
+    The emulator keeps these metrics for functions that are invoked through Lambda's API, and not for triggers.
+    """
+    found = []
+    for function in ("OrderFunction", "RecoveryFunction"):
+        name = cloud.outputs[f"{function}Name"]
+        pages = cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}")
+        for event in [event for page in pages for event in page["events"]]:
+            if report := REPORT.match(event["message"]):
+                at, dimensions = event["timestamp"] / 1000, (("FunctionName", name),)
+                milliseconds = float(report.group(1))
+                found.append(Sample("AWS/Lambda", "Invocations", dimensions, "Count", 1.0, at))
+                found.append(Sample("AWS/Lambda", "Duration", dimensions, "Milliseconds", milliseconds, at))
     return found
 
 
