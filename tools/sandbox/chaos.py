@@ -39,9 +39,14 @@ def play(field: Field, names: Collection[str], seen: Callable[[Verdict], None]) 
     light = sorted(set(names) - HEAVY, key=lambda name: (name not in LONG, name))
     for together, some in ((SIDE_BY_SIDE, light), (2, sorted(HEAVY & set(names)))):
         with ThreadPoolExecutor(together) as pool:
-            for future in as_completed([pool.submit(_play_one, field, name) for name in some]):
-                verdicts.append(future.result())
-                seen(verdicts[-1])
+            try:
+                for future in as_completed([pool.submit(_play_one, field, name) for name in some]):
+                    verdicts.append(future.result())
+                    seen(verdicts[-1])
+            except BaseException:  # told to end: the scenarios that play would wait for minutes
+                field.over = True
+                pool.shutdown(wait=False, cancel_futures=True)
+                raise
     return verdicts
 
 

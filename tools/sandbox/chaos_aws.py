@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from contextlib import ExitStack
 
 from handler.once import order_id
@@ -130,12 +131,13 @@ _order_function_killed("before its effect", effect=False)
 _order_function_killed("after its effect", effect=True)
 
 
-def _recovery_function_killed(name: str, *, effect: bool) -> None:
+def _recovery_function_killed(name: str, *, effect: bool, begins_after_seconds: float) -> None:
     @scenario(f"RecoveryFunction is killed in the middle of Update Order, {name}", long=True)
     def play(field: Field, store_hash: str) -> None:
         shop = field.open_store(store_hash)
         order = shop.place(created_ago_seconds=15, automatic_record_after=0.0)
         field.sandbox.fault(faults.hang(effect=effect), endpoint="b2b.update", order=order)
+        time.sleep(begins_after_seconds)  # two of these in one batch would cost it two minutes
         shop.put_late(order, poNumber="PO-LATE")
         field.kill_caller(shop.request("b2b.update", order))
         shop.is_finished(order)
@@ -143,8 +145,8 @@ def _recovery_function_killed(name: str, *, effect: bool) -> None:
         shop.had_effects(order, creates=0, updates=1)
 
 
-_recovery_function_killed("before its effect", effect=False)
-_recovery_function_killed("after its effect", effect=True)
+_recovery_function_killed("before its effect", effect=False, begins_after_seconds=0)
+_recovery_function_killed("after its effect", effect=True, begins_after_seconds=5)
 
 
 @scenario("EventBridge cannot deliver the event")

@@ -58,6 +58,8 @@ class Field:
     log_book: LogBook
     patience_seconds: float = PATIENCE_SECONDS
     """How long whatever shall happen is waited for, where a scenario does not say."""
+    over: bool = False
+    """Nothing is waited for any more."""
 
     def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> Shop:
         """A store of its own for one scenario. It makes records on demand even late, so that slowness alone is no loss."""
@@ -232,7 +234,7 @@ class Shop:
         patience_seconds = patience_seconds or self.field.patience_seconds
         ends_at = time.monotonic() + patience_seconds
         while not condition():
-            if time.monotonic() > ends_at:
+            if self.field.over or time.monotonic() > ends_at:
                 found = self.describe(order) if order else "it never did"
                 raise Violated(f"expected: {expected}; found after {patience_seconds:.0f} s: {found}")
             time.sleep(0.3)
