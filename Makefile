@@ -75,6 +75,9 @@ lock: .venv/.installed ## Renew the pinned requirements from the *.in files
 run: setup ## See a dozen orders go through the real template, on this machine
 	@$(BIN)/python -m sandbox.cli demo
 
+.PHONY: sandbox
+sandbox: setup ## Play with the relay on a web page: place orders, let things fail (ARGS="--port 8701")
+	@$(BIN)/python -m sandbox.cli serve $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --orders 100")
@@ -113,8 +116,16 @@ logs: .env-sam/.installed ## Follow the deployed functions' logs
 redrive: .venv/.installed ## Put dead letters back to work (ARGS="--dry-run"; ARGS=--help for the selection)
 	@$(BIN)/python -m relay.cli failed redrive --stack $(STACK) $(ARGS)
 
+.PHONY: browser
+browser: .venv/.installed ## Find a Chromium for the tests of the sandbox's page; on Debian, install one if need be
+	@$(BIN)/python -m sandbox.browser
+
+.PHONY: screenshot
+screenshot: setup browser ## Take the README's picture of the sandbox's page
+	@$(BIN)/python -m sandbox.portrait docs/images/sandbox.png
+
 .PHONY: test
-test: setup ## Run all tests; fails below 95 % branch coverage of src/handler
+test: setup browser ## Run all tests; fails below 95 % branch coverage of src/handler
 	@$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-fail-under=95
 
 .PHONY: test-unit
