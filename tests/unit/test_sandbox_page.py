@@ -103,7 +103,7 @@ class TestVerdict:
     def test_late_says_why_and_is_not_the_end(self) -> None:
         verdict = verdict_of(seen(LATE))
 
-        assert verdict.words == "late, waits in the recovery queue: api_unavailable: HTTP 503"
+        assert (verdict.words, verdict.why) == ("late, waits in the recovery queue", "api_unavailable: HTTP 503")
         assert not verdict.settled
 
     def test_finished_is_finished_whatever_a_duplicate_says_afterwards(self) -> None:
@@ -191,7 +191,7 @@ class TestWindow:
             "closes_at": MADE_AT + 10,
             "seconds": 10.0,
             "left": None,
-            "counts": True,
+            "use": "open",
         }
 
     def test_stops_when_the_order_is_finished(self) -> None:
@@ -201,7 +201,10 @@ class TestWindow:
     def test_does_not_count_for_an_order_without_a_record(self) -> None:
         story = seen(line(0.2, outcome="skipped", reason="guest"))
 
-        assert not window_of(story, verdict_of(story))["counts"]
+        assert window_of(story, verdict_of(story))["use"] == "none"
+
+    def test_is_not_made_good_use_of_by_a_dead_letter(self) -> None:
+        assert window_of(seen(DEAD), verdict_of(seen(DEAD)))["use"] == "stopped"
 
 
 def test_a_request_that_was_cut_off_says_so_and_by_which_fault() -> None:
@@ -422,7 +425,10 @@ class TestBrowser:
 
         browser.install(run, lambda name: name, is_root=is_root, is_debian=True)
 
-        assert (*prefix, "apt-get", "install", "-y", "--no-install-recommends", "chromium") in ran
+        update, install = ran[-2:]
+        assert update == (*prefix, "apt-get", "update")
+        assert install[: len(prefix)] == prefix
+        assert install[-2:] == ("--no-install-recommends", "chromium")
         assert "Installing Chromium" in capsys.readouterr().out
 
     def test_nothing_is_installed_elsewhere_or_without_the_right(self) -> None:

@@ -25,7 +25,10 @@ USUAL_PLACES = (
     "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
     "/Applications/Chromium.app/Contents/MacOS/Chromium",
 )
-APT = (("apt-get", "update"), ("apt-get", "install", "-y", "--no-install-recommends", "chromium"))
+APT = (
+    ("apt-get", "update"),
+    ("env", "DEBIAN_FRONTEND=noninteractive", "apt-get", "install", "-y", "--no-install-recommends", "chromium"),
+)
 FLAGS = (
     "--disable-gpu",
     "--disable-background-networking",

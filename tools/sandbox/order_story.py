@@ -65,13 +65,13 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """How it stands with an order: a word for programs, a tone for the eye, a sentence for people."""
+    """How it stands with an order: a word for programs, a tone for the eye, a few words for people, and when and why."""
 
     key: str
     tone: str
     words: str
     at: float | None = None
-    """When it came to this."""
+    why: str = ""
 
     @property
     def settled(self) -> bool:
@@ -102,11 +102,11 @@ def verdict_of(seen: Seen) -> Verdict:
 def _unfinished(seen: Seen, last: LogLine) -> Verdict:
     why = f"{last.facts.get('cause', '')}: {last.facts.get('detail', '')}"
     if last.outcome == "late":
-        return Verdict("late", "warn", f"late, waits in the recovery queue: {why}", last.at)
+        return Verdict("late", "warn", "late, waits in the recovery queue", last.at, why)
     # Reading the queue takes a moment longer than reading the log.
     if seen.dead_letter is None and seen.redriven:
         return Verdict("underway", "busy", "on its way again")
-    return Verdict("dead", "bad", f"dead letter: {why}", last.at)
+    return Verdict("dead", "bad", "dead letter", last.at, why)
 
 
 def _unheard_of(seen: Seen) -> Verdict:
@@ -218,15 +218,24 @@ def _late(seen: Seen, verdict: Verdict) -> Step:
             return Step("late", LEFT_OUT if verdict.settled else WAITING)
 
 
+WINDOW_USE = {
+    "underway": "open",
+    "late": "open",
+    "created": "made",
+    "updated": "made",
+    "already_right": "made",
+    "dead": "stopped",
+}
+"""What the window is to an order, by its verdict; to all others it is nothing."""
+
+
 def window_of(seen: Seen, verdict: Verdict) -> dict[str, Any]:
-    """The ten seconds: when they end, and how much was left when the order was finished (None: they still run)."""
+    """The ten seconds: when they end, and how much was left when the order came to its end (None: they still run)."""
     closes_at = seen.order.created_at + seen.window_seconds
-    used = verdict.key in {"created", "updated", "already_right", "late", "dead", "underway"}
-    stopped = verdict.at if verdict.key in FINISHED or verdict.key in {"dead", "refused"} else None
-    left = None if stopped is None else round(max(0.0, closes_at - stopped), 1)
-    if not used:
-        left = 0.0
-    return {"closes_at": closes_at, "seconds": seen.window_seconds, "left": left, "counts": used}
+    use = WINDOW_USE.get(verdict.key, "none")
+    ended = verdict.at if use != "open" else None
+    left = None if use == "open" else 0.0 if ended is None else round(max(0.0, closes_at - ended), 1)
+    return {"closes_at": closes_at, "seconds": seen.window_seconds, "left": left, "use": use}
 
 
 def request_as_json(seen: Seen, request: Request) -> dict[str, Any]:

@@ -20,7 +20,7 @@ PATIENCE_MS = 60_000.0
 
 
 def _order(page: Page, *, buyer: str = "Company", age: int = 0, erp: str = "", copies: int = 1) -> None:
-    page.get_by_text(buyer, exact=True).click()
+    page.get_by_label(buyer, exact=True).check()
     page.get_by_label("Age in seconds").fill(str(age))
     page.get_by_label("ERP order id").fill(erp)
     page.get_by_label("Deliveries").fill(str(copies))
@@ -59,7 +59,7 @@ def portray(page: Page, address: str) -> None:
     _order(page, buyer="Company")
     page.get_by_role("button", name="Order 104").click()
     page.locator('[data-key="106"] .step[data-state="now"]').first.wait_for(timeout=PATIENCE_MS)
-    page.wait_for_timeout(3500)
+    page.wait_for_timeout(2500)
     page.mouse.move(0, 0)
 
 

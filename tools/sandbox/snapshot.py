@@ -86,7 +86,7 @@ class Snapshots:
 
     def _queues(self, shown: list[Scene]) -> dict[str, Any]:
         late = [
-            {"order": scene.placed.order.id, "words": scene.verdict.words}
+            {"order": scene.placed.order.id, "words": scene.verdict.why}
             for scene in shown
             if scene.verdict.key == "late"
         ]
@@ -105,7 +105,7 @@ def _order(scene: Scene) -> dict[str, Any]:
         "po_number": placed.wish.po_number,
         "created_at": placed.order.created_at,
         "notes": placed.words,
-        "verdict": {"key": verdict.key, "tone": verdict.tone, "words": verdict.words, "settled": verdict.settled},
+        "verdict": {"key": verdict.key, "tone": verdict.tone, "words": verdict.words, "why": verdict.why},
         "window": window_of(seen, verdict),
         "steps": [
             {"key": step.key, "name": STEP_NAMES[step.key], "state": step.state, "words": step.words}

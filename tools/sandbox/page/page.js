@@ -5,6 +5,7 @@ const ASK_MS = 500;
 const ASK_AGAIN_MS = 2000;
 const CLOSING_SECONDS = 3;
 const MARKS = { done: "✓", failed: "!", now: "•", waiting: "", "left out": "–" };
+const WINDOW_WORDS = { open: "left", made: "to spare", stopped: "unused" };
 const BUYERS = { company: "company buyer", outsider: "buyer without a company", guest: "guest" };
 
 const id = (name) => document.getElementById(name);
@@ -107,6 +108,7 @@ function updateOrder(card, order) {
   setText(card.querySelector(".about"), [order.po_number, BUYERS[order.buyer]].filter(Boolean).join(" · "));
   setText(card.querySelector(".notes"), order.notes.join(" · "));
   setText(card.querySelector(".pill"), order.verdict.words);
+  setText(card.querySelector(".why"), order.verdict.why);
   keep(card.querySelector(".steps"), order.steps, (step) => step.key, createStep, updateStep);
 }
 
@@ -133,21 +135,24 @@ function runDown() {
   for (const order of orders) {
     const meter = id("order-list").querySelector(`[data-key="${order.id}"] .window`);
     if (!meter) continue;
-    const { closes_at: closesAt, seconds, left: stopped, counts } = order.window;
+    const { closes_at: closesAt, seconds, left: stopped, use } = order.window;
     const left = stopped ?? Math.min(seconds, Math.max(0, closesAt - now));
-    let kind = "open";
-    let words = `${left.toFixed(1)} s left`;
-    if (!counts) [kind, words] = ["none", "window not needed"];
-    else if (stopped > 0) [kind, words] = ["made", `${left.toFixed(1)} s to spare`];
+    let kind = use;
+    let words = `${left.toFixed(1)} s ${WINDOW_WORDS[use]}`;
+    if (use === "none") words = "window not needed";
     else if (left === 0) [kind, words] = ["closed", "window closed"];
-    else if (left < CLOSING_SECONDS) kind = "closing";
+    else if (use === "open" && left < CLOSING_SECONDS) kind = "closing";
     setAttribute(meter, "data-kind", kind);
     setAttribute(meter, "aria-valuemax", seconds);
     setAttribute(meter, "aria-valuenow", Math.round(left));
-    setAttribute(meter, "aria-valuetext", stopped === null && counts && left > 0 ? `${Math.round(left)} seconds left` : words);
+    setAttribute(meter, "aria-valuetext", use === "open" && left > 0 ? `${Math.round(left)} seconds left` : words);
     setText(meter.querySelector(".left"), words);
-    meter.querySelector(".fill").style.transform = `scaleX(${counts ? left / seconds : 0})`;
+    meter.querySelector(".fill").style.transform = `scaleX(${use === "none" ? 0 : left / seconds})`;
   }
+}
+
+function sentence({ words, why }) {
+  return why ? `${words}: ${why}` : words;
 }
 
 /** Says what has become of orders: once for each order and verdict, several in one sentence. */
@@ -157,7 +162,7 @@ function tellVerdicts() {
     const changed = orders.filter(
       (order) => order.verdict.key !== verdicts.get(order.id) && order.verdict.key !== "underway",
     );
-    if (changed.length) say(changed.map((order) => `Order ${order.id}: ${order.verdict.words}.`).join(" "));
+    if (changed.length) say(changed.map((order) => `Order ${order.id}: ${sentence(order.verdict)}.`).join(" "));
   }
   verdicts = fresh;
 }
