@@ -104,7 +104,6 @@ def let_fail(page: Page, fault: str, extent: str = "the next order, one call", w
     page.get_by_label("Fault").select_option(label=fault)
     if fault not in {"webhook forged", "token revoked"}:
         page.get_by_label("Where").select_option(label=where)
-    if fault != "token revoked":
         page.get_by_label("For", exact=True).select_option(label=extent)
     faults = page.locator("#faults li")
     before = faults.count()

@@ -121,6 +121,7 @@ class TestFaults:
 
     def test_an_order_that_cannot_be_read_at_first(self, stage: Stage) -> None:
         stage.take("not-readable", "next-1")
+        assert stage.counter.faults.as_json()[0]["for_whom"] == "the next order"
         first, second = stage.place(), stage.place()
 
         assert not stage.sandbox.order(stage.store, first).readable(NOW)

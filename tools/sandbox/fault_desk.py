@@ -54,7 +54,8 @@ class InForce:
             return "until mended"
         label, times = EXTENTS[self.wish.extent]
         if self.order is None:
-            return label
+            # "One call" means nothing to what no call meets.
+            return label if MENU[self.wish.key].make or not self.for_next else label.partition(",")[0]
         left = "every call" if times is None or self.rule is None else f"{self.rule.struck} of {times} calls"
         return f"order {self.order}, {left}"
 

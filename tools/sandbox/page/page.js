@@ -401,6 +401,15 @@ function fitFaultForm() {
   setText(id("fault-hint"), fault.hint);
   id("endpoint").hidden = !fault.of_api;
   id("extent").hidden = fault.of_store;
+  // What no call meets has no number of calls: only the first choice, shortened, and the one for everybody.
+  const extent = id("fault").elements.extent;
+  for (const [place, choice] of menu.extents.entries()) {
+    const option = extent.options[place];
+    const last = place === menu.extents.length - 1;
+    option.hidden = !fault.of_api && place > 0 && !last;
+    setText(option, fault.of_api || last ? choice.label : choice.label.split(",")[0]);
+    if (option.hidden && option.selected) extent.selectedIndex = 0;
+  }
 }
 
 id("fault").elements.fault.addEventListener("change", fitFaultForm);
