@@ -79,6 +79,9 @@ lock: .venv/.installed ## Renew the pinned requirements from the *.in files
 run: setup ## See a dozen orders go through the real template, on this machine
 	@$(BIN)/python -m sandbox.cli demo
 
+.PHONY: sandbox
+sandbox: setup ## Play with the relay on a web page: place orders, let things fail (ARGS="--port 8701")
+	@$(BIN)/python -m sandbox.cli serve $(ARGS)
 
 .PHONY: chaos
 chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --orders 100")
@@ -135,8 +138,16 @@ bench: setup ## Measure again what docs/performance.md says (about two minutes; 
 costs: .venv/.installed ## Compute the costs in docs/architecture.md again
 	@$(BIN)/python -m documents.costs --write
 
+.PHONY: browser
+browser: .venv/.installed ## Find a Chromium for the tests of the sandbox's page; on Debian, install one if need be
+	@$(BIN)/python -m sandbox.browser
+
+.PHONY: screenshot
+screenshot: setup browser ## Take the README's picture of the sandbox's page
+	@$(BIN)/python -m sandbox.portrait docs/images/sandbox.png
+
 .PHONY: test
-test: setup ## Run all tests; fails below 95 % branch coverage of src/handler
+test: setup browser ## Run all tests; fails below 95 % branch coverage of src/handler
 	@$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-fail-under=95
 
 .PHONY: test-unit

@@ -11,10 +11,13 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
+from handler.enrichment import RULES_FILE
 from sandbox import chaos as chaos_run
 from sandbox import defences_run
 from sandbox import demo as demonstration
+from sandbox import serve as served
 from sandbox.chaos_scenarios import SCENARIOS
 from sandbox.cloud import CloudError
 from sandbox.defences import DEFENCES
@@ -24,6 +27,7 @@ from sandbox.samples import renew as renewed
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Report = Annotated[Path | None, typer.Option(help="Write the result as JSON to this file, too.", dir_okay=False)]
 
+PORT = 8700
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
@@ -106,6 +110,28 @@ def defences(
     chosen = [defence for defence in DEFENCES if not only or defence.name in only]
     try:
         code = defences_run.run(chosen, jobs=jobs, as_json=as_json, report=report)
+    except CloudError as error:
+        typer.echo(f"The sandbox could not be started: {error}", err=True)
+        code = 1
+    raise typer.Exit(code)
+
+
+@app.command()
+def serve(
+    *,
+    port: Annotated[
+        int, typer.Option(help="Port of the page on 127.0.0.1; 0 for any free one.", min=0, max=65535)
+    ] = PORT,
+    rules: Annotated[
+        Path, typer.Option(help="The enrichment rules that are watched.", dir_okay=False, show_default=False)
+    ] = RULES_FILE,
+) -> None:
+    """Deploy the relay on this machine and play with it on a web page, until Ctrl-C.
+
+    Ends with 0 when it was told to stop, and with 1 when it could not start or broke.
+    """
+    try:
+        code = served.run(Console(highlight=False), port=port, rules=rules)
     except CloudError as error:
         typer.echo(f"The sandbox could not be started: {error}", err=True)
         code = 1

@@ -7,11 +7,13 @@ with Cloud({"B2BApiUrl": store.url, "StoreApiUrl": store.url}, progress=print) a
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
 import tempfile
 import time
+import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -28,6 +30,8 @@ __all__ = ["Cloud", "CloudError"]
 
 BUCKET = "sandbox-deployments"
 LINES_AT_ONCE = 10_000
+FUNCTIONS = ("OrderFunction", "RecoveryFunction", "ReconcileFunction")
+ALIAS = "live"
 ENOUGH_MEMORY_BYTES = 4 * 1024**3
 
 
@@ -114,6 +118,34 @@ class Cloud:
         except client.exceptions.ResourceExistsException:
             client.put_secret_value(SecretId=name, SecretString=json.dumps(secret))
 
+    def replace_file(self, name: str, content: bytes) -> str:
+        """Bring a file of `src` with this content into the running functions; the version that OrderFunction has then.
+
+        It is done as a deployment does it: new code, a new version, the alias moved. What has begun ends with the old.
+        """
+        functions = self.client("lambda")
+        names = {function: self.outputs[f"{function}Name"] for function in FUNCTIONS}
+        for function, function_name in names.items():
+            code = _zipped(self._built / function, name, content)
+            functions.update_function_code(FunctionName=function_name, ZipFile=code)
+        versions = {}
+        for function, function_name in names.items():
+            functions.get_waiter("function_updated_v2").wait(FunctionName=function_name, WaiterConfig={"Delay": 1})
+            old = functions.get_alias(FunctionName=function_name, Name=ALIAS)["FunctionVersion"]
+            new = versions[function] = functions.publish_version(FunctionName=function_name)["Version"]
+            functions.update_alias(FunctionName=function_name, Name=ALIAS, FunctionVersion=new)
+            self._retire(function_name, {"$LATEST", old, new})
+        return str(versions["OrderFunction"])
+
+    def deployed_file(self, name: str) -> bytes:
+        """A file of OrderFunction as it was deployed."""
+        return (self._built / "OrderFunction" / name).read_bytes()
+
+    def version(self) -> str:
+        """The version of OrderFunction that events go to."""
+        alias = self.client("lambda").get_alias(FunctionName=self.outputs["OrderFunctionName"], Name=ALIAS)
+        return str(alias["FunctionVersion"])
+
     def logs(self, function: str) -> list[str]:
         """All lines that `OrderFunction` or `RecoveryFunction` has written so far, oldest first."""
         return [event["message"].rstrip("\n") for event in self.log_events(function)]
@@ -170,6 +202,20 @@ class Cloud:
                 )
         return list(found.values())
 
+    def _retire(self, function_name: str, keep: set[str]) -> None:
+        """Remove older versions, whose idle workers the emulator would keep for ever."""
+        functions = self.client("lambda")
+        for found in functions.list_versions_by_function(FunctionName=function_name)["Versions"]:
+            if found["Version"] not in keep:
+                functions.delete_function(FunctionName=function_name, Qualifier=found["Version"])
+
+    @property
+    def _built(self) -> Path:
+        """What was deployed, as `sam build` left it."""
+        if self._folder is None:
+            raise CloudError("the cloud has not been started; use it in a `with` statement")
+        return self._folder / "build"
+
     def _start(self) -> None:
         began = time.monotonic()
         self._folder = Path(tempfile.mkdtemp(prefix="b2b-order-relay-", dir=_fast_folder()))
@@ -177,16 +223,25 @@ class Cloud:
         self._emulator = Emulator(self._folder, endpoint_for_functions=self._proxy.url if self._proxy else "")
         if self._proxy:
             self._proxy.target = self._emulator.url
-        built = self._folder / "build"
-        sam.build(self._progress, built)
+        sam.build(self._progress, self._built)
         if self._alter:
-            self._alter(built)
+            self._alter(self._built)
         self._emulator.wait_until_ready()
         self.client("s3").create_bucket(Bucket=BUCKET)
-        sam.deploy(built, self.stack, BUCKET, self._parameters, self.endpoint_url, self._progress)
+        sam.deploy(self._built, self.stack, BUCKET, self._parameters, self.endpoint_url, self._progress)
         stack = self.client("cloudformation").describe_stacks(StackName=self.stack)["Stacks"][0]
         self.outputs = {output["OutputKey"]: output["OutputValue"] for output in stack["Outputs"]}
         self._progress(f"Deployed after {time.monotonic() - began:.1f} s")
+
+
+def _zipped(folder: Path, name: str, content: bytes) -> bytes:
+    """The folder as a zip file, one of its files with another content."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            inside = path.relative_to(folder).as_posix()
+            archive.writestr(inside, content if inside == name else path.read_bytes())
+    return packed.getvalue()
 
 
 def _fast_folder() -> str | None:

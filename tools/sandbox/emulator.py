@@ -118,6 +118,11 @@ class Emulator:
         """The process, which is also its process group."""
         return self._process.pid
 
+    @property
+    def running(self) -> bool:
+        """Whether the process has not ended."""
+        return self._process.poll() is None
+
     def client(self, service: str) -> Any:
         """A boto3 client of this AWS; made once for each service, and safe to share between threads."""
         if service not in self._clients:

@@ -123,6 +123,11 @@ class SandboxStore:
         with self._lock:
             return self._bigcommerce.place_order(_hash(store), options)
 
+    def announce(self, order: Order, options: DeliveryOptions | None = None) -> None:
+        """Serve the hooks for an order that was placed with `notify=False`; `options` in place of `hook_options`."""
+        with self._lock:
+            self._serve_hooks(order, ORDER_CREATED, options)
+
     def order(self, store: Store | str, order_id: int) -> Order:
         """Return an order of a store; KeyError when there is none."""
         with self._lock:
@@ -241,12 +246,12 @@ class SandboxStore:
     def _shop(self, store: Store | str) -> Shop:
         return self._bigcommerce.shops[_hash(store)]
 
-    def _serve_hooks(self, order: Order, scope: str) -> None:
+    def _serve_hooks(self, order: Order, scope: str, how: DeliveryOptions | None = None) -> None:
         """Deliver an event to the hooks that listen: on the whole store, or on the order's channel."""
         hooks = self._shop(order.store_hash).hooks
         channel_scope = scope.replace("store/", f"store/channel/{order.channel_id}/", 1)
         for event, channel_scoped in ((scope, False), (channel_scope, True)):
-            options = dataclasses.replace(self.hook_options, scope=scope, channel_scoped=channel_scoped)
+            options = dataclasses.replace(how or self.hook_options, scope=scope, channel_scoped=channel_scoped)
             for hook in hooks.listening(event):
                 for _ in range(options.copies):
                     self._start(order, hook.destination, options, hook.headers, hook)

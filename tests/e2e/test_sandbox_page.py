@@ -1,0 +1,485 @@
+"""The sandbox's page in a real browser, against the real template: what `make sandbox` opens, as a person uses it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import expect
+
+from handler.enrichment import RULES_FILE
+from sandbox.browser import browsing
+from sandbox.opened import opened
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page
+
+    from sandbox.opened import Opened
+
+PATIENCE_MS = 45_000
+COST_CENTER = '"Cost Center" = "form_field(billing_address.form_fields, \'Cost Center\')"'
+ANY_ORDER = re.compile(r"Order (\d+) is placed\.")
+TABBABLE = "a[href], button, input, select, summary, [tabindex='0']"
+
+
+@pytest.fixture(scope="module")
+def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the rules, to be edited."""
+    copy = tmp_path_factory.mktemp("rules") / "enrichment.toml"
+    shutil.copy(RULES_FILE, copy)
+    return copy
+
+
+@pytest.fixture(scope="module")
+def sandbox(rules: Path) -> Iterator[Opened]:
+    with opened(f"--rules={rules}") as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[BrowserContext]:
+    expect.set_options(timeout=PATIENCE_MS)
+    with browsing(viewport={"width": 1440, "height": 1000}) as context:
+        context.set_default_timeout(PATIENCE_MS)
+        yield context
+
+
+@pytest.fixture
+def page(sandbox: Opened, browser: BrowserContext) -> Iterator[Page]:
+    """The page, opened afresh; whatever the browser complains about fails the test."""
+    complaints: list[str] = []
+    page = browser.new_page()
+    page.on("console", lambda message: complaints.append(message.text) if complains(message) else None)
+    page.on("pageerror", lambda error: complaints.append(str(error)))
+    page.goto(sandbox.url)
+    expect(page.locator("#rules-state")).to_have_text(re.compile(r"v\d+"))
+    yield page
+    remove_faults(page)
+    page.close()
+    assert complaints == []
+
+
+def complains(message: ConsoleMessage) -> bool:
+    """Whether something is wrong; a request that was refused for what was typed is not."""
+    return message.type in {"error", "warning"} and "status of 400" not in message.text
+
+
+def remove_faults(page: Page) -> None:
+    faults = page.locator("#faults button")
+    while faults.count():
+        left = faults.count() - 1
+        faults.first.click()
+        expect(faults).to_have_count(left)
+
+
+def place(page: Page, po_number: str, **more: str) -> Locator:
+    """Places an order through the form; its card."""
+    page.get_by_label("PO number").fill(po_number)
+    for label, value in more.items():
+        field = page.get_by_label(label.replace("_", " "))
+        if field.evaluate("element => element.tagName") == "SELECT":
+            field.select_option(label=value)
+        else:
+            field.fill(value)
+    page.get_by_role("button", name="Place order").click()
+    card = page.locator("li.order", has_text=f"{po_number} ·")
+    expect(card).to_be_visible()
+    return card
+
+
+def let_fail(page: Page, fault: str, extent: str = "the next order, one call", where: str = "Create Order") -> None:
+    page.get_by_label("Fault").select_option(label=fault)
+    if fault not in {"webhook forged", "token revoked"}:
+        page.get_by_label("Where").select_option(label=where)
+        page.get_by_label("For", exact=True).select_option(label=extent)
+    faults = page.locator("#faults li")
+    before = faults.count()
+    page.get_by_role("button", name="Add fault").click()
+    expect(faults).to_have_count(before + 1)
+
+
+def verdict(card: Locator) -> Locator:
+    return card.locator(".pill")
+
+
+def state(card: Locator, step: str) -> Locator:
+    return card.locator(".step", has_text=step)
+
+
+def number(card: Locator) -> str:
+    return (card.locator(".pick").text_content() or "").removeprefix("Order ")
+
+
+def letter_of(page: Page, card: Locator) -> Locator:
+    return page.locator("#letters li", has_text=f"Order {number(card)}")
+
+
+def test_an_order_is_placed_and_its_whole_way_is_seen(page: Page) -> None:
+    card = place(page, "PO-WAY-1", Cost_Center="CC-42", ERP_order_id="ERP-9")
+
+    expect(verdict(card)).to_contain_text("created in the window")
+    for step in ("Webhook", "On the bus", "Look-up", "Create Order"):
+        expect(state(card, step)).to_have_attribute("data-state", "done")
+    expect(card.locator(".left")).to_contain_text("s to spare")
+    expect(page.locator("#record")).to_contain_text("PO-WAY-1")
+    expect(page.locator("#record")).to_contain_text("CC-42")
+    expect(page.locator("#record")).to_contain_text("ERP-9")
+    expect(page.locator("#requests")).to_contain_text("Create Order")
+    expect(page.locator("#log")).to_contain_text("order created")
+    expect(page.locator("#said")).to_contain_text(f"Order {number(card)}: created in the window")
+    expect(page.get_by_label("PO number")).to_have_value("PO-WAY-2")
+
+
+def test_guests_and_customers_without_a_company_are_skipped(page: Page) -> None:
+    for buyer, po_number, why in (("Guest", "PO-GUEST", "guest"), ("No company", "PO-NONE", "belongs to no company")):
+        page.get_by_label(buyer, exact=True).check()
+        card = place(page, po_number)
+        expect(verdict(card)).to_contain_text(f"skipped: {'a ' if why == 'guest' else 'the customer '}{why}")
+        expect(page.locator("#no-record")).to_be_visible()
+
+
+def test_a_webhook_that_comes_many_times_creates_once(page: Page) -> None:
+    card = place(page, "PO-MANY", Deliveries="5")
+
+    expect(verdict(card)).to_contain_text("created")
+    expect(state(card, "Webhook")).to_contain_text("5 deliveries")
+    expect(page.locator("#requests tbody tr", has_text="Create Order")).to_have_count(1)
+
+
+def test_an_order_made_long_ago_is_late_and_updated(page: Page) -> None:
+    card = place(page, "PO-OLD", Age_in_seconds="15")
+
+    expect(verdict(card)).to_contain_text("updated afterwards")
+    expect(card.locator(".left")).to_have_text("window closed")
+    expect(page.locator("#record")).to_contain_text("PO-OLD")
+
+
+def test_a_fault_strikes_the_next_order_and_no_other(page: Page) -> None:
+    let_fail(page, "503 Service Unavailable", "the next order, one call")
+    struck = place(page, "PO-STRUCK")
+    expect(verdict(struck)).to_contain_text("created in the window")
+    expect(page.locator("#requests")).to_contain_text("fault: status 503")
+    expect(page.locator("#no-faults")).to_be_visible()
+
+    spared = place(page, "PO-SPARED")
+    expect(verdict(spared)).to_contain_text("created in the window")
+    expect(page.locator("#requests")).not_to_contain_text("fault:")
+
+
+def test_an_order_is_late_while_the_api_is_down_and_finished_when_it_is_up_again(page: Page) -> None:
+    let_fail(page, "503 Service Unavailable", "every order, until removed", where="every call of the B2B API")
+    card = place(page, "PO-DOWN")
+
+    expect(verdict(card)).to_have_text("late, waits in the recovery queue")
+    expect(card.locator(".why")).to_contain_text("api_unavailable")
+    expect(page.locator("#late")).to_contain_text(f"Order {number(card)}")
+    expect(page.locator("#recovery-count")).not_to_have_text("0")
+
+    remove_faults(page)
+    expect(verdict(card)).to_contain_text("updated afterwards")
+    expect(page.locator("#record")).to_contain_text("PO-DOWN")
+    expect(page.locator("#no-late")).to_be_visible()
+
+
+def test_a_refused_order_is_a_dead_letter_until_it_is_redriven(page: Page) -> None:
+    let_fail(page, "422, required extra field")
+    card = place(page, "PO-REFUSED")
+
+    expect(verdict(card)).to_have_text("dead letter")
+    expect(card.locator(".why")).to_contain_text("api_refused")
+    expect(letter_of(page, card)).to_contain_text("Approver is a required extra field")
+    expect(page.locator("#dead-count")).not_to_have_text("0")
+
+    page.get_by_role("button", name=f"Redrive order {number(card)}").click()
+    expect(verdict(card)).to_contain_text("updated afterwards")
+    expect(page.locator("#record")).to_contain_text("PO-REFUSED")
+    expect(letter_of(page, card)).to_have_count(0)
+
+
+def test_a_dead_letter_is_dropped_only_when_one_is_sure_and_focus_goes_to_the_heading(page: Page) -> None:
+    let_fail(page, "422, required extra field")
+    card = place(page, "PO-DROPPED")
+    drop = page.get_by_role("button", name=f"Drop order {number(card)}")
+
+    drop.click()
+    page.get_by_role("button", name="Keep it").click()
+    expect(drop).to_be_focused()
+
+    drop.click()
+    page.get_by_role("button", name="Drop it").click()
+    expect(letter_of(page, card)).to_have_count(0)
+    expect(verdict(card)).to_have_text("dropped by the operator")
+    expect(page.locator("#dead-title")).to_be_focused()
+
+
+def test_a_forged_webhook_is_refused(page: Page) -> None:
+    let_fail(page, "webhook forged")
+    card = place(page, "PO-FORGED")
+
+    expect(verdict(card)).to_have_text("webhook refused with 401")
+    expect(page.locator("#no-requests")).to_be_visible()
+
+
+def test_a_revoked_token_makes_orders_late_until_it_is_mended(page: Page) -> None:
+    let_fail(page, "token revoked")
+    card = place(page, "PO-TOKEN")
+    expect(verdict(card)).to_have_text("late, waits in the recovery queue")
+    expect(card.locator(".why")).to_contain_text("unauthorised")
+
+    page.get_by_role("button", name=re.compile("Mend: token revoked")).click()
+    expect(verdict(card)).to_contain_text("updated afterwards")
+
+
+def test_edited_rules_are_followed_by_the_next_order_and_wrong_ones_are_explained(page: Page, rules: Path) -> None:
+    text = rules.read_text(encoding="utf-8")
+    assert COST_CENTER in text
+    live = page.locator("#rules-live").text_content()
+
+    rules.write_text(text.replace(COST_CENTER, '"Cost Center" = "first_match("'), encoding="utf-8")
+    expect(page.locator("#rules-problem")).to_contain_text("enrichment.toml: stores.sandbox.extra_fields.Cost Center")
+    expect(page.locator("#rules-live")).to_have_text(live or "")
+    card = place(page, "PO-RULE-A", Cost_Center="CC-A")
+    expect(verdict(card)).to_contain_text("created")
+    expect(page.locator("#record")).to_contain_text("CC-A")
+
+    rules.write_text(
+        text.replace(COST_CENTER, "\"Cost Center\" = \"join('-', ['by rule', external_order_id])\""), "utf-8"
+    )
+    expect(page.locator("#rule-list")).to_contain_text("by rule")
+    expect(page.locator("#rules-problem")).to_be_hidden()
+    card = place(page, "PO-RULE-B", Cost_Center="CC-B", ERP_order_id="ERP-B")
+    expect(verdict(card)).to_contain_text("created")
+    expect(page.locator("#record")).to_contain_text("by rule-ERP-B")
+    version = page.locator("#log tbody tr", has_text="order created").locator("td:nth-child(2) small")
+    expect(page.locator("#rules-state")).to_have_text(version.text_content() or "no version")
+
+
+def test_wrong_input_is_explained_at_the_form(page: Page) -> None:
+    page.get_by_label("Deliveries").fill("500")
+    page.get_by_role("button", name="Place order").click()
+
+    expect(page.locator("#place [role=alert]")).to_have_text("The number of deliveries is a number from 1 to 20.")
+
+
+def test_an_order_is_placed_with_the_keyboard_alone(page: Page) -> None:
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("link", name="To the orders")).to_be_focused()
+    while not page.evaluate("document.activeElement.name === 'buyer'"):
+        page.keyboard.press("Tab")
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Tab")
+    page.keyboard.press("Control+A")
+    page.keyboard.type("PO-KEYS")
+    page.keyboard.press("Enter")
+
+    card = page.locator("li.order", has_text="PO-KEYS ·")
+    expect(verdict(card)).to_contain_text("skipped: the customer belongs to no company")
+
+
+def test_the_keyboard_reaches_everything_and_each_place_is_seen(page: Page) -> None:
+    let_fail(page, "422, required extra field")
+    card = place(page, "PO-REACH")
+    let_fail(page, "503 Service Unavailable", "every order, until removed")
+    expect(letter_of(page, card)).to_be_visible()
+    reachable = page.evaluate(
+        f"""() => [...document.querySelectorAll("{TABBABLE}")]
+            .filter(element => element.checkVisibility() && (element.type !== "radio" || element.checked)).length"""
+    )
+    page.evaluate("document.activeElement.blur()")
+
+    reached = set()
+    unseen = []
+    for _ in range(reachable + 5):
+        page.keyboard.press("Tab")
+        seen, name = page.evaluate(
+            """() => {
+                const at = document.activeElement;
+                if (at === document.body) return [true, ""];
+                window.places ??= new Map();
+                if (!window.places.has(at)) window.places.set(at, window.places.size);
+                const marks = [at, at.nextElementSibling].filter(Boolean).flatMap(
+                    (element) => [getComputedStyle(element), getComputedStyle(element, "::after")]);
+                return [marks.some((mark) => mark.outlineStyle !== "none"), `${window.places.get(at)} ${at.outerHTML}`];
+            }"""
+        )
+        if name:
+            reached.add(name)
+        if not seen:
+            unseen.append(name)
+
+    assert len(reached) == reachable
+    assert unseen == []
+    page.get_by_role("button", name=f"Drop order {number(card)}").click()
+    page.get_by_role("button", name="Drop it").click()
+    expect(letter_of(page, card)).to_have_count(0)
+
+
+def test_focus_stays_where_it_is_when_the_lists_change(page: Page) -> None:
+    card = place(page, "PO-FOCUS")
+    expect(verdict(card)).to_contain_text("created")
+    pick = card.get_by_role("button")
+    pick.focus()
+
+    page.evaluate(
+        """() => fetch("/api/orders", {method: "POST", headers: {"Content-Type": "application/json"},
+            body: JSON.stringify({po_number: "PO-OTHER"})})"""
+    )
+    other = page.locator("li.order", has_text="PO-OTHER ·")
+    expect(verdict(other)).to_contain_text("created")
+
+    expect(pick).to_be_focused()
+    pick.press("Enter")
+    expect(pick).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#details-title")).to_have_text(f"Order {number(card)}")
+
+
+def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_and_in_dark(page: Page) -> None:
+    let_fail(page, "422, required extra field")
+    dead = place(page, "PO-AXE")
+    expect(letter_of(page, dead)).to_be_visible()
+    let_fail(page, "503 Service Unavailable", "every order, until removed", where="every call of the B2B API")
+    underway = place(page, "PO-AXE-FAILS")
+    expect(state(underway, "Create Order")).to_have_attribute("data-state", "now")
+
+    assert problems(page) == ""
+    page.emulate_media(color_scheme="dark")
+    assert problems(page) == ""
+
+    page.get_by_role("button", name=f"Drop order {number(dead)}").click()
+    assert problems(page) == ""
+    page.get_by_role("button", name="Drop it").click()
+    expect(letter_of(page, dead)).to_have_count(0)
+
+
+def problems(page: Page) -> str:
+    found = Axe().run(page)
+    return found.generate_report() if found.violations_count else ""
+
+
+def test_one_who_wants_no_motion_gets_none(page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce")
+    card = place(page, "PO-STILL", Webhook="6 s later")
+    expect(state(card, "Webhook")).to_have_attribute("data-state", "now")
+
+    assert page.evaluate("document.getAnimations().length") == 0
+    expect(card.get_by_role("meter")).to_have_attribute("aria-valuetext", re.compile(r"\d+ seconds left"))
+    expect(verdict(card)).to_contain_text("a record was there: updated")  # B2B Edition's own, after five seconds
+
+
+def test_it_works_on_a_small_screen(page: Page) -> None:
+    page.set_viewport_size({"width": 360, "height": 740})
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.set_viewport_size({"width": 1440, "height": 1000})
+
+
+def ask(sandbox: Opened, method: str, path: str, **headers: str) -> tuple[int, str]:
+    """Status and text of the answer to a request with exactly these headers."""
+    address = urlsplit(sandbox.url)
+    connection = http.client.HTTPConnection("127.0.0.1", address.port or 0, timeout=10)
+    try:
+        sent = {"Host": address.netloc, **{name.replace("_", "-"): value for name, value in headers.items()}}
+        connection.request(method, path, body=b"{}" if method == "POST" else None, headers=sent)
+        answer = connection.getresponse()
+        assert "default-src 'none'" in answer.headers["Content-Security-Policy"]
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+@pytest.mark.parametrize("path", ["/", "/page.js", "/api/state", "/api/about"])
+def test_another_host_is_refused(sandbox: Opened, path: str) -> None:
+    for host in ("sandbox.example.com", f"sandbox.example.com:{urlsplit(sandbox.url).port}", "127.0.0.1:1", ""):
+        assert ask(sandbox, "GET", path, Host=host)[0] == 421
+
+
+def test_another_pages_requests_are_refused(sandbox: Opened) -> None:
+    own, kind = sandbox.url.rstrip("/"), "application/json"
+
+    assert ask(sandbox, "POST", "/api/orders", Content_Type=kind, Origin="https://example.com")[0] == 403
+    assert ask(sandbox, "POST", "/api/orders", Content_Type=kind, Origin="null")[0] == 403
+    assert ask(sandbox, "POST", "/api/orders", Content_Type=kind, Sec_Fetch_Site="cross-site")[0] == 403
+    assert ask(sandbox, "GET", "/api/state", Origin="http://localhost:1")[0] == 403
+    assert ask(sandbox, "GET", "/api/state", Sec_Fetch_Site="same-site")[0] == 403
+    assert ask(sandbox, "POST", "/api/orders", Content_Type="text/plain", Origin=own)[0] == 415
+    assert ask(sandbox, "POST", "/api/orders", Content_Type=kind, Origin=own)[0] == 200
+
+
+def test_what_is_not_there_is_said_in_json(sandbox: Opened) -> None:
+    kind = "application/json"
+
+    assert ask(sandbox, "GET", "/etc/passwd")[0] == 404
+    assert ask(sandbox, "POST", "/api/faults/999/remove", Content_Type=kind) == (
+        400,
+        json.dumps({"error": "This fault is over already."}),
+    )
+    assert ask(sandbox, "POST", "/api/letters/nobody/redrive", Content_Type=kind)[0] == 409
+
+
+def test_relay_works_with_the_lines_that_were_printed(sandbox: Opened) -> None:
+    lines = dict(line.split("=", 1) for line in re.findall(r"export (\S+)", sandbox.said))
+    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
+
+    done = subprocess.run(
+        [sys.executable, "-m", "relay.cli", "doctor"], env=own | lines, capture_output=True, text=True, check=False
+    )
+
+    assert "All is well" in done.stdout, done.stdout + done.stderr
+    assert done.returncode == 0
+
+
+def test_nothing_secret_is_on_the_page(sandbox: Opened, page: Page) -> None:
+    place(page, "PO-SECRET")
+    texts = [sandbox.said, page.content()]
+    texts += [ask(sandbox, "GET", path)[1] for path in ("/api/about", "/api/state?order=101")]
+
+    for text in texts:
+        assert "access-token" not in text
+        assert "client-secret" not in text
+        assert "webhook-signature" not in text
+
+
+def test_a_port_that_is_taken_is_an_error_at_once() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = subprocess.run(
+            [sys.executable, "-m", "sandbox.cli", "serve", f"--port={port}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+        )
+
+    assert done.returncode == 1
+    assert f"port {port} cannot be had" in done.stderr
+    assert done.stdout == ""
+
+
+def test_being_told_to_end_ends_everything(sandbox: Opened) -> None:
+    """The last test here: it closes the sandbox."""
+    started = subprocess.run(
+        ["ps", "-o", "pid=", "--ppid", str(sandbox.process.pid)], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert started
+
+    assert sandbox.close() == 0
+
+    assert "Nothing is left running." in sandbox.said
+    for group in started:
+        with pytest.raises(ProcessLookupError):
+            os.killpg(int(group), 0)

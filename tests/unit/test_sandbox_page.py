@@ -1,0 +1,441 @@
+"""What the sandbox's page shows and takes, without a browser and without AWS."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from handler.errors import Cause
+from handler.order_event import OrderEvent
+from handler.queues import Letter
+from relay.dead_letters import DeadLetter
+from sandbox import browser, faults
+from sandbox.bigcommerce import Request
+from sandbox.browser import NoBrowser
+from sandbox.fault_menu import ENDPOINTS, EXTENTS, MENU
+from sandbox.live_rules import LiveRules
+from sandbox.log_watch import LogLine
+from sandbox.order_story import Seen, request_as_json, steps_of, verdict_of, window_of
+from sandbox.orders import Order
+from sandbox.webhooks import Attempt, Delivery, DeliveryOptions
+from sandbox.wishes import FaultWish, OrderWish, Unclear
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MADE_AT = 1000.0
+ORDER = Order(id=105, store_hash="sandbox", store_id="1", created_at=MADE_AT, customer_id=7)
+
+
+def delivery(*statuses: int | None, **options: Any) -> Delivery:
+    attempts = [Attempt(at=MADE_AT + 0.1, headers={}, body=b"", status=status, seconds=0.02) for status in statuses]
+    return Delivery(
+        order=ORDER,
+        url="http://127.0.0.1/",
+        options=DeliveryOptions(**options),
+        content=b"",
+        secret="",
+        headers={},
+        attempts=attempts,
+    )
+
+
+def request(endpoint: str, status: int | None, after: float = 0.3, fault: str | None = None) -> Request:
+    return Request(
+        at=MADE_AT + after,
+        endpoint=endpoint,
+        method="GET",
+        store_hash="sandbox",
+        order_id=105,
+        customer_id=None,
+        body=None,
+        fault=fault,
+        status=status,
+        seconds=0.01,
+    )
+
+
+def line(after: float, message: str = "said", **facts: Any) -> LogLine:
+    return LogLine(MADE_AT + after, "order", "1", "INFO", message, "sandbox", 105, facts)
+
+
+TAKEN = line(0.1, "webhook answered", status=200, outcome="WebhookAccepted")
+CREATED = line(0.6, outcome="created", window_left_seconds=9.4)
+LATE = line(10.2, outcome="late", cause="api_unavailable", detail="HTTP 503")
+DEAD = line(0.9, outcome="dead", cause="api_refused", detail="HTTP 422")
+UPDATED = line(20.0, outcome="updated")
+
+
+def seen(*lines: LogLine, **more: Any) -> Seen:
+    return Seen(order=ORDER, lines=lines, **{"deliveries": [delivery(200)], **more})
+
+
+def states(story: Seen) -> dict[str, str]:
+    return {step.key: step.state for step in steps_of(story, verdict_of(story))}
+
+
+def words(story: Seen) -> dict[str, str]:
+    return {step.key: step.words for step in steps_of(story, verdict_of(story))}
+
+
+def dead_letter() -> DeadLetter:
+    letter = Letter(OrderEvent("sandbox", 105, MADE_AT, "c"), Cause.API_REFUSED, "HTTP 422", MADE_AT)
+    return DeadLetter("m", "r", letter.as_body(), MADE_AT, {}, letter, "api_refused", "HTTP 422")
+
+
+class TestVerdict:
+    def test_an_order_is_on_its_way_until_something_is_heard_of_it(self) -> None:
+        assert verdict_of(seen(TAKEN)).key == "underway"
+        assert not verdict_of(seen(TAKEN)).settled
+
+    def test_created_in_the_window(self) -> None:
+        verdict = verdict_of(seen(TAKEN, CREATED))
+
+        assert (verdict.key, verdict.tone, verdict.words) == ("created", "good", "created in the window, after 0.6 s")
+
+    def test_created_by_the_late_path_is_not_called_in_the_window(self) -> None:
+        late = line(30.0, outcome="created", window_left_seconds=-20.0)
+
+        assert verdict_of(seen(LATE, late)).words == "created late, after 30.0 s"
+
+    def test_late_says_why_and_is_not_the_end(self) -> None:
+        verdict = verdict_of(seen(LATE))
+
+        assert (verdict.words, verdict.why) == ("late, waits in the recovery queue", "api_unavailable: HTTP 503")
+        assert not verdict.settled
+
+    def test_finished_is_finished_whatever_a_duplicate_says_afterwards(self) -> None:
+        assert verdict_of(seen(CREATED, line(1.0, outcome="duplicate"), LATE)).key == "created"
+
+    def test_updated_after_having_been_late_and_updated_at_once_are_told_apart(self) -> None:
+        assert verdict_of(seen(LATE, UPDATED)).words == "updated afterwards, after 20.0 s"
+        assert verdict_of(seen(line(0.5, outcome="updated"))).words == "a record was there: updated, after 0.5 s"
+
+    def test_a_dead_letter_that_has_left_the_queue_is_on_its_way_again(self) -> None:
+        assert verdict_of(seen(DEAD, dead_letter=dead_letter())).key == "dead"
+        assert verdict_of(seen(DEAD)).key == "dead"  # the log is read before the queue
+        assert verdict_of(seen(DEAD, redriven=True)).key == "underway"
+        assert verdict_of(seen(DEAD, redriven=True, dropped=True)).key == "dropped"
+
+    def test_skipped_says_why(self) -> None:
+        assert "guest" in verdict_of(seen(line(0.2, outcome="skipped", reason="guest"))).words
+
+    def test_refused_when_every_delivery_was_refused(self) -> None:
+        both = [delivery(401), delivery(401)]
+
+        assert verdict_of(seen(deliveries=both)).words == "webhook refused with 401"
+        assert verdict_of(seen(deliveries=[delivery(401), delivery()])).key == "underway"
+        assert verdict_of(seen(deliveries=[delivery(503)])).key == "underway"
+
+    def test_silent_when_no_webhook_went_out(self) -> None:
+        assert verdict_of(seen(announced=False)).key == "silent"
+        assert verdict_of(seen(deliveries=[])).key == "silent"
+
+
+class TestSteps:
+    def test_of_an_order_that_is_created(self) -> None:
+        story = seen(TAKEN, CREATED, requests=[request("core.get_order", 200), request("b2b.create", 200)])
+
+        assert states(story) == {
+            "webhook": "done",
+            "bus": "done",
+            "look_up": "done",
+            "create": "done",
+            "late": "left out",
+        }
+
+    def test_of_an_order_whose_create_is_tried_again(self) -> None:
+        story = seen(
+            TAKEN, requests=[request("core.get_order", 200), request("b2b.create", 503), request("b2b.create", None)]
+        )
+
+        assert states(story)["create"] == "now"
+        assert words(story)["create"] == "asking, try 2"
+
+    def test_of_an_order_that_waits_in_the_recovery_queue(self) -> None:
+        story = seen(TAKEN, LATE, LATE, requests=[request("core.get_order", 200), request("b2b.create", 503)])
+
+        assert states(story)["create"] == "failed"
+        assert states(story)["late"] == "now"
+        assert words(story)["late"] == "put off 2 times"
+
+    def test_of_a_dead_letter(self) -> None:
+        assert states(seen(TAKEN, DEAD, requests=[request("b2b.create", 422)]))["late"] == "failed"
+
+    def test_of_a_redriven_one(self) -> None:
+        assert words(seen(TAKEN, DEAD, redriven=True))["late"] == "back in the recovery queue"
+
+    def test_of_a_webhook_that_is_held_back(self) -> None:
+        assert words(seen(deliveries=[delivery(delay_seconds=6)]))["webhook"] == "held back for 6 s"
+        assert states(seen(deliveries=[delivery(delay_seconds=6)]))["bus"] == "waiting"
+
+    def test_of_a_webhook_that_was_not_answered(self) -> None:
+        assert states(seen(deliveries=[delivery(None)]))["webhook"] == "failed"
+
+    def test_of_an_order_that_the_bus_refused(self) -> None:
+        refused = line(0.2, "the bus refused the event; handing it to RecoveryQueue", error="refused")
+
+        assert states(seen(refused, TAKEN))["bus"] == "failed"
+
+    def test_the_bus_is_passed_when_the_store_is_asked_although_no_line_was_written_yet(self) -> None:
+        assert states(seen(requests=[request("core.get_order", None)]))["bus"] == "done"
+
+
+class TestWindow:
+    def test_runs_from_the_creation(self) -> None:
+        story = seen(TAKEN)
+
+        assert window_of(story, verdict_of(story)) == {
+            "closes_at": MADE_AT + 10,
+            "seconds": 10.0,
+            "left": None,
+            "use": "open",
+        }
+
+    def test_stops_when_the_order_is_finished(self) -> None:
+        assert window_of(seen(CREATED), verdict_of(seen(CREATED)))["left"] == pytest.approx(9.4)
+        assert window_of(seen(UPDATED), verdict_of(seen(UPDATED)))["left"] == 0.0
+
+    def test_does_not_count_for_an_order_without_a_record(self) -> None:
+        story = seen(line(0.2, outcome="skipped", reason="guest"))
+
+        assert window_of(story, verdict_of(story))["use"] == "none"
+
+    def test_is_not_made_good_use_of_by_a_dead_letter(self) -> None:
+        assert window_of(seen(DEAD), verdict_of(seen(DEAD)))["use"] == "stopped"
+
+
+def test_a_request_that_was_cut_off_says_so_and_by_which_fault() -> None:
+    told = request_as_json(seen(), request("b2b.create", 0, after=1.234, fault="hang"))
+
+    assert (told["name"], told["after"], told["answer"], told["fault"]) == ("Create Order", 1.23, "cut off", "hang")
+
+
+class TestLogLine:
+    def test_is_read_with_its_own_time_and_the_version_that_wrote_it(self) -> None:
+        text = json.dumps(
+            {
+                "level": "INFO",
+                "message": "order created",
+                "timestamp": "1970-01-01 00:16:40,250+0000",
+                "function_arn": "arn:aws:lambda:us-east-1:0:function:order:3",
+                "store": "sandbox",
+                "order": 105,
+                "outcome": "created",
+            }
+        )
+
+        found = LogLine.read("order", 1_001_000, text)
+
+        assert found
+        assert (found.at, found.version, found.order, found.outcome) == (1000.25, "3", 105, "created")
+
+    @pytest.mark.parametrize("text", ["START RequestId: 1", "[]", '{"_aws": {}}', "7"])
+    def test_what_the_platform_writes_is_no_line(self, text: str) -> None:
+        assert LogLine.read("order", 0, text) is None
+
+    def test_an_answer_to_a_webhook_is_no_outcome_of_the_order(self) -> None:
+        assert TAKEN.outcome == ""
+
+
+class TestWishes:
+    def test_an_order_as_the_form_sends_it(self) -> None:
+        form = {
+            "buyer": "company",
+            "po_number": " PO-7 ",
+            "cost_center": "CC-1",
+            "erp_order_id": "",
+            "created_ago_seconds": 12,
+            "webhook": 6,
+            "copies": 3,
+        }
+
+        wish = OrderWish.parse(json.dumps(form).encode())
+
+        assert wish.order_options["customer_message"] == "PO Number / Reference Number: PO-7"
+        assert wish.order_options["form_fields"] == {"Cost Center": "CC-1"}
+        assert (wish.delivery_options.copies, wish.delivery_options.delay_seconds) == (3, 6)
+        assert wish.words == ["made 12 s ago", "webhook 6 s later", "delivered 3 times"]
+
+    def test_an_order_whose_webhook_never_comes(self) -> None:
+        assert OrderWish.parse(b'{"webhook": "never"}').delay_seconds is None
+
+    @pytest.mark.parametrize(
+        ("body", "sentence"),
+        [
+            (b"{", "not JSON"),
+            (b"[]", "not a JSON object"),
+            (b'{"colour": 1}', "no field 'colour'"),
+            (b'{"buyer": "thief"}', "company, outsider, guest"),
+            (b'{"buyer": []}', "company, outsider, guest"),
+            (b'{"po_number": 7}', "one line of at most 200"),
+            (b'{"po_number": "a\\nb"}', "one line of at most 200"),
+            (b'{"copies": 0}', "from 1 to 20"),
+            (b'{"copies": null}', "from 1 to 20"),
+            (b'{"created_ago_seconds": true}', "from 0 to 3600"),
+            (b'{"created_ago_seconds": NaN}', "from 0 to 3600"),
+            (b'{"webhook": "soon"}', "from 0 to 120"),
+        ],
+    )
+    def test_what_cannot_be_is_refused_with_what_was_expected(self, body: bytes, sentence: str) -> None:
+        with pytest.raises(Unclear, match=sentence):
+            OrderWish.parse(body)
+
+    @pytest.mark.parametrize(
+        "body",
+        [
+            b"{}",
+            b'{"fault": "fire", "extent": "all"}',
+            b'{"fault": "503", "extent": "for ever"}',
+            b'{"fault": "503", "endpoint": "moon", "extent": "all"}',
+            b'{"fault": {}, "extent": "all"}',
+        ],
+    )
+    def test_a_fault_that_is_not_on_the_menu_is_refused(self, body: bytes) -> None:
+        with pytest.raises(Unclear, match="is one of"):
+            FaultWish.parse(body)
+
+    @pytest.mark.parametrize("key", MENU)
+    def test_everything_on_the_menu_can_be_asked_for(self, key: str) -> None:
+        body = {"fault": key, "endpoint": next(iter(ENDPOINTS)), "extent": next(iter(EXTENTS))}
+
+        assert FaultWish.parse(json.dumps(body).encode()).key == key
+
+    def test_the_menu_has_fresh_faults(self) -> None:
+        make = MENU["503"].make
+        assert make
+        assert make() == faults.status(503)
+
+
+VALID, OTHER, WRONG = '[all]\npo_number = "a"', '[all]\npo_number = "b"', '[all]\npo_number = "first_match("'
+
+
+class Rules:
+    """A file of rules and the functions that take them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.file = folder / "rules.toml"
+        self.file.write_text(VALID, encoding="utf-8")
+        self.brought: list[str] = []
+        self.live = LiveRules(self.file, VALID, "1", self.bring, lambda: 1000.0)
+
+    def bring(self, text: bytes) -> str:
+        self.brought.append(text.decode())
+        return str(1 + len(self.brought))
+
+    def edit(self, text: str) -> None:
+        self.file.write_text(text, encoding="utf-8")
+        self.live.look()
+        self.live.look()
+
+    @property
+    def running(self) -> str:
+        [rule] = self.live.as_json("sandbox")["rules"]
+        return str(rule["expression"])
+
+
+@pytest.fixture
+def rules(tmp_path: Path) -> Rules:
+    return Rules(tmp_path)
+
+
+class TestLiveRules:
+    def test_what_is_deployed_is_not_brought_again(self, rules: Rules) -> None:
+        rules.edit(VALID)
+
+        assert rules.brought == []
+
+    def test_an_edit_is_brought_into_the_functions_once(self, rules: Rules) -> None:
+        rules.edit(OTHER)
+        rules.live.look()
+
+        assert rules.brought == [OTHER]
+        assert rules.running == "b"
+        assert rules.live.as_json("sandbox")["version"] == "2"
+
+    def test_a_file_that_is_still_being_written_is_not_taken(self, rules: Rules) -> None:
+        rules.file.write_text("", encoding="utf-8")
+        rules.live.look()
+        rules.file.write_text(OTHER, encoding="utf-8")
+        rules.live.look()
+        assert rules.brought == []
+
+        rules.live.look()
+        assert rules.brought == [OTHER]
+
+    def test_wrong_rules_are_explained_and_the_old_ones_go_on(self, rules: Rules) -> None:
+        rules.edit(WRONG)
+
+        assert "rules.toml: all.po_number" in rules.live.problem
+        assert rules.brought == []
+        assert rules.running == "a"
+
+    def test_going_back_to_what_runs_ends_the_problem(self, rules: Rules) -> None:
+        rules.edit(WRONG)
+        rules.edit(VALID)
+
+        assert rules.live.problem == ""
+        assert rules.brought == []
+
+    def test_a_file_that_is_gone_is_explained(self, rules: Rules) -> None:
+        rules.file.unlink()
+        rules.live.look()
+        rules.live.look()
+
+        assert "cannot be read" in rules.live.problem
+
+    def test_what_could_not_be_brought_is_tried_again(self, rules: Rules) -> None:
+        def fails(_text: bytes) -> str:
+            raise OSError("the AWS is busy")
+
+        rules.live._bring = fails
+        with pytest.raises(OSError, match="busy"):
+            rules.edit(OTHER)
+        assert not rules.live.arriving
+        assert rules.running == "a"
+
+        rules.live._bring = rules.bring
+        rules.live.look()
+        assert rules.running == "b"
+
+
+class TestBrowser:
+    def test_what_a_variable_names_comes_first(self) -> None:
+        assert browser.find({"CHROMIUM": "/mine"}, lambda name: name) == "/mine"
+
+    def test_a_variable_that_names_nothing_is_an_error_and_not_a_reason_to_take_another(self) -> None:
+        with pytest.raises(NoBrowser, match="/mine, which is no program"):
+            browser.find({"CHROMIUM": "/mine"}, lambda name: name if name == "chromium" else None)
+
+    def test_without_one_it_says_how_to_get_one(self) -> None:
+        with pytest.raises(NoBrowser, match="apt install chromium"):
+            browser.find({}, lambda _name: None)
+
+    @pytest.mark.parametrize(("is_root", "prefix"), [(True, ()), (False, ("sudo", "-n"))])
+    def test_debians_own_is_installed_as_root_or_with_sudo(
+        self, is_root: bool, prefix: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        ran: list[tuple[str, ...]] = []
+
+        def run(command: tuple[str, ...]) -> int:
+            ran.append(command)
+            return 0
+
+        browser.install(run, lambda name: name, is_root=is_root, is_debian=True)
+
+        update, install = ran[-2:]
+        assert update == (*prefix, "apt-get", "update")
+        assert install[: len(prefix)] == prefix
+        assert install[-2:] == ("--no-install-recommends", "chromium")
+        assert "Installing Chromium" in capsys.readouterr().out
+
+    def test_nothing_is_installed_elsewhere_or_without_the_right(self) -> None:
+        for is_debian in (True, False):
+            with pytest.raises(NoBrowser, match="brew install"):
+                browser.install(lambda _command: 1, lambda name: name, is_root=False, is_debian=is_debian)
+
+    def test_an_installation_that_fails_is_an_error(self) -> None:
+        with pytest.raises(NoBrowser, match="apt-get update` failed"):
+            browser.install(lambda _command: 100, lambda name: name, is_root=True, is_debian=True)

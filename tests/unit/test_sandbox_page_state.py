@@ -1,0 +1,294 @@
+"""What stands behind the sandbox's page: faults in force, queues, log lines, and the whole picture put together."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from sandbox.counter import Counter
+from sandbox.exchange import Call
+from sandbox.fault_desk import FaultDesk
+from sandbox.letter_watch import LetterWatch, NoSuchLetter
+from sandbox.live_rules import LiveRules
+from sandbox.log_watch import LogWatch
+from sandbox.scenarios import BUYER, demo_store
+from sandbox.snapshot import MOST_ORDERS, Snapshots
+from sandbox.store import SandboxStore
+from sandbox.wishes import FaultWish, OrderWish, Unclear
+from unit.test_relay_dead_letters import DEAD, LATE, Queues, letter
+
+NOW = 1_795_000_100.0
+OUTPUTS = {"RecoveryQueueUrl": LATE, "DeadLetterQueueUrl": DEAD}
+SILENT = OrderWish(po_number="PO-1", delay_seconds=None)
+
+
+class Logs:
+    """CloudWatch Logs as far as it is needed: one group, read from a moment on."""
+
+    def __init__(self) -> None:
+        self.events: list[dict[str, Any]] = []
+        self.asked_since: list[int] = []
+
+    def write(self, at: float, **entry: Any) -> None:
+        text = json.dumps({"message": "said", **entry})
+        self.events.append({"timestamp": int(at * 1000), "message": text, "logStreamName": "s"})
+
+    def get_paginator(self, _name: str) -> Logs:
+        return self
+
+    def paginate(self, *, logGroupName: str, startTime: int) -> list[dict[str, Any]]:  # noqa: ARG002, N803  boto3's names
+        self.asked_since.append(startTime)
+        return [{"events": [event for event in self.events if event["timestamp"] >= startTime]}]
+
+
+class Stage:
+    """The pretended store, not listening, and the page's side of it."""
+
+    def __init__(self) -> None:
+        self.sandbox = SandboxStore(clock=lambda: NOW)
+        self.store = self.sandbox.add_store(demo_store())
+        self.queues = Queues()
+        self.logs = Logs()
+        self.letters = LetterWatch(self.queues, OUTPUTS, self.depths, lambda: 0.0)  # type: ignore[arg-type]
+        self.log_watch = LogWatch(self.logs, {"order": "group"})  # type: ignore[arg-type]
+        self.secrets: list[object] = []
+        self.counter = Counter(
+            self.sandbox,
+            self.store,
+            self.letters,
+            "http://127.0.0.1/",
+            lambda _store, secret: self.secrets.append(secret),
+        )
+
+    def depths(self) -> dict[str, tuple[int, int]]:
+        hidden = len(self.queues.hidden & self.queues.bodies[DEAD].keys())
+        return {
+            "RecoveryQueue": (len(self.queues.bodies[LATE]), 0),
+            "DeadLetterQueue": (len(self.queues.bodies[DEAD]) - hidden, hidden),
+        }
+
+    def take(self, key: str, extent: str, endpoint: str = "b2b.create") -> str:
+        return self.counter.fault(FaultWish(key=key, endpoint=endpoint, extent=extent))
+
+    def place(self, wish: OrderWish = SILENT) -> int:
+        return self.counter.place(wish)[0].order.id
+
+    def strikes(self, order: int, endpoint: str = "b2b.create", tries: int = 1) -> int:
+        """How many of so many calls meet a fault."""
+        call = Call(endpoint=endpoint, store_hash=self.store.hash, order_id=order)
+        return sum(self.sandbox._bigcommerce.faults.strike(call) is not None for _ in range(tries))
+
+
+@pytest.fixture
+def stage() -> Stage:
+    return Stage()
+
+
+class TestFaults:
+    def test_one_for_the_next_order_strikes_it_as_often_as_it_was_told_and_no_other(self, stage: Stage) -> None:
+        assert "waits for the next order" in stage.take("503", "next-3")
+
+        first, second = stage.place(), stage.place()
+
+        assert stage.strikes(second, tries=5) == 0
+        assert stage.strikes(first, tries=2) == 2
+        [shown] = stage.counter.faults.as_json()
+        assert shown["for_whom"] == f"order {first}, 2 of 3 calls"
+        assert stage.strikes(first, tries=5) == 1
+        assert stage.counter.faults.as_json() == []
+
+    def test_one_for_everybody_strikes_until_it_is_removed(self, stage: Stage) -> None:
+        assert "is in force" in stage.take("503", "all", "b2b")
+        first, second = stage.place(), stage.place()
+        assert stage.strikes(first) == stage.strikes(second, "b2b.get") == 1
+        assert stage.strikes(first, "core.get_order") == 0
+
+        [shown] = stage.counter.faults.as_json()
+        stage.counter.remove_fault(shown["id"])
+
+        assert stage.strikes(first) == 0
+        with pytest.raises(Unclear, match="over already"):
+            stage.counter.remove_fault(shown["id"])
+
+    def test_one_that_waits_can_be_taken_back(self, stage: Stage) -> None:
+        stage.take("503", "next-1")
+        stage.counter.remove_fault(stage.counter.faults.as_json()[0]["id"])
+
+        assert stage.strikes(stage.place()) == 0
+
+    def test_an_order_that_cannot_be_read_at_first(self, stage: Stage) -> None:
+        stage.take("not-readable", "next-1")
+        assert stage.counter.faults.as_json()[0]["for_whom"] == "the next order"
+        first, second = stage.place(), stage.place()
+
+        assert not stage.sandbox.order(stage.store, first).readable(NOW)
+        assert stage.sandbox.order(stage.store, second).readable(NOW)
+        assert stage.counter.faults.as_json() == []
+
+    def test_an_old_order_cannot_be_read_at_first_either(self, stage: Stage) -> None:
+        stage.take("not-readable", "all")
+        order = stage.place(OrderWish(created_ago_seconds=60, delay_seconds=None))
+
+        assert not stage.sandbox.order(stage.store, order).readable(NOW)
+
+    def test_a_revoked_token_is_mended_in_the_relays_secret(self, stage: Stage) -> None:
+        before = stage.store.access_token
+        stage.take("token", "all")
+        stage.take("token", "all")
+        assert stage.store.access_token != before
+        assert stage.secrets == []
+
+        [shown] = stage.counter.faults.as_json()
+        assert (shown["for_whom"], shown["verb"]) == ("until mended", "Mend")
+        said = stage.counter.remove_fault(shown["id"])
+
+        assert stage.secrets == [{"access_token": stage.store.access_token, "client_secret": stage.store.client_secret}]
+        assert stage.store.access_token not in said
+
+    def test_the_desk_alone_needs_no_counter(self) -> None:
+        sandbox = SandboxStore()
+        desk = FaultDesk(sandbox, lambda: None, lambda: None)
+
+        assert desk.remove(1) is None
+        assert desk.as_json() == []
+
+
+class TestLetters:
+    def test_are_read_only_when_their_number_has_changed(self, stage: Stage) -> None:
+        stage.queues.put(DEAD, letter(101, "sandbox"))
+        stage.letters.look()
+        assert [found.order for found in stage.letters.letters] == [101]
+        stage.queues.receive_message = None  # type: ignore[method-assign, assignment]  # reading again would fail
+
+        stage.letters.look()
+
+        assert stage.letters.dead.all == 1
+        assert not stage.queues.hidden
+
+    def test_are_left_alone_while_somebody_else_holds_them(self, stage: Stage) -> None:
+        stage.queues.hidden.add(stage.queues.put(DEAD, letter(101, "sandbox")))
+
+        stage.letters.look()
+
+        assert (stage.letters.dead.hidden, stage.letters.letters) == (1, ())
+
+    def test_a_redriven_one_is_in_the_recovery_queue_and_the_others_stay_visible(self, stage: Stage) -> None:
+        name = stage.queues.put(DEAD, letter(101, "sandbox"))
+        stage.queues.put(DEAD, letter(102, "sandbox"))
+        stage.letters.look()
+
+        assert stage.counter.redrive(name) == "Order 101 is back in the recovery queue."
+
+        assert list(stage.queues.bodies[LATE].values()) == [letter(101, "sandbox")]
+        assert [found.order for found in stage.letters.letters] == [102]
+        assert not stage.queues.hidden & stage.queues.bodies[DEAD].keys()
+        assert stage.letters.has_left("sandbox", 101)
+        assert not stage.letters.has_left("sandbox", 102)
+
+    def test_one_that_sqs_does_not_move_stays(self, stage: Stage) -> None:
+        name = stage.queues.put(DEAD, letter(101, "sandbox"))
+        stage.queues.refused_bodies.add(letter(101, "sandbox"))
+        stage.letters.look()
+
+        with pytest.raises(NoSuchLetter, match="it stays"):
+            stage.counter.redrive(name)
+
+        assert name in stage.queues.bodies[DEAD]
+
+    def test_a_dropped_one_is_gone_and_its_order_says_so(self, stage: Stage) -> None:
+        order = stage.place()
+        name = stage.queues.put(DEAD, letter(order, "sandbox"))
+        stage.letters.look()
+
+        stage.counter.drop(name)
+
+        assert stage.queues.bodies == {DEAD: {}, LATE: {}}
+        assert stage.counter.placed[0].dropped
+
+    def test_one_that_is_gone_is_said_to_be(self, stage: Stage) -> None:
+        with pytest.raises(NoSuchLetter, match="somebody else"):
+            stage.counter.redrive("m7")
+
+    def test_an_empty_queue_forgets_what_was_there(self, stage: Stage) -> None:
+        name = stage.queues.put(DEAD, letter(101, "sandbox"))
+        stage.letters.look()
+        del stage.queues.bodies[DEAD][name]
+
+        stage.letters.look()
+
+        assert stage.letters.letters == ()
+
+
+class TestLogWatch:
+    def test_each_line_is_found_once_in_the_order_of_time(self, stage: Stage) -> None:
+        stage.logs.write(NOW + 1, message="second", order=101, store="sandbox")
+        stage.log_watch.look()
+        stage.logs.write(NOW, message="first", order=101, store="sandbox")
+        stage.logs.write(NOW + 2, message="of another", order=102, store="sandbox")
+        stage.log_watch.look()
+        stage.log_watch.look()
+
+        assert [line.message for line in stage.log_watch.of_order("sandbox", 101)] == ["first", "second"]
+        assert len(stage.log_watch.lines) == 3
+
+    def test_the_past_is_not_read_again_and_again(self, stage: Stage) -> None:
+        stage.logs.write(NOW)
+        stage.log_watch.look()
+        stage.log_watch.look()
+
+        assert stage.logs.asked_since == [0, int(NOW * 1000) - 10_000]
+
+
+def picture(stage: Stage, chosen: int | None = None) -> dict[str, Any]:
+    rules = LiveRules(Path("rules.toml"), "", "1", lambda _text: "2", lambda: NOW)
+    snapshots = Snapshots(stage.sandbox, stage.store, stage.counter, stage.log_watch, stage.letters, rules, lambda: NOW)
+    taken = snapshots.take(chosen)
+    assert json.loads(json.dumps(taken)) == taken
+    state: dict[str, Any] = taken["state"]
+    return state
+
+
+class TestPicture:
+    def test_of_an_empty_store(self, stage: Stage) -> None:
+        state = picture(stage)
+
+        assert (state["orders"], state["selected"], state["faults"]) == ([], None, [])
+        assert state["queues"]["dead"] == {"waiting": 0, "hidden": 0, "letters": []}
+
+    def test_the_newest_order_comes_first_and_old_ones_are_left_out(self, stage: Stage) -> None:
+        ids = [stage.place() for _ in range(MOST_ORDERS + 2)]
+
+        assert [order["id"] for order in picture(stage)["orders"]] == ids[:1:-1]
+
+    def test_an_order_tells_what_is_out_of_the_ordinary(self, stage: Stage) -> None:
+        stage.take("503", "next-1")
+        stage.place(OrderWish(po_number="PO-9", created_ago_seconds=12, delay_seconds=None))
+
+        [order] = picture(stage)["orders"]
+
+        assert order["notes"] == ["made 12 s ago", "no webhook", "503 Service Unavailable at Create Order"]
+        assert order["verdict"]["key"] == "silent"
+
+    def test_a_late_order_stands_with_its_reason_among_the_queues(self, stage: Stage) -> None:
+        order = stage.place()
+        stage.logs.write(NOW, order=order, store="sandbox", outcome="late", cause="no_answer", detail="slow")
+        stage.log_watch.look()
+
+        [late] = picture(stage)["queues"]["recovery"]["orders"]
+
+        assert late == {"order": order, "words": "no_answer: slow"}
+
+    def test_the_chosen_order_is_shown_whole_and_a_strange_one_is_not(self, stage: Stage) -> None:
+        order = stage.place(OrderWish(po_number="PO-9", created_ago_seconds=12, delay_seconds=None))
+        stage.logs.write(NOW, order=order, store="sandbox")
+        stage.log_watch.look()
+
+        selected = picture(stage, order)["selected"]
+
+        assert selected["record"]["po_number"] == "PO-9"  # by itself, after five seconds
+        assert selected["record"]["customer"] == BUYER
+        assert [line["message"] for line in selected["log"]] == ["said"]
+        assert picture(stage, 7)["selected"] is None

@@ -1,0 +1,122 @@
+"""The counter of the pretended store: orders and faults are asked for here, dead letters brought back or dropped."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sandbox.fault_desk import FaultDesk
+from sandbox.fault_menu import MENU
+from sandbox.scenarios import secret_of
+from sandbox.webhooks import DeliveryOptions
+from sandbox.wishes import Unclear
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from sandbox.letter_watch import LetterWatch
+    from sandbox.orders import Order
+    from sandbox.store import SandboxStore
+    from sandbox.stores import Store
+    from sandbox.wishes import FaultWish, OrderWish
+
+
+@dataclass(slots=True)
+class Placed:
+    """An order that was asked for."""
+
+    order: Order
+    wish: OrderWish
+    faults: list[str] = field(default_factory=list)
+    announced: bool = True
+    dropped: bool = False
+
+    @property
+    def words(self) -> list[str]:
+        """What is out of the ordinary about it."""
+        return [*self.wish.words, *self.faults]
+
+
+class Counter:
+    """Everything that the page can set going. Each method answers the sentence that says what was done."""
+
+    def __init__(
+        self,
+        sandbox: SandboxStore,
+        store: Store,
+        letters: LetterWatch,
+        webhook_url: str,
+        put_secret: Callable[[str, Mapping[str, object]], None],
+    ) -> None:
+        self._sandbox = sandbox
+        self._store = store
+        self._letters = letters
+        self._webhook_url = webhook_url
+        self._put_secret = put_secret
+        self._lock = threading.Lock()
+        self._placed: list[Placed] = []
+        self.faults = FaultDesk(sandbox, self._revoke_token, self._mend_token)
+
+    @property
+    def placed(self) -> list[Placed]:
+        """All orders so far, the oldest first."""
+        return list(self._placed)
+
+    def place(self, wish: OrderWish) -> tuple[Placed, str]:
+        """Places an order and lets its webhook go out, with the faults that wait for it."""
+        with self._lock:
+            options = wish.order_options
+            chosen = self.faults.before(options)
+            order = self._sandbox.place_order(self._store, **options)
+            self.faults.let_loose(chosen, order)
+            words = [fault.words for fault in chosen]
+            placed = Placed(order, wish, words, announced=wish.delay_seconds is not None)
+            self._placed.append(placed)
+            if placed.announced:
+                self._announce(placed, forged=any(fault.wish.key == "forged" for fault in chosen))
+        return placed, f"Order {order.id} is placed."
+
+    def fault(self, wish: FaultWish) -> str:
+        """Puts a fault in force."""
+        with self._lock:
+            fault = self.faults.take(wish)
+        when = "waits for the next order" if fault.for_next else "is in force"
+        return f"{fault.words}: {when}."
+
+    def remove_fault(self, fault_id: int) -> str:
+        """Takes a fault back. Raises Unclear when there is none such."""
+        with self._lock:
+            fault = self.faults.remove(fault_id)
+        if fault is None:
+            raise Unclear("This fault is over already.")
+        done = "is over" if MENU[fault.wish.key].for_order else "is mended: the relay's secret has the new token"
+        return f"{fault.words}: {done}."
+
+    def redrive(self, message_id: str) -> str:
+        """Puts a dead letter back to work."""
+        letter = self._letters.redrive(message_id)
+        return f"Order {letter.order} is back in the recovery queue."
+
+    def drop(self, message_id: str) -> str:
+        """Deletes a dead letter."""
+        letter = self._letters.drop(message_id)
+        for placed in self._placed:
+            if placed.order.id == letter.order:
+                placed.dropped = True
+        return f"The dead letter of order {letter.order} is dropped."
+
+    def _announce(self, placed: Placed, *, forged: bool) -> None:
+        if forged:
+            # Not the store's own: sent once, past its hooks.
+            options = DeliveryOptions(forged=True, retries=0, copies=placed.wish.copies)
+            self._sandbox.deliver(placed.order, self._webhook_url, options)
+        else:
+            self._sandbox.announce(placed.order, placed.wish.delivery_options)
+
+    def _revoke_token(self) -> None:
+        self._sandbox.configure(self._store, access_token=f"sandbox-{secrets.token_hex(12)}")
+
+    def _mend_token(self) -> None:
+        self._put_secret(self._store.hash, secret_of(self._store))
