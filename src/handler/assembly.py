@@ -15,6 +15,7 @@ from handler.enrichment import Rules
 from handler.hooks_api import HooksApi
 from handler.intake import Intake
 from handler.journal import Journal
+from handler.known_stores import KnownStores
 from handler.once import OncePerOrder
 from handler.pace import LatePace
 from handler.queues import Queues
@@ -61,6 +62,7 @@ class Assembly:
         self._credentials = Credentials(boto3.client("secretsmanager", config=AWS_CALLS), settings.secret_prefix, clock)
         self._once = OncePerOrder(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
         self._journal = Journal(settings.idempotency_table, self._dynamodb, settings.remember_done_days, clock)
+        self._stores = KnownStores(settings.idempotency_table, self._dynamodb)
         self.queues = Queues(lambda: self._sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, clock)
         live = Transport(self._exchange, LIVE, clock, sleep, uniform)
         self.create_order = CreateOrder(
@@ -70,6 +72,7 @@ class Assembly:
             rules=self._rules,
             queues=self.queues,
             journal=self._journal,
+            stores=self._stores,
             clock=clock,
             first_delay_seconds=settings.recovery_first_delay_seconds,
         )
@@ -108,6 +111,7 @@ class Assembly:
             store_api=StoreApi(self._settings.store_api_url, late, self._credentials),
             hooks_api=HooksApi(self._settings.store_api_url, late, self._credentials),
             journal=self._journal,
+            stores=self._stores,
             queues=self.queues,
             clock=self._clock,
         )

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from handler.b2b_api import B2BApi
     from handler.enrichment import Rules
     from handler.journal import Journal
+    from handler.known_stores import KnownStores
     from handler.once import OncePerOrder
     from handler.order_event import OrderEvent
     from handler.queues import Queues
@@ -38,6 +39,7 @@ class CreateOrder:
     rules: Rules
     queues: Queues
     journal: Journal
+    stores: KnownStores
     clock: Clock
     first_delay_seconds: float
 
@@ -58,7 +60,7 @@ class CreateOrder:
         if isinstance(outcome, Late):
             self.journal.note(event.store_hash, event.order_id, outcome)
         if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
-            self.journal.note_store(event.store_hash)
+            self.stores.note(event.store_hash)
         report(outcome)
         return outcome
 

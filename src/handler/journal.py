@@ -1,4 +1,4 @@
-"""What the relay knows beside the finished orders: which are late or dead, how often they failed, which stores there are.
+"""What the relay notes of orders that are not finished: why they are late or dead, and how often they failed.
 
 These are items of the idempotency table, under ids of their own. No order is lost when they cannot be read or written:
 it waits longer, or has a second dead letter. So their failures are counted and otherwise ignored.
@@ -15,7 +15,7 @@ from handler.once import SECONDS_A_DAY, order_id
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Sequence
+    from collections.abc import Collection
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from handler.outcomes import Dead, Late
     from handler.queues import Letter
 
-STORES_ID = "stores"
 MOST_KEYS = 100
 """BatchGetItem takes no more at once."""
 
@@ -35,14 +34,13 @@ BURIED_ONCE_SECONDS = 3600.0
 
 
 class Journal:
-    """Notes about orders and stores."""
+    """Notes about orders."""
 
     def __init__(self, table_name: str, client: DynamoDBClient, remember_days: float, clock: Clock) -> None:
         self._table_name = table_name
         self._client = client
         self._remember_seconds = int(remember_days * SECONDS_A_DAY)
         self._clock = clock
-        self._stores_noted: set[str] = set()
 
     def note(self, store_hash: str, order: int, outcome: Late | Dead, letter: Letter | None = None) -> None:
         """Remembers that the order stands in a queue, and why; forgets how often it failed before.
@@ -63,7 +61,7 @@ class Journal:
         try:
             self._client.put_item(TableName=self._table_name, Item=item)
         except (ClientError, BotoCoreError) as error:
-            _ignore(error)
+            ignored(error)
 
     def is_buried(self, store_hash: str, order: int, letter: Letter | None = None) -> bool:
         """Whether the order's dead letter was written lately, and `letter`, which brings the order now, is not it.
@@ -97,51 +95,9 @@ class Journal:
                 ReturnValues="UPDATED_NEW",
             )
         except (ClientError, BotoCoreError) as error:
-            _ignore(error)
+            ignored(error)
             return None
         return int(_number(answer["Attributes"], "failures"))
-
-    def note_store(self, store_hash: str) -> None:
-        """Remembers that there is such a store; once for each environment is enough."""
-        if store_hash in self._stores_noted:
-            return
-        try:
-            self._client.update_item(
-                TableName=self._table_name,
-                Key={"id": {"S": STORES_ID}},
-                UpdateExpression="ADD hashes :store",
-                ExpressionAttributeValues={":store": {"SS": [store_hash]}},
-            )
-        except (ClientError, BotoCoreError) as error:
-            _ignore(error)
-        else:
-            self._stores_noted.add(store_hash)
-
-    def stores(self) -> list[str]:
-        """The stores known so far. Raises botocore's errors."""
-        return sorted(self._stores("hashes"))
-
-    def hook_rests(self, store_hash: str) -> bool:
-        """Whether an operator has switched the store's hook off on purpose. Raises botocore's errors."""
-        return store_hash in self._stores("resting")
-
-    def note_hook(self, store_hash: str, *, rests: bool) -> None:
-        """Remembers whether the store's hook is off on purpose. Raises botocore's errors."""
-        self._client.update_item(
-            TableName=self._table_name,
-            Key={"id": {"S": STORES_ID}},
-            UpdateExpression=f"{'ADD' if rests else 'DELETE'} resting :store",
-            ExpressionAttributeValues={":store": {"SS": [store_hash]}},
-        )
-
-    def forget_store(self, store_hash: str) -> None:
-        """The opposite of `note_store`. Raises botocore's errors."""
-        self._client.update_item(
-            TableName=self._table_name,
-            Key={"id": {"S": STORES_ID}},
-            UpdateExpression="DELETE hashes :store, resting :store",
-            ExpressionAttributeValues={":store": {"SS": [store_hash]}},
-        )
 
     def unknown(self, store_hash: str, orders: Collection[int]) -> list[int]:
         """Those of `orders` that the relay has neither finished, nor works on, nor holds in a queue.
@@ -153,29 +109,12 @@ class Journal:
         known = {of_id[found] for found in read_items(self._client, self._table_name, list(of_id), ("id",))}
         return [order for order in orders if order not in known]
 
-    def reconciled_until(self, store_hash: str) -> float | None:
-        """Up to when (unix seconds) all orders of the store were looked at, or None when none ever were."""
-        key = {"id": {"S": _progress_id(store_hash)}}
-        item = self._client.get_item(TableName=self._table_name, Key=key).get("Item", {})
-        return float(item["until"]["N"]) if "until" in item else None
-
-    def note_reconciled(self, store_hash: str, until: float) -> None:
-        """Remembers how far `reconcile` has come. Raises botocore's errors."""
-        self._client.put_item(
-            TableName=self._table_name,
-            Item={"id": {"S": _progress_id(store_hash)}, "until": {"N": str(int(until))}},
-        )
-
-    def _stores(self, attribute: str) -> Sequence[str]:
-        item = self._client.get_item(TableName=self._table_name, Key={"id": {"S": STORES_ID}}).get("Item", {})
-        return item.get(attribute, {}).get("SS", [])
-
     def _note(self, store_hash: str, order: int) -> dict[str, Any]:
         key = {"id": {"S": journal_id(store_hash, order)}}
         try:
             return self._client.get_item(TableName=self._table_name, Key=key, ConsistentRead=True).get("Item", {})
         except (ClientError, BotoCoreError) as error:
-            _ignore(error)
+            ignored(error)
             return {}
 
 
@@ -212,10 +151,7 @@ def _number(item: dict[str, Any], name: str) -> float:
     return float(item.get(name, {}).get("N", 0))
 
 
-def _progress_id(store_hash: str) -> str:
-    return f"reconciled#{store_hash}"
-
-
-def _ignore(error: ClientError | BotoCoreError) -> None:
+def ignored(error: ClientError | BotoCoreError) -> None:
+    """Counts and logs a failure of the table that costs no order."""
     count(Metric.IDEMPOTENCY_UNAVAILABLE)
     logger.warning("the journal could not be written", error=type(error).__name__)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from handler.hooks_api import HooksApi
     from handler.journal import Journal
+    from handler.known_stores import KnownStores
     from handler.queues import Queues
     from handler.store_api import StoreApi
 
@@ -53,6 +54,7 @@ class ReconcileStores:
     store_api: StoreApi
     hooks_api: HooksApi
     journal: Journal
+    stores: KnownStores
     queues: Queues
     clock: Clock
 
@@ -60,7 +62,7 @@ class ReconcileStores:
         """Looks at every known store; answers how many orders were found missing, by store. One store's trouble is its own."""
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
         found = {}
-        for store_hash in self._in_turn(self.journal.stores()):
+        for store_hash in self._in_turn(self.stores.all()):
             deadline = Deadline.after(STORE_SECONDS, self.clock).earlier_of(invocation)
             with logger.append_context_keys(store=store_hash):
                 self._try(self._look_at_hook, store_hash, deadline)
@@ -92,7 +94,7 @@ class ReconcileStores:
         count(Metric.HOOK_MISSING, 0 if ours else 1)
         if not ours:
             logger.warning("the store has no webhook that points here")
-        elif not any(hook.get("is_active") for hook in ours) and not self.journal.hook_rests(store_hash):
+        elif not any(hook.get("is_active") for hook in ours) and not self.stores.hook_rests(store_hash):
             self.hooks_api.switch(store_hash, ours[0]["id"], deadline, active=True)
             count(Metric.HOOK_REACTIVATED)
             logger.warning("the store's webhook was switched off; it is active again")
@@ -103,7 +105,7 @@ class ReconcileStores:
         """How many orders were handed over. Only when all of them were, the next look begins where this one ended."""
         now = self.clock()
         until = now - SETTLE_SECONDS
-        looked_until = self.journal.reconciled_until(store_hash)
+        looked_until = self.stores.reconciled_until(store_hash)
         measure_seconds(Metric.RECONCILE_BEHIND, 0.0 if looked_until is None else until - looked_until)
         since = now - FIRST_LOOK_SECONDS if looked_until is None else looked_until - OVERLAP_SECONDS
         missing = 0
@@ -118,5 +120,5 @@ class ReconcileStores:
                 count(Metric.ORDER_RECONCILED)
                 logger.warning("order handed to RecoveryQueue", order=order, outcome="late", cause=late.cause)
                 missing += 1
-        self.journal.note_reconciled(store_hash, until)
+        self.stores.note_reconciled(store_hash, until)
         return missing

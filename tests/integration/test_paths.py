@@ -672,21 +672,21 @@ def test_reconcile_leaves_a_hook_alone_that_an_operator_has_switched_off(world: 
     world.create(world.place())
     hook = world.sandbox.add_hook(world.store, world.settings.webhook_url)
     hook.is_active = False
-    journal = world.relay.reconcile_stores.journal
+    stores = world.relay.reconcile_stores.stores
 
-    journal.note_hook(world.store.hash, rests=True)
+    stores.note_hook(world.store.hash, rests=True)
     world.relay.reconcile_stores.handle(lambda_context(300))
     assert not hook.is_active
 
-    journal.note_hook(world.store.hash, rests=False)
+    stores.note_hook(world.store.hash, rests=False)
     world.relay.reconcile_stores.handle(lambda_context(300))
     assert hook.is_active
 
 
 def test_stores_that_hang_do_not_always_leave_the_same_ones_without_time(world: World) -> None:
-    journal = world.relay.reconcile_stores.journal
+    stores = world.relay.reconcile_stores.stores
     for name in ("storea", "storeb", "storec"):
-        journal.note_store(name)
+        stores.note(name)
     firsts = set()
 
     for _ in range(3):
@@ -712,9 +712,9 @@ def test_a_store_that_cannot_be_reconciled_is_looked_at_again_from_the_same_mome
 
 def test_reconcile_survives_its_table(world: World) -> None:
     world.create(world.place())
-    journal = world.relay.reconcile_stores.journal
-    stores = journal.stores()
+    known = world.relay.reconcile_stores.stores
+    stores = known.all()
     boto3.client("dynamodb").delete_table(TableName=TABLE)
-    object.__setattr__(journal, "stores", lambda: stores)
+    object.__setattr__(known, "all", lambda: stores)
 
     assert world.relay.reconcile_stores.handle(lambda_context(300)) == {world.store.hash: 0}

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from handler.journal import STORES_ID
+from handler.known_stores import STORES_ID
 from sandbox import sam
 from sandbox.emulator import CREDENTIALS, ROOT, CloudError, Emulator
 from sandbox.orders import PO_LINE

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from handler.journal import STORES_ID
+from handler.known_stores import STORES_ID
 from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
 from handler.outcomes import Duplicate, Finished

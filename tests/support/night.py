@@ -44,7 +44,7 @@ class Night:
         # The signature library reads the real clock; the header is the proof that knows none.
         secret = {"access_token": self.world.store.access_token, "webhook_header": KEY}
         self.world.secrets.put(SECRET_NAME, json.dumps(secret))
-        self.world.journal.note_store(STORE_HASH)
+        self.world.stores.note(STORE_HASH)
         self.mend()
 
     # --- time -----------------------------------------------------------------------------------------------------

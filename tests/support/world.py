@@ -12,6 +12,7 @@ from handler.enrichment import Rules
 from handler.hooks_api import HooksApi
 from handler.intake import Intake
 from handler.journal import Journal
+from handler.known_stores import KnownStores
 from handler.order_event import parse_detail
 from handler.outcomes import Outcome
 from handler.pace import LatePace
@@ -88,6 +89,7 @@ class World:
         self.once = InMemoryOnce()
         self.credentials = Credentials(cast("Any", self.secrets), self.settings.secret_prefix, self.clock)
         self.queues = Queues(lambda: cast("Any", self.sqs), RECOVERY_URL, DEAD_LETTER_URL, self.clock)
+        self.stores = KnownStores(self.settings.idempotency_table, cast("Any", self.table))
         self.journal = Journal(
             self.settings.idempotency_table, cast("Any", self.table), self.settings.remember_done_days, self.clock
         )
@@ -108,6 +110,7 @@ class World:
             rules=self.rules,
             queues=self.queues,
             journal=self.journal,
+            stores=self.stores,
             clock=self.clock,
             first_delay_seconds=self.settings.recovery_first_delay_seconds,
         )
@@ -142,6 +145,7 @@ class World:
             store_api=StoreApi(self.settings.store_api_url, transport, self.credentials),
             hooks_api=HooksApi(self.settings.store_api_url, transport, self.credentials),
             journal=self.journal,
+            stores=self.stores,
             queues=self.queues,
             clock=self.clock,
         )

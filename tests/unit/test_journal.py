@@ -7,9 +7,9 @@ from typing import Any, cast
 import pytest
 
 from handler.errors import RetryLater
-from handler.journal import MOST_IDLE_READS, MOST_KEYS, Journal, read_items
+from handler.journal import MOST_IDLE_READS, MOST_KEYS, read_items
+from handler.known_stores import KnownStores
 from support.aws import FakeTable, refusal
-from support.clock import FakeClock
 
 TABLE = "idempotency"
 
@@ -51,10 +51,10 @@ def test_a_table_that_reads_nothing_is_given_up_on() -> None:
 
 def test_a_store_that_could_not_be_noted_is_noted_with_the_next_order() -> None:
     table = FakeTable(error=refusal("ThrottlingException"))
-    journal = Journal(TABLE, cast("Any", table), 35, FakeClock())
-    journal.note_store("abcde")
+    stores = KnownStores(TABLE, cast("Any", table))
+    stores.note("abcde")
     table.error = None
 
-    journal.note_store("abcde")
+    stores.note("abcde")
 
     assert table.stores == {"abcde"}

@@ -19,6 +19,7 @@ from handler.credentials import Credentials
 from handler.deadline import Clock, Deadline
 from handler.hooks_api import HooksApi
 from handler.journal import Journal
+from handler.known_stores import KnownStores
 from handler.queues import Queues
 from handler.store_api import StoreApi
 from handler.transport import HttpExchange, Patience, Transport
@@ -99,9 +100,14 @@ class Desk:
 
     @cached_property
     def journal(self) -> Journal:
-        """What the functions have noted about orders and stores."""
+        """What the functions have noted about orders."""
         settings = self.settings
         return Journal(settings.idempotency_table, self.dynamodb, settings.remember_done_days, self.clock)
+
+    @cached_property
+    def stores(self) -> KnownStores:
+        """The stores that the functions know of."""
+        return KnownStores(self.settings.idempotency_table, self.dynamodb)
 
     @cached_property
     def queues(self) -> Queues:

@@ -73,7 +73,7 @@ def _sections(desk: Desk, store: str, destination: str) -> Iterator[tuple[str, I
     url = destination or stack.destination
     rules: list[Rules] = []
     yield "Deployment", _deployment(desk, url, rules)
-    stores = [store] if store else desk.journal.stores()
+    stores = [store] if store else desk.stores.all()
     if not stores:
         yield "Stores", [Finding("stores", State.BAD, "there is no store yet", "Add one: relay store add STORE")]
     for each in stores:

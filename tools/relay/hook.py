@@ -63,7 +63,7 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
     if secret.webhook_header is None and not saved_first:
         # Last: until now the signature alone proved every webhook, with the header and without.
         _save_header(desk, store, values, header)
-    desk.journal.note_hook(store, rests=False)
+    desk.stores.note_hook(store, rests=False)
     change = "created" if not hooks else "put right" if changed else "as it was"
     warnings = obstacles(desk, store, url)
 
@@ -188,7 +188,7 @@ def _switch(desk: Desk, store: str, hook_id: int, destination: str, *, active: b
     if bool(hook.get("is_active")) != active:
         desk.hooks_api.switch(store, hook["id"], desk.deadline(), active=active)
         change = "switched on" if active else "switched off"
-    desk.journal.note_hook(store, rests=not active)
+    desk.stores.note_hook(store, rests=not active)
     desk.show(
         {"store": store, "id": hook["id"], "change": change},
         lambda: desk.out.print(f"[green]✓[/] Hook {hook['id']}: {change}."),

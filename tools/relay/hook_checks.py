@@ -36,7 +36,7 @@ def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterato
     elif not hooks[0].get("is_active"):
         by_whom = (
             "by relay hook disable"
-            if desk.journal.hook_rests(store)
+            if desk.stores.hook_rests(store)
             else "BigCommerce does so after 48 hours of failures or 90 idle days"
         )
         yield Finding(

@@ -119,8 +119,8 @@ def _checked(desk: Desk, store: str, secret: StoreSecret) -> list[Finding]:
 
 def _register(desk: Desk, store: str) -> None:
     """Puts the store on the list that ReconcileFunction works off, too."""
-    desk.journal.note_store(store)
-    if store not in desk.journal.stores():
+    desk.stores.note(store)
+    if store not in desk.stores.all():
         raise Trouble(
             f"The secret is saved, but the store could not be written into the table {desk.settings.idempotency_table}.",
             "Check that your role may write to it (dynamodb:UpdateItem), and say the same again.",
@@ -133,7 +133,7 @@ def list_stores(desk: Desk) -> bool:
     Example:
       relay store list
     """
-    rows = [_described(desk, store) for store in desk.journal.stores()]
+    rows = [_described(desk, store) for store in desk.stores.all()]
 
     def picture() -> None:
         if not rows:
@@ -187,7 +187,7 @@ def remove(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
             )
     confirm(f"Delete the secret {desk.vault.name(store)} and forget the store?", yes=yes)
     had_secret = desk.vault.remove(store)
-    desk.journal.forget_store(store)
+    desk.stores.forget(store)
     fate = f"its secret goes in {DAYS_TO_REPENT} days" if had_secret else "it had no secret"
     desk.show(
         {"store": store, "removed": True, "had_secret": had_secret},
