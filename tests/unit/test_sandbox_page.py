@@ -17,7 +17,9 @@ from sandbox.browser import NoBrowser
 from sandbox.fault_menu import ENDPOINTS, EXTENTS, MENU
 from sandbox.live_rules import LiveRules
 from sandbox.log_watch import LogLine
-from sandbox.order_story import Seen, request_as_json, steps_of, verdict_of, window_of
+from sandbox.order_seen import Seen, request_as_json
+from sandbox.order_steps import steps_of
+from sandbox.order_verdict import verdict_of, window_of
 from sandbox.orders import Order
 from sandbox.webhooks import Attempt, Delivery, DeliveryOptions
 from sandbox.wishes import FaultWish, OrderWish, Unclear

@@ -123,7 +123,8 @@ def serve(
         int, typer.Option(help="Port of the page on 127.0.0.1; 0 for any free one.", min=0, max=65535)
     ] = PORT,
     rules: Annotated[
-        Path, typer.Option(help="The enrichment rules that are watched.", dir_okay=False, show_default=False)
+        Path,
+        typer.Option(help="The enrichment rules that are watched.", exists=True, dir_okay=False, show_default=False),
     ] = RULES_FILE,
 ) -> None:
     """Deploy the relay on this machine and play with it on a web page, until Ctrl-C.

@@ -63,7 +63,7 @@ class LiveRules:
         rules = self._rules.of_store(store_hash)
         named = [("PO number", rules.po_number), *rules.extra_fields, ("skip when", rules.skip_when)]
         return {
-            "path": _shown(self.path),
+            "path": self.shown_path,
             "version": self._version,
             "since": self._since,
             "arriving": self.arriving,
@@ -71,20 +71,20 @@ class LiveRules:
             "rules": [{"name": name, "expression": _expression(rule)} for name, rule in named if rule],
         }
 
+    @property
+    def shown_path(self) -> str:
+        """Where the file is, as one types it in this folder."""
+        try:
+            return str(self.path.resolve().relative_to(Path.cwd()))
+        except ValueError:
+            return str(self.path)
+
     def _text(self) -> str | None:
         """The file's content; None when it cannot be read, which `Rules.load` explains better."""
         try:
             return self.path.read_text(encoding="utf-8")
         except (OSError, UnicodeDecodeError):
             return None
-
-
-def _shown(path: Path) -> str:
-    """The path as one types it in this folder."""
-    try:
-        return str(path.resolve().relative_to(Path.cwd()))
-    except ValueError:
-        return str(path)
 
 
 def _expression(rule: Rule) -> str:

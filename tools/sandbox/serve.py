@@ -58,7 +58,7 @@ def run(console: Console, *, port: int, rules: Path) -> int:
         desk = _open(stack, console, rules)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         console.print(f"\nThe sandbox is open: [bold]{address}[/]", soft_wrap=True)
-        console.print(f"Edit {rules} and the next order follows it.\n", soft_wrap=True, highlight=False)
+        console.print(f"Edit {desk.rules.shown_path} and the next order follows it.\n", soft_wrap=True, highlight=False)
         console.print("To use `relay` with it, say this in another terminal:", highlight=False)
         for line in desk.about["environment"]:
             console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)

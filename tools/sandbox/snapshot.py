@@ -5,17 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox.order_story import (
-    STEP_NAMES,
-    Seen,
-    Verdict,
-    line_as_json,
-    record_as_json,
-    request_as_json,
-    steps_of,
-    verdict_of,
-    window_of,
-)
+from sandbox.order_seen import Seen, line_as_json, record_as_json, request_as_json
+from sandbox.order_steps import STEP_NAMES, steps_of
+from sandbox.order_verdict import Verdict, verdict_of, window_of
 
 if TYPE_CHECKING:
     from handler.deadline import Clock
