@@ -6,6 +6,7 @@ import json
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
@@ -21,6 +22,7 @@ from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Late
 from handler.queues import Letter
+from handler.telemetry import NAMESPACE, Metric
 from relay import desk as relay_desk
 from sandbox import faults
 from sandbox.orders import PO_LINE
@@ -139,6 +141,26 @@ def test_all_is_well(well: Desk) -> None:
         "secret", "core API", "clock", "B2B API", "hooks API", "webhook", "refusals", "extra fields",
     }  # fmt: skip
     assert "All is well" in well.run("doctor").output
+
+
+def test_a_late_order_that_was_tried_often_shows_its_age(well: Desk) -> None:
+    boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["RecoveryQueueUrl"], MessageBody="{}")
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace=NAMESPACE,
+        MetricData=[
+            {
+                "MetricName": Metric.LATE_ORDER_AGE,
+                "Dimensions": [{"Name": "service", "Value": well.stack.name}],
+                "Value": 7200.0,
+                "Timestamp": datetime.now(UTC) - timedelta(minutes=50),
+            }
+        ],
+    )
+
+    late = findings(well, 0)["late orders"]
+
+    assert late["state"] == "doubtful"
+    assert "the oldest for 2 h" in late["what"]
 
 
 def remove_secret(_desk: Desk) -> None:
