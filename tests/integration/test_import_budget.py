@@ -121,8 +121,10 @@ def test_the_layer_describes_the_services_in_use_and_no_other(built: Path) -> No
     data = built / "DependenciesLayer" / "python" / "botocore" / "data"
 
     assert {folder.name for folder in data.iterdir() if folder.is_dir()} == {
+        "codedeploy",  # this and lambda for the check before a gradual deployment
         "dynamodb",
         "events",
+        "lambda",
         "secretsmanager",
         "sqs",
     }
