@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from e2e.test_operator_walk import TROUBLE, Operator
 from e2e.test_relay import wait_for
 from handler.telemetry import NAMESPACE, Metric
 from sandbox import faults
@@ -16,6 +15,7 @@ from sandbox.cloud import Cloud
 from sandbox.metrics import lambda_samples, publish, queue_samples, samples, states
 from sandbox.scenarios import Stage, demo_store, play_webhook, secret_of
 from sandbox.store import SandboxStore
+from support.operator import TROUBLE, Operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -18,7 +18,7 @@ from sandbox.scenarios import BUYER, demo_store
 from sandbox.snapshot import MOST_ORDERS, Snapshots
 from sandbox.store import SandboxStore
 from sandbox.wishes import FaultWish, OrderWish, Unclear
-from unit.test_relay_dead_letters import DEAD, LATE, Queues, letter
+from support.dead_letters import DEAD, LATE, Queues, letter
 
 NOW = 1_795_000_100.0
 OUTPUTS = {"RecoveryQueueUrl": LATE, "DeadLetterQueueUrl": DEAD}
