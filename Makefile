@@ -148,7 +148,7 @@ screenshot: setup browser ## Take the README's picture of the sandbox's page
 
 .PHONY: test
 test: setup browser ## Run all tests; fails below 95 % branch coverage of src/handler
-	@$(BIN)/python -m pytest --cov --cov-branch --cov-report=term --cov-fail-under=95
+	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --cov --cov-branch --cov-report=term --cov-fail-under=95
 
 .PHONY: test-unit
 test-unit: .venv/.installed ## Run the unit tests only (seconds)
