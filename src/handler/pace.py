@@ -72,6 +72,20 @@ class LatePace:
             count(Metric.IDEMPOTENCY_UNAVAILABLE)
             logger.warning("the late path's pace could not be counted", error=type(error).__name__)
 
+    def give_back(self, store_hash: str, requests: int) -> None:
+        """Gives back what was taken and not used: no request was made. Where that fails, the share is a little smaller."""
+        try:
+            self._client.update_item(
+                TableName=self._table_name,
+                Key={"id": {"S": f"pace#{store_hash}#{int(self._clock() // SLICE_SECONDS)}"}},
+                UpdateExpression="ADD taken :requests",
+                # Not out of a slice that has begun meanwhile: nothing was taken from that one.
+                ConditionExpression="taken >= :taken",
+                ExpressionAttributeValues={":requests": {"N": str(-requests)}, ":taken": {"N": str(requests)}},
+            )
+        except (ClientError, BotoCoreError) as error:
+            logger.info("what was taken of the late path's share could not be given back", error=type(error).__name__)
+
     def hold(self, store_hash: str, seconds: float) -> None:
         """After a 429: no late request to this store for `seconds`, as far as this environment goes."""
         self._held_until[store_hash] = self._clock() + seconds

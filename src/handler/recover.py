@@ -166,10 +166,12 @@ class RecoverOrders:
         try:
             wanted = find_wanted(event, self.store_api, self.rules, deadline)
         except RetryLater as error:
+            self.pace.give_back(event.store_hash, REQUESTS_AN_ORDER)
             if error.cause is Cause.ORDER_NOT_FOUND and (denials := self._failures(event, error)) >= NOT_FOUND_TRIES:
                 raise Refused(Cause.ORDER_NOT_FOUND, f"{error.detail}, {denials} times") from error
             raise
         if isinstance(wanted, Skipped):
+            self.pace.give_back(event.store_hash, REQUESTS_AN_ORDER)
             return wanted
         event = wanted.event
         try:

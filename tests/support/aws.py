@@ -220,7 +220,11 @@ class FakeTable:
         if ":one" in ExpressionAttributeValues:
             self.failures[key].update(["failures", *(ExpressionAttributeNames or {}).values()])
             return {"Attributes": _numbers(self.failures[key])}
-        if key in self.taken and self.taken[key] > int(ExpressionAttributeValues[":room"]["N"]):
+        if ":taken" in ExpressionAttributeValues:
+            full = self.taken[key] < int(ExpressionAttributeValues[":taken"]["N"])
+        else:
+            full = key in self.taken and self.taken[key] > int(ExpressionAttributeValues[":room"]["N"])
+        if full:
             raise refusal("ConditionalCheckFailedException", ConditionalCheckFailed)
         self.taken[key] += int(ExpressionAttributeValues[":requests"]["N"])
         return {}

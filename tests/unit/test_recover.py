@@ -421,6 +421,25 @@ def test_an_order_without_a_place_costs_no_request_at_all(written: Written) -> N
     assert written.metrics["LatePaced"] == [1.0]
 
 
+@pytest.mark.parametrize("fault", [answer(401), answer(503), answer(404), answer(200, {"customer_id": 0})])
+def test_an_order_that_asked_nothing_of_the_b2b_api_takes_nothing_of_its_share(world: World, fault: Step) -> None:
+    place_late(world)
+    world.exchange.on("GET", LOOK_UP, fault, fault)
+
+    world.recover()
+
+    assert set(world.table.taken.values()) == {0}
+
+
+def test_what_was_taken_of_a_slice_that_is_over_is_not_given_back_to_the_next(world: World) -> None:
+    world.recover_orders.pace.take(STORE_HASH, 2)
+    world.clock.advance(60)
+
+    world.recover_orders.pace.give_back(STORE_HASH, 2)
+
+    assert sorted(world.table.taken.values()) == [0, 2]
+
+
 def test_when_failures_cannot_be_counted_delays_grow_with_the_receipts_and_nobody_is_buried(world: World) -> None:
     world.table.error = refusal("InternalServerError")
     world.put_late()
