@@ -35,8 +35,11 @@ if TYPE_CHECKING:
 AWS_CALLS = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
 """AWS answers in milliseconds or not at all: botocore's own minute would outlive the window six times."""
 
-TABLE_CALLS = AWS_CALLS.merge(Config(read_timeout=1))
-"""A table that hangs costs the order a fifth of its window; after that it goes on without."""
+TABLE_CALLS = AWS_CALLS.merge(Config(read_timeout=1, retries={"total_max_attempts": 1, "mode": "standard"}))
+"""Asked once: repeated after a lost answer, the claim on an order would meet itself, and the order would be left to nobody.
+
+When the table does not answer, the order goes on without it, a second of its window later.
+"""
 
 HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"})
 """Handing over is the last thing that can be done for an order, so SQS is asked more often."""

@@ -93,12 +93,12 @@ class B2BApi(AuthorisedApi):
 
     def _call(self, method: str, store_hash: str, path: str, deadline: Deadline, body: Any = None) -> Response:
         answer = self._authorised(method, store_hash, path, deadline, body=body)
-        if answer.status in SUCCESS:
-            if answer.body.strip() and not isinstance(answer.json(), dict):
-                # Any 2xx is success, but this is not the API talking: something between us answered in its place.
-                raise RetryLater(Cause.NO_ANSWER, f"B2B API: HTTP {answer.status} with an answer that is not the API's")
-        elif answer.status not in CLIENT_ERRORS:
+        if answer.status not in SUCCESS and answer.status not in CLIENT_ERRORS:
             raise RetryLater(Cause.API_UNAVAILABLE, f"B2B API: unexpected HTTP {answer.status}")
+        telling = answer.status in SUCCESS or answer.status == NOT_FOUND
+        if telling and answer.body.strip() and not isinstance(answer.json(), dict):
+            # This is not the API talking: something between us answered in its place, and knows of no record, there or not.
+            raise RetryLater(Cause.NO_ANSWER, f"B2B API: HTTP {answer.status} with an answer that is not the API's")
         return answer
 
 

@@ -497,6 +497,19 @@ def test_a_customer_who_is_no_number_is_no_customer(world: World) -> None:
     assert outcome.cause is Cause.API_UNAVAILABLE
 
 
+def test_a_404_that_is_not_the_apis_own_is_no_record_and_no_company_missing(world: World) -> None:
+    world.place()
+    not_the_api = answer(404, b"<html>no such page</html>")
+    for method, path in (("POST", RECORDS), ("GET", RECORD), ("GET", USER)):
+        world.exchange.always(method, path, not_the_api)
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.NO_ANSWER
+    assert world.once.done == set()
+
+
 # --- dead once ----------------------------------------------------------------------------------------------------
 
 
