@@ -11,6 +11,7 @@ from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from handler.deadline import Clock
 
@@ -56,7 +57,7 @@ class LatePace:
         try:
             self._client.update_item(
                 TableName=self._table_name,
-                Key={"id": {"S": f"pace#{store_hash}#{slice_number}"}},
+                Key=_slice_key(store_hash, slice_number),
                 UpdateExpression="ADD taken :requests SET expiration = :expiration",
                 ConditionExpression="attribute_not_exists(taken) OR taken <= :room",
                 ExpressionAttributeValues={
@@ -77,7 +78,7 @@ class LatePace:
         try:
             self._client.update_item(
                 TableName=self._table_name,
-                Key={"id": {"S": f"pace#{store_hash}#{int(self._clock() // SLICE_SECONDS)}"}},
+                Key=_slice_key(store_hash, int(self._clock() // SLICE_SECONDS)),
                 UpdateExpression="ADD taken :requests",
                 # Not out of a slice that has begun meanwhile: nothing was taken from that one.
                 ConditionExpression="taken >= :taken",
@@ -94,3 +95,7 @@ class LatePace:
     def _paced(detail: str, seconds: float) -> Paced:
         count(Metric.LATE_PACED)
         return Paced(detail, seconds)
+
+
+def _slice_key(store_hash: str, slice_number: int) -> dict[str, AttributeValueTypeDef]:
+    return {"id": {"S": f"pace#{store_hash}#{slice_number}"}}

@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 from rich.console import Console
@@ -24,6 +24,9 @@ from sandbox.defences import DEFENCES
 from sandbox.emulator import ROOT
 from sandbox.samples import renew as renewed
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Report = Annotated[Path | None, typer.Option(help="Write the result as JSON to this file, too.", dir_okay=False)]
 
@@ -38,12 +41,7 @@ app = typer.Typer(
 @app.command()
 def demo(*, as_json: AsJson = False) -> None:
     """Deploy the relay on this machine and send a dozen orders through it."""
-    try:
-        code = demonstration.run(as_json=as_json)
-    except CloudError as error:
-        typer.echo(f"The sandbox could not be started: {error}", err=True)
-        code = 1
-    raise typer.Exit(code)
+    _end_with(lambda: demonstration.run(as_json=as_json))
 
 
 @app.command()
@@ -62,18 +60,15 @@ def chaos(
         return
     if unknown := set(only or ()) - SCENARIOS.keys():
         raise typer.BadParameter(f"no such scenario: {min(unknown)!r}; --list lists them")
-    try:
-        code = chaos_run.run(
+    _end_with(
+        lambda: chaos_run.run(
             seed=seed if seed is not None else secrets.randbelow(10**6),
             orders=orders,
             only=only or (),
             as_json=as_json,
             report=report,
         )
-    except CloudError as error:
-        typer.echo(f"The sandbox could not be started: {error}", err=True)
-        code = 1
-    raise typer.Exit(code)
+    )
 
 
 @app.command()
@@ -108,12 +103,7 @@ def defences(
     if unknown := set(only or ()) - {defence.name for defence in DEFENCES}:
         raise typer.BadParameter(f"no such defence: {min(unknown)!r}; --list lists them")
     chosen = [defence for defence in DEFENCES if not only or defence.name in only]
-    try:
-        code = defences_run.run(chosen, jobs=jobs, as_json=as_json, report=report)
-    except CloudError as error:
-        typer.echo(f"The sandbox could not be started: {error}", err=True)
-        code = 1
-    raise typer.Exit(code)
+    _end_with(lambda: defences_run.run(chosen, jobs=jobs, as_json=as_json, report=report))
 
 
 @app.command()
@@ -131,18 +121,23 @@ def serve(
 
     Ends with 0 when it was told to stop, and with 1 when it could not start or broke.
     """
-    try:
-        code = served.run(Console(highlight=False), port=port, rules=rules)
-    except CloudError as error:
-        typer.echo(f"The sandbox could not be started: {error}", err=True)
-        code = 1
-    raise typer.Exit(code)
+    _end_with(lambda: served.run(Console(highlight=False), port=port, rules=rules))
 
 
 @app.command()
 def renew(event: Annotated[Path, typer.Argument(help="A file of events/.", exists=True, dir_okay=False)]) -> None:
     """Print a sample event with a fresh date and signature."""
     typer.echo(json.dumps(renewed(json.loads(event.read_text(encoding="utf-8")), time.time()), indent=2))
+
+
+def _end_with(run: Callable[[], int]) -> NoReturn:
+    """Ends the command with the exit code of `run`, and with 1 when the sandbox could not be started."""
+    try:
+        code = run()
+    except CloudError as error:
+        typer.echo(f"The sandbox could not be started: {error}", err=True)
+        code = 1
+    raise typer.Exit(code)
 
 
 def main() -> None:
