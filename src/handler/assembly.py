@@ -35,10 +35,9 @@ if TYPE_CHECKING:
 AWS_CALLS = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
 """AWS answers in milliseconds or not at all: botocore's own minute would outlive the window six times."""
 
-TABLE_CALLS = AWS_CALLS.merge(Config(read_timeout=1, retries={"total_max_attempts": 1, "mode": "standard"}))
-"""Asked once: repeated after a lost answer, the claim on an order would meet itself, and the order would be left to nobody.
-
-When the table does not answer, the order goes on without it, a second of its window later.
+TABLE_CALLS = AWS_CALLS.merge(Config(connect_timeout=0.5, read_timeout=0.7))
+"""DynamoDB answers in milliseconds. The second attempt is for a kept connection that AWS has closed meanwhile; `once`
+recognises a claim that was made twice. When the table does not answer, the order goes on without it, within 1.5 seconds.
 """
 
 HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"})

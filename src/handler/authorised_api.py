@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from handler.api_answer import FORBIDDEN, UNAUTHORISED
 from handler.errors import Unauthorised
 from handler.telemetry import Metric
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Callable
 
     from handler.credentials import Credentials, StoreSecret
     from handler.deadline import Deadline
     from handler.transport import Response, Transport
-
-OK, NO_CONTENT, BAD_REQUEST, UNAUTHORISED, FORBIDDEN, NOT_FOUND = 200, 204, 400, 401, 403, 404
 
 
 class AuthorisedApi:
@@ -42,20 +41,32 @@ class AuthorisedApi:
         path: str,
         deadline: Deadline,
         *,
+        read: Callable[[Response], Response],
         body: Any = None,
-        transient: Collection[int] = (),
+        before_repeat: Callable[[], None] | None = None,
     ) -> Response:
-        """The answer, whatever its status but 401 and 403. Raises Unauthorised and what `Transport.call` raises."""
+        """What `read` makes of the answer, whatever its status but 401 and 403.
+
+        `read` raises RetryLater for an answer that is worth another attempt. Raises Unauthorised and what
+        `Transport.call` raises.
+        """
 
         def call(secret: StoreSecret) -> Response:
             headers = self._headers(store_hash, secret)
             answer = self._transport.call(
-                method, self._base_url + path, headers, deadline, body=body, transient=transient, counted=self.REQUESTS
+                method,
+                self._base_url + path,
+                headers,
+                deadline,
+                body=body,
+                # An error may repeat what it was asked with, and its words go into logs and dead letters.
+                read=lambda response: read(response.without(secret.tokens)),
+                before_repeat=before_repeat,
+                counted=self.REQUESTS,
             )
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
                 needed = f" (scope {self.SCOPE})" if self.SCOPE else ""
                 raise Unauthorised(f"{self.NAME}: HTTP {answer.status}{needed}")
-            # An error may repeat what it was asked with, and its words go into logs and dead letters.
-            return answer if answer.status < BAD_REQUEST else answer.without(secret.tokens)
+            return answer
 
         return self._credentials.authorised(store_hash, call)

@@ -2,43 +2,49 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handler.authorised_api import NOT_FOUND, AuthorisedApi
+from handler.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, words
+from handler.authorised_api import AuthorisedApi
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.telemetry import Metric
+from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from handler.credentials import StoreSecret
     from handler.deadline import Deadline
     from handler.transport import Response
 
 ORDERS = "/api/v3/io/orders"
 USER_OF_CUSTOMER = "/api/v3/io/users/customer"
-ALREADY_EXISTS = "The order already exists."
-SUCCESS = range(200, 300)
-CLIENT_ERRORS = range(400, 500)
-LONGEST_WORDS = 300
-EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+ALREADY_EXISTS = "the order already exists"
+RECORD_KEYS = frozenset({"id", "bcOrderId", "poNumber", "extraFields"})
 
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a record carries, or shall carry, of ours: the PO number and extra fields by name. Empty means: nothing."""
+    """What a record shall carry of ours: the PO number and extra fields by name. Empty means: nothing."""
 
     po_number: str = ""
     extra_fields: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
         """The fields of a request body; what is empty is left out, so that nothing is ever overwritten with nothing."""
-        body: dict[str, Any] = {}
-        if self.po_number:
-            body["poNumber"] = self.po_number
-        if self.extra_fields:
-            body["extraFields"] = [{"fieldName": name, "fieldValue": value} for name, value in self.extra_fields]
-        return body
+        return body_fields(self.po_number, self.extra_fields)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What a record carries. Values have the type they came with, so that they can be sent back as they were.
+
+    `extra_fields` is None when the record has extra fields in a shape that is not documented.
+    """
+
+    po_number: Any = None
+    extra_fields: tuple[tuple[str, Any], ...] | None = ()
 
 
 class B2BApi(AuthorisedApi):
@@ -57,90 +63,139 @@ class B2BApi(AuthorisedApi):
     def create_order(
         self, store_hash: str, order_id: int, customer_id: int, content: Content, deadline: Deadline
     ) -> None:
-        """Create Order. Raises OrderAlreadyExists when the API says that, which it also does once the window is over."""
-        body = {"bcOrderId": order_id, "customerId": customer_id, **content.as_json()}
-        answer = self._call("POST", store_hash, ORDERS, deadline, body)
-        if answer.status not in SUCCESS:
-            if _message(answer) == ALREADY_EXISTS:
-                raise OrderAlreadyExists
-            raise _refusal(answer, content)
+        """Create Order. Raises OrderAlreadyExists when the API says that, which it also does once the window is over.
 
-    def get_record(self, store_hash: str, order_id: int, deadline: Deadline) -> Content | None:
+        After an answer that was lost, it reads the record before it asks again: whether two calls at the same moment
+        could make two records is unknown (domain: more facts).
+        """
+        body = {"bcOrderId": order_id, "customerId": customer_id, **content.as_json()}
+        sent = values_in(content.as_json())
+
+        def read(response: Response) -> Response:
+            answer = b2b_answer(response, sent)
+            if answer.status == NOT_FOUND:
+                # The path names no order that could be missing, so this says nothing about one.
+                raise UnexpectedAnswer(f"B2B API: HTTP {NOT_FOUND}: {words(answer, sent)}", may_have_arrived=False)
+            data = _data_of(answer)
+            if answer.status in SUCCESS and isinstance(data, dict) and not _is_of_order(data, order_id):
+                raise UnexpectedAnswer("B2B API: the answer is about another order", may_have_arrived=True)
+            return answer
+
+        def before_repeat() -> None:
+            if self.get_record(store_hash, order_id, deadline) is not None:
+                raise OrderAlreadyExists
+
+        answer = self._authorised(
+            "POST", store_hash, ORDERS, deadline, read=read, body=body, before_repeat=before_repeat
+        )
+        if answer.status not in SUCCESS:
+            if words(answer).rstrip(".").casefold() == ALREADY_EXISTS:
+                raise OrderAlreadyExists
+            raise _refusal(answer, sent)
+
+    def get_record(self, store_hash: str, order_id: int, deadline: Deadline) -> Record | None:
         """Get Order: what the record carries, or None when there is no record."""
-        answer = self._call("GET", store_hash, f"{ORDERS}/{order_id}", deadline)
+
+        def read(response: Response) -> Response:
+            answer = b2b_answer(response)
+            if answer.status in SUCCESS:
+                _record_in(answer, order_id)
+            return answer
+
+        answer = self._authorised("GET", store_hash, f"{ORDERS}/{order_id}", deadline, read=read)
         if answer.status == NOT_FOUND:
             return None
         if answer.status not in SUCCESS:
-            raise _refusal(answer, Content())
-        return _record(answer)
+            raise _refusal(answer, ())
+        return _record_in(answer, order_id)
 
-    def update_order(self, store_hash: str, order_id: int, content: Content, deadline: Deadline) -> None:
+    def update_order(self, store_hash: str, order_id: int, body: dict[str, Any], deadline: Deadline) -> None:
         """Update Order. A 404 means that there is no record yet, and is RetryLater."""
-        answer = self._call("PUT", store_hash, f"{ORDERS}/{order_id}", deadline, content.as_json())
+        sent = values_in(body)
+        answer = self._authorised(
+            "PUT", store_hash, f"{ORDERS}/{order_id}", deadline, read=lambda each: b2b_answer(each, sent), body=body
+        )
         if answer.status == NOT_FOUND:
-            raise RetryLater(Cause.NOT_THERE_YET, "B2B Orders API: there is no record to update yet (HTTP 404)")
+            raise RetryLater(Cause.NOT_THERE_YET, "B2B API: there is no record to update yet (HTTP 404)")
         if answer.status not in SUCCESS:
-            raise _refusal(answer, content)
+            raise _refusal(answer, sent)
 
     def has_company_user(self, store_hash: str, customer_id: int, deadline: Deadline) -> bool:
         """Get User by Customer ID: whether the customer belongs to a company."""
-        answer = self._call("GET", store_hash, f"{USER_OF_CUSTOMER}/{customer_id}", deadline)
+
+        def read(response: Response) -> Response:
+            answer = b2b_answer(response)
+            if answer.status in SUCCESS and not _data_of(answer):
+                raise UnexpectedAnswer("B2B API: the answer holds no user", may_have_arrived=True)
+            return answer
+
+        answer = self._authorised("GET", store_hash, f"{USER_OF_CUSTOMER}/{customer_id}", deadline, read=read)
         if answer.status == NOT_FOUND:
             return False
         if answer.status not in SUCCESS:
-            raise _refusal(answer, Content())
+            raise _refusal(answer, ())
         return True
 
-    def _call(self, method: str, store_hash: str, path: str, deadline: Deadline, body: Any = None) -> Response:
-        answer = self._authorised(method, store_hash, path, deadline, body=body)
-        if answer.status not in SUCCESS and answer.status not in CLIENT_ERRORS:
-            raise RetryLater(Cause.API_UNAVAILABLE, f"B2B API: unexpected HTTP {answer.status}")
-        telling = answer.status in SUCCESS or answer.status == NOT_FOUND
-        if telling and answer.body.strip() and not isinstance(answer.json(), dict):
-            # This is not the API talking: something between us answered in its place, and knows of no record, there or not.
-            raise RetryLater(Cause.NO_ANSWER, f"B2B API: HTTP {answer.status} with an answer that is not the API's")
-        return answer
+
+def body_fields(po_number: Any, extra_fields: Collection[tuple[str, Any]]) -> dict[str, Any]:
+    """`poNumber` and `extraFields` of a request body, without what is empty."""
+    body: dict[str, Any] = {}
+    if not is_empty(po_number):
+        body["poNumber"] = po_number
+    if rows := [{"fieldName": name, "fieldValue": value} for name, value in extra_fields if not is_empty(value)]:
+        body["extraFields"] = rows
+    return body
 
 
-def _record(answer: Response) -> Content:
-    """The record in an answer; `data` is an array in the specification and an object in live reports."""
+def is_empty(value: Any) -> bool:
+    """Whether a record's value is none: the checkout stores empty texts, too. `false` and 0 are values."""
+    return value is None or value == ""
+
+
+def values_in(body: dict[str, Any]) -> set[str]:
+    """The texts that a request body holds of the buyer: no log and no queue's reason may repeat them."""
+    values = [body.get("poNumber"), *(row["fieldValue"] for row in body.get("extraFields", ()))]
+    return {value for value in values if isinstance(value, str)}
+
+
+def _data_of(answer: Response) -> Any:
     whole = answer.json()
-    data = whole.get("data") if isinstance(whole, dict) else None
-    if isinstance(data, list) and data:
-        data = data[0]
-    if not isinstance(data, dict) or not data:
-        raise RetryLater(Cause.API_UNAVAILABLE, "B2B Orders API: the answer holds no record")
-    fields = data.get("extraFields")
-    return Content(
-        po_number=_as_text(data.get("poNumber")),
-        extra_fields=tuple(
-            (field["fieldName"], _as_text(field.get("fieldValue")))
-            for field in (fields if isinstance(fields, list) else [])
-            if isinstance(field, dict) and isinstance(field.get("fieldName"), str)
-        ),
-    )
+    return whole.get("data") if isinstance(whole, dict) else None
 
 
-def _as_text(value: Any) -> str:
-    return "" if value is None else str(value)
+def _is_of_order(record: dict[str, Any], order_id: int) -> bool:
+    return record.get("bcOrderId") is None or whole_number(record["bcOrderId"]) == order_id
 
 
-def _message(answer: Response) -> str:
-    """The API's own words: `data.errMsg` where there is one, else `meta.message` (domain: error shape)."""
-    whole = answer.json()
-    if not isinstance(whole, dict):
-        return ""
-    data, meta = whole.get("data"), whole.get("meta")
-    words = data.get("errMsg") if isinstance(data, dict) else None
-    if not words and isinstance(meta, dict):
-        words = meta.get("message")
-    return words if isinstance(words, str) else ""
+def _record_in(answer: Response, order_id: int) -> Record | None:
+    """The order's record in an answer, or None when `data` is empty.
+
+    `data` is an array in the specification and an object in live reports. Raises UnexpectedAnswer.
+    """
+    data = _data_of(answer)
+    rows = data if isinstance(data, list) else [data]
+    if all(row in ({}, None) for row in rows):
+        return None
+    for row in rows:
+        if isinstance(row, dict) and row.keys() & RECORD_KEYS and _is_of_order(row, order_id):
+            return Record(row.get("poNumber"), _fields_of(row.get("extraFields")))
+    raise UnexpectedAnswer("B2B API: the answer does not hold the order's record", may_have_arrived=True)
 
 
-def _refusal(answer: Response, sent: Content) -> Refused:
+def _fields_of(rows: Any) -> tuple[tuple[str, Any], ...] | None:
+    """Extra fields as (name, value), or None when the shape is not the documented one."""
+    if not rows and rows is not False and rows != 0:
+        return ()
+    if not isinstance(rows, list):
+        return None
+    fields = []
+    for row in rows:
+        if not isinstance(row, dict) or not isinstance(row.get("fieldName"), str) or "fieldValue" not in row:
+            return None
+        fields.append((row["fieldName"], row["fieldValue"]))
+    return tuple(fields)
+
+
+def _refusal(answer: Response, sent: Collection[str]) -> Refused:
     """The refusal in the API's words, without what we sent: a buyer's values may not reach a log or a queue's reason."""
-    words = _message(answer)
-    for value in sorted({sent.po_number, *(value for _, value in sent.extra_fields)} - {""}, key=len, reverse=True):
-        words = words.replace(value, "[value]")
-    words = EMAIL.sub("[email]", words)[:LONGEST_WORDS]
-    return Refused(Cause.API_REFUSED, f"B2B API: HTTP {answer.status}: {words or 'no message'}")
+    return Refused(Cause.API_REFUSED, f"B2B API: HTTP {answer.status}: {words(answer, sent) or 'no message'}")

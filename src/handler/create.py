@@ -49,7 +49,7 @@ class CreateOrder:
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
         outcome: Outcome
         try:
-            outcome = self.once.run(event, lambda: self._finish(event, invocation), context)
+            outcome = self.once.run(event, lambda again: self._finish(event, invocation, again), context)
         except RetryLater as error:
             self.queues.hand_over(
                 event, error.cause, error.detail, max(self.first_delay_seconds, error.retry_after_seconds or 0.0)
@@ -66,17 +66,18 @@ class CreateOrder:
 
     def _bury(self, event: OrderEvent, dead: Dead) -> Dead | Duplicate:
         """One dead letter, however often the event is delivered."""
-        if self.journal.is_buried(event.store_hash, event.order_id):
+        if self.journal.is_buried(event):
             return Duplicate()
         letter = self.queues.bury(event, dead.cause, dead.detail)
         self.journal.note(event.store_hash, event.order_id, dead, letter)
         return dead
 
-    def _finish(self, event: OrderEvent, invocation: Deadline) -> Finished:
+    def _finish(self, event: OrderEvent, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OncePerOrder.run` tells it
+        """Creates the record, or updates the one that is there. `again`: the event brings values to a finished order."""
         window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)
         if window.remaining_seconds <= 0:
             raise _missed()
-        wanted = find_wanted(event, self.store_api, self.rules, window)
+        wanted = find_wanted(event, self.store_api, self.rules, window, only_given=again)
         if isinstance(wanted, Skipped):
             return wanted
         event = wanted.event
@@ -91,7 +92,7 @@ class CreateOrder:
         except Refused as refusal:
             return settle_refusal(self.b2b_api, wanted, refusal, invocation)
         seconds = self.clock() - event.created_at
-        return Created(seconds, WINDOW_SECONDS - seconds)
+        return Created(seconds, WINDOW_SECONDS - seconds, wanted.rules_failed)
 
 
 def _missed() -> RetryLater:

@@ -25,7 +25,10 @@ class Cause(StrEnum):
     NO_ANSWER = "no_answer"
     API_UNAVAILABLE = "api_unavailable"
     UNAUTHORISED = "unauthorised"
+    UNEXPECTED_ANSWER = "unexpected_answer"
+    DEFERRED = "deferred"
     NOT_THERE_YET = "not_there_yet"
+    RECORD_UNREADABLE = "record_unreadable"
     IN_PROGRESS = "in_progress"
     SECRET_UNAVAILABLE = "secret_unavailable"  # noqa: S105  a cause, not a secret
     BUS_REFUSED = "bus_refused"
@@ -60,14 +63,18 @@ class IgnoredScope(RelayError):  # noqa: N818  reads as an outcome where it is c
 class RetryLater(RelayError):  # noqa: N818  says what to do
     """The order could not be finished now and can be later.
 
-    `retry_after_seconds` is the other side's own word on when to come back, where it gave one.
+    `retry_after_seconds` is the other side's own word on when to come back, where it gave one. `holds` says that the
+    whole store is down (HTTP 503), which may last longer than an order is tried for.
     """
 
-    def __init__(self, cause: Cause, detail: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, cause: Cause, detail: str, *, retry_after_seconds: float | None = None, holds: bool = False
+    ) -> None:
         super().__init__(f"{cause}: {detail}")
         self.cause = cause
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
+        self.holds = holds
 
 
 class Unauthorised(RetryLater):

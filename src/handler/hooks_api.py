@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handler.authorised_api import OK, AuthorisedApi
+from handler.api_answer import SUCCESS, core_answer, words
+from handler.authorised_api import AuthorisedApi
 from handler.errors import Cause, Refused, RetryLater
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class HooksApi(AuthorisedApi):
 
     def call(self, method: str, store_hash: str, path: str, deadline: Deadline, body: Any = None) -> Response:
         """A call below `/v3/hooks`. Raises RetryLater, Unauthorised or Refused."""
-        answer = self._authorised(method, store_hash, f"/stores/{store_hash}/v3/hooks{path}", deadline, body=body)
-        if answer.status != OK:
-            raise Refused(Cause.API_REFUSED, f"hooks API: HTTP {answer.status}")
+        url = f"/stores/{store_hash}/v3/hooks{path}"
+        answer = self._authorised(method, store_hash, url, deadline, read=core_answer, body=body)
+        if answer.status not in SUCCESS:
+            raise Refused(Cause.API_REFUSED, f"hooks API: HTTP {answer.status}: {words(answer) or 'no message'}")
         return answer

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler import strict_json
+from handler.aws_errors import error_code
 from handler.credentials import SecretInvalid, UnknownStore
 from handler.errors import Cause, IgnoredScope, MalformedEvent, NotProven, RetryLater
 from handler.order_event import DETAIL_TYPE, OrderEvent, parse_detail, store_hash_of
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 SOURCE = "b2b-order-relay"
 """The bus events' source."""
+
+PUBLISHED_KEYS = ("scope", "store_id", "data", "hash", "created_at", "producer")
+"""What BigCommerce sends (domain: the webhook). Values for the record are taken from bus producers alone."""
 
 LARGEST_BODY_BYTES = 65_536
 """A published webhook has about 250 bytes."""
@@ -65,10 +69,11 @@ class Intake:
             logger.warning("webhook not proven", check=str(unproven))
             status, metric, error = NOT_PROVEN, Metric.WEBHOOK_NOT_PROVEN, "not proven to come from the store"
         except (RetryLater, ClientError, BotoCoreError) as trouble:
-            logger.error("webhook turned away, the store will come back", error=type(trouble).__name__)
+            detail = trouble.detail if isinstance(trouble, RetryLater) else f"AWS: {error_code(trouble)}"
+            logger.error("webhook rejected with 503; BigCommerce will retry", detail=detail)
             status, metric, error = TRY_AGAIN, Metric.WEBHOOK_TURNED_AWAY, "try again later"
         count(metric)
-        logger.info("webhook answered", status=status, outcome=metric)
+        logger.info("webhook answered", status=status, metric=metric)
         return _answer(status, error)
 
     def _accept(self, request: dict[str, Any]) -> None:
@@ -77,6 +82,7 @@ class Intake:
         store_hash = store_hash_of(detail)
         logger.append_keys(store=store_hash)
         self._prove(store_hash, _headers(request), body)
+        detail = {name: detail[name] for name in PUBLISHED_KEYS if name in detail}
         event = parse_detail(detail, self._clock())
         logger.append_keys(order=event.order_id, correlation_id=event.correlation_id)
         self._publish(detail, event)
@@ -95,7 +101,7 @@ class Intake:
         raise failure
 
     def _publish(self, detail: Any, event: OrderEvent) -> None:
-        """Puts the webhook's body on the bus; when the bus refuses it, the order goes straight to RecoveryQueue."""
+        """Puts `detail` on the bus; when the bus refuses it, the order goes straight to RecoveryQueue."""
         entry: PutEventsRequestEntryTypeDef = {
             "Source": SOURCE,
             "DetailType": DETAIL_TYPE,
@@ -106,7 +112,7 @@ class Intake:
             answer = self._events.put_events(Entries=[entry])
             refused = answer["Entries"][0].get("ErrorCode", "refused") if answer["FailedEntryCount"] else ""
         except (ClientError, BotoCoreError) as error:
-            refused = type(error).__name__
+            refused = error_code(error)
         if refused:
             count(Metric.BUS_REFUSED)
             logger.error("the bus refused the event; handing it to RecoveryQueue", error=refused)

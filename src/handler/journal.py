@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.aws_errors import error_code
 from handler.errors import Cause, RetryLater
 from handler.once import SECONDS_A_DAY, order_id
 from handler.telemetry import Metric, count, logger
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
 
     from handler.deadline import Clock
+    from handler.order_event import OrderEvent
     from handler.outcomes import Dead, Late
     from handler.queues import Letter
 
@@ -45,31 +47,42 @@ class Journal:
     def note(self, store_hash: str, order: int, outcome: Late | Dead, letter: Letter | None = None) -> None:
         """Remembers that the order stands in a queue, and why; forgets how often it failed before.
 
-        `letter` is the dead letter, by which it is known again when it is redriven.
+        `letter` is the dead letter, by which it is known again when it is redriven. A later note leaves what is known
+        of a dead letter.
         """
         now = int(self._clock())
-        item: dict[str, Any] = {
-            "id": {"S": journal_id(store_hash, order)},
-            "outcome": {"S": type(outcome).__name__},
-            "cause": {"S": outcome.cause},
-            "detail": {"S": outcome.detail},
-            "at": {"N": str(now)},
-            "expiration": {"N": str(now + self._remember_seconds)},
+        values: dict[str, Any] = {
+            ":outcome": {"S": type(outcome).__name__},
+            ":cause": {"S": outcome.cause},
+            ":detail": {"S": outcome.detail},
+            ":now": {"N": str(now)},
+            ":expiration": {"N": str(now + self._remember_seconds)},
         }
+        update = "SET outcome = :outcome, cause = :cause, detail = :detail, #at = :now, expiration = :expiration"
         if letter is not None:
-            item["letter"] = {"N": str(letter.failed_at)}
+            update += ", letter = :letter, dead_at = :now, dead_values = :values"
+            values |= {":letter": {"N": str(letter.failed_at)}, ":values": {"S": letter.event.values_digest}}
         try:
-            self._client.put_item(TableName=self._table_name, Item=item)
+            self._client.update_item(
+                TableName=self._table_name,
+                Key={"id": {"S": journal_id(store_hash, order)}},
+                UpdateExpression=f"{update} REMOVE failures, {', '.join(f'failures_{cause}' for cause in Cause)}",
+                ExpressionAttributeNames={"#at": "at"},
+                ExpressionAttributeValues=values,
+            )
         except (ClientError, BotoCoreError) as error:
             ignored(error)
 
-    def is_buried(self, store_hash: str, order: int, letter: Letter | None = None) -> bool:
-        """Whether the order's dead letter was written lately, and `letter`, which brings the order now, is not it.
+    def is_buried(self, event: OrderEvent, letter: Letter | None = None) -> bool:
+        """Whether the event's dead letter was written lately, and `letter`, which brings the event now, is not it.
 
-        A letter that somebody has put to work on purpose (`relay backfill`) counts for itself.
+        An event with other values than the dead one's counts for itself, and so does a letter that somebody has put to
+        work on purpose (`relay backfill`).
         """
-        note = self._note(store_hash, order)
-        if note.get("outcome", {}).get("S") != "Dead" or self._clock() - _number(note, "at") > BURIED_ONCE_SECONDS:
+        note = self._note(event.store_hash, event.order_id)
+        if "dead_at" not in note or self._clock() - _number(note, "dead_at") > BURIED_ONCE_SECONDS:
+            return False
+        if event.values_digest not in {"", note["dead_values"]["S"]}:
             return False
         return letter is None or (letter.cause is not Cause.RECONCILED and letter.failed_at != _number(note, "letter"))
 
@@ -154,4 +167,6 @@ def _number(item: dict[str, Any], name: str) -> float:
 def ignored(error: ClientError | BotoCoreError) -> None:
     """Counts and logs a failure of the table that costs no order."""
     count(Metric.IDEMPOTENCY_UNAVAILABLE)
-    logger.warning("the journal could not be written", error=type(error).__name__)
+    logger.warning(
+        "idempotency table unavailable; a note about an order or a store was skipped", error=error_code(error)
+    )

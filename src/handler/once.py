@@ -14,15 +14,20 @@ from aws_lambda_powertools.utilities.idempotency import (
 from aws_lambda_powertools.utilities.idempotency.exceptions import (
     IdempotencyAlreadyInProgressError,
     IdempotencyInconsistentStateError,
+    IdempotencyItemAlreadyExistsError,
     IdempotencyPersistenceLayerError,
 )
+from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.aws_errors import error_code
+from handler.errors import Cause, RetryLater
 from handler.outcomes import Duplicate
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from aws_lambda_powertools.utilities.idempotency.persistence.datarecord import DataRecord
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_dynamodb import DynamoDBClient
 
@@ -51,35 +56,91 @@ class OncePerOrder:
 
     Only finished work is remembered; an exception forgets, so a redrive is never mistaken for a duplicate. When DynamoDB
     fails, the work is done without it: a duplicate is harmless, a lost order is not.
+
+    An event that brings values has a key of its own beside the order's: its values reach the record of an order that
+    was finished before.
     """
 
     def __init__(self, table_name: str, client: DynamoDBClient, remember_days: float) -> None:
         self._config = IdempotencyConfig(expires_after_seconds=int(remember_days * SECONDS_A_DAY))
+        self._records = _Records(table_name=table_name, boto3_client=client)
         self._run = idempotent_function(
             _work,
             data_keyword_argument="key",
-            persistence_store=DynamoDBPersistenceLayer(table_name=table_name, boto3_client=client),
+            persistence_store=self._records,
             config=self._config,
             key_prefix=KEY_PREFIX,
         )
 
-    def run(self, event: OrderEvent, work: Callable[[], Finished], context: LambdaContext) -> Finished | Duplicate:
+    def run(self, event: OrderEvent, work: Callable[[bool], Finished], context: LambdaContext) -> Finished | Duplicate:
         """What `work` finished with, or Duplicate. Raises what `work` raises.
 
+        `work` is told whether the order was finished before, and the event only brings further values. Raises
+        RetryLater (cause IN_PROGRESS) when it brings values to an order that is being worked on.
         `context` says how long this invocation can last: after that, an unfinished claim on the order is void.
         """
         self._config.register_lambda_context(context)
+        key = order_key(event.store_hash, event.order_id)
+        if not event.values_digest:
+            return self._once(key, lambda: work(False))
+
+        def with_values() -> Finished:
+            outcome = self._once(key, lambda: work(False))
+            if not isinstance(outcome, Duplicate):
+                return outcome
+            if outcome.in_progress:
+                raise RetryLater(Cause.IN_PROGRESS, "another invocation is working on the order")
+            return work(True)
+
+        return self._once(f"{key}#{event.values_digest}", with_values)
+
+    def _once(self, key: str, work: Callable[[], Finished]) -> Finished | Duplicate:
         attempt = _Attempt(work)
         try:
-            self._run(key=order_key(event.store_hash, event.order_id), attempt=attempt)
+            self._run(key=key, attempt=attempt)
         except (IdempotencyAlreadyInProgressError, IdempotencyInconsistentStateError):
             return Duplicate(in_progress=True)
         except IdempotencyPersistenceLayerError as error:
-            count(Metric.IDEMPOTENCY_UNAVAILABLE)
-            logger.warning("idempotency store failed; going on without it", error=type(error.__cause__).__name__)
+            _unavailable(error.__cause__)
             if not attempt.began:
-                return work()
+                self._work_without_claim(key, attempt)
         return attempt.result()
+
+    def _work_without_claim(self, key: str, attempt: _Attempt) -> None:
+        """Does the work all the same. The table may answer again by its end: the result is remembered if it does."""
+        result = _work(key=key, attempt=attempt)
+        try:
+            self._records.save_success(data=key, result=result)  # type: ignore[arg-type]  # Powertools hashes any JSON value
+        except (ClientError, BotoCoreError) as error:
+            _unavailable(error)
+
+
+class _Records(DynamoDBPersistenceLayer):
+    """Powertools' records, and a claim whose answer was lost: the repeated call must not take it for somebody else's."""
+
+    def _put_record(self, data_record: DataRecord) -> None:
+        try:
+            super()._put_record(data_record)
+        except IdempotencyItemAlreadyExistsError as error:
+            if not _is_own_claim(error, data_record):
+                raise
+
+
+def _is_own_claim(error: IdempotencyItemAlreadyExistsError, claim: DataRecord) -> bool:
+    """Whether botocore has repeated the call, and what it met is the very claim: its times are exact to the millisecond."""
+    there, refusal = error.old_data_record, error.__cause__
+    if there is None or not isinstance(refusal, ClientError):
+        return False
+    return refusal.response["ResponseMetadata"].get("RetryAttempts", 0) > 0 and (
+        (there.status, there.expiry_timestamp, there.in_progress_expiry_timestamp)
+        == (claim.status, claim.expiry_timestamp, claim.in_progress_expiry_timestamp)
+    )
+
+
+def _unavailable(error: BaseException | None) -> None:
+    count(Metric.IDEMPOTENCY_UNAVAILABLE)
+    code = error_code(error) if isinstance(error, ClientError | BotoCoreError) else type(error).__name__
+    logger.warning("idempotency table unavailable; the order is processed without it", error=code)
 
 
 class _Attempt:
@@ -107,5 +168,7 @@ class _Attempt:
 
 
 def _work(*, key: str, attempt: _Attempt) -> dict[str, Any]:  # noqa: ARG001  Powertools reads `key` by its name
-    """Does the work; what it returns is remembered in the record, for `relay status`."""
-    return {"outcome": type(attempt()).__name__}
+    """Does the work; what it returns is remembered in the record, for `relay status` and `relay backfill`."""
+    finished = attempt()
+    rules_failed = getattr(finished, "rules_failed", ())
+    return {"outcome": type(finished).__name__} | ({"rules_failed": list(rules_failed)} if rules_failed else {})

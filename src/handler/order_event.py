@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -9,6 +11,8 @@ from typing import Any
 
 from handler import strict_json
 from handler.errors import IgnoredScope, MalformedEvent
+from handler.mail_date import unix_seconds
+from handler.whole_number import LARGEST, whole_number
 
 DETAIL_TYPE = "bigCommerceWebhook"
 """The detail-type of bus events: what BigCommerce's partner source sends (domain: EventBridge delivery)."""
@@ -16,9 +20,10 @@ DETAIL_TYPE = "bigCommerceWebhook"
 ORDER_CREATED = re.compile(r"store/(?:channel/\d{1,10}/)?order/created")
 STORE_HASH = re.compile(r"[a-z0-9]{1,32}")
 CORRELATION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-LARGEST_ID = 2**53
+LARGEST_ID = LARGEST
 LONGEST_VALUE = 1_000
 MOST_EXTRA_FIELDS = 100
+UNIX_SECONDS = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,9})?", re.ASCII)
 BACKDATED_SECONDS = 5.0
 """An order's own date counts only when it is at most this much before the webhook's (domain: the order itself)."""
 
@@ -38,6 +43,14 @@ class OrderEvent:
     customer_id: int | None = None
     po_number: str | None = None
     extra_fields: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def values_digest(self) -> str:
+        """What tells events apart that bring different values for one order; empty when the event brings none."""
+        if not self.po_number and not self.extra_fields:
+            return ""
+        values = json.dumps([self.po_number, sorted(self.extra_fields)])
+        return hashlib.sha256(values.encode()).hexdigest()[:32]
 
     def dated_by_order(self, date_created: float | None) -> OrderEvent:
         """The same event, its clock started by the order's own date where that is the earlier and not backdated."""
@@ -90,7 +103,7 @@ def parse_detail(detail: Any, received_at: float) -> OrderEvent:
     data = detail.get("data")
     if not isinstance(data, dict):
         raise MalformedEvent('"data" must be an object with the order\'s "id"')
-    order_id = _identifier(data["order_id"] if "order_id" in data else data.get("id"), '"data.id"')
+    order_id = _identifier(data.get("id") if data.get("order_id") is None else data["order_id"], '"data.id"')
     customer_id = detail.get("customerId")
     return OrderEvent(
         store_hash=store_hash,
@@ -98,7 +111,7 @@ def parse_detail(detail: Any, received_at: float) -> OrderEvent:
         created_at=min(_moment(detail.get("created_at"), received_at), received_at),
         correlation_id=_correlation_id(detail.get("hash"), store_hash, order_id),
         customer_id=None if customer_id is None else _identifier(customer_id, '"customerId"', least=0),
-        po_number=_optional_text(detail.get("poNumber"), '"poNumber"'),
+        po_number=_po_number(detail.get("poNumber")),
         extra_fields=_extra_fields(detail.get("extraFields")),
     )
 
@@ -126,19 +139,33 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _identifier(value: Any, name: str, least: int = 1) -> int:
-    if isinstance(value, str) and re.fullmatch(r"[0-9]{1,16}", value):
-        value = int(value)
-    if isinstance(value, bool) or not isinstance(value, int) or not least <= value <= LARGEST_ID:
+    number = whole_number(value)
+    if number is None or not least <= number <= LARGEST_ID:
         raise MalformedEvent(f"{name} must be a whole number of at least {least}")
-    return value
+    return number
 
 
 def _moment(value: Any, otherwise: float) -> float:
+    """Unix seconds out of a number or a text: digits, ISO 8601 or RFC 2822 (dev-docs #371: types vary)."""
+    if isinstance(value, str):
+        value = _moment_of_text(value.strip())
     if value is None:
         return otherwise
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST_ID:
         raise MalformedEvent('"created_at" must be a moment in unix seconds')
     return float(value)
+
+
+def _moment_of_text(text: str) -> float | str | None:
+    """The moment that `text` names, None for an empty text, or the text itself when it names no moment."""
+    if UNIX_SECONDS.fullmatch(text):
+        return float(text)
+    try:
+        moment = datetime.fromisoformat(text)
+        # Without a zone it could be anywhere on Earth.
+        return moment.timestamp() if moment.tzinfo else text
+    except (ValueError, OverflowError):
+        return (unix_seconds(text) or text) if text else None
 
 
 def _correlation_id(value: Any, store_hash: str, order_id: int) -> str:
@@ -147,12 +174,20 @@ def _correlation_id(value: Any, store_hash: str, order_id: int) -> str:
     return f"{store_hash}-{order_id}"
 
 
-def _optional_text(value: Any, name: str) -> str | None:
+def _value(value: Any) -> str | None:
+    """A producer's value as text, empty for none: an empty value never replaces one. None when it cannot be a value."""
     if value is None:
+        return ""
+    if isinstance(value, bool) or not isinstance(value, str | int | float) or len(text := str(value)) > LONGEST_VALUE:
         return None
-    if not isinstance(value, str) or len(value) > LONGEST_VALUE:
-        raise MalformedEvent(f"{name} must be a text of at most {LONGEST_VALUE} characters")
-    return value
+    return text.strip()
+
+
+def _po_number(value: Any) -> str | None:
+    text = _value(value)
+    if text is None:
+        raise MalformedEvent(f'"poNumber" must be a text of at most {LONGEST_VALUE} characters')
+    return text or None
 
 
 def _extra_fields(value: Any) -> tuple[tuple[str, str], ...]:
@@ -161,11 +196,12 @@ def _extra_fields(value: Any) -> tuple[tuple[str, str], ...]:
         return ()
     if not isinstance(value, list) or len(value) > MOST_EXTRA_FIELDS:
         raise MalformedEvent(expected)
-    fields = []
+    fields = {}
     for field in value:
         name = field.get("fieldName") if isinstance(field, dict) else None
-        text = field.get("fieldValue") if isinstance(field, dict) else None
-        if not isinstance(name, str) or not name or not isinstance(text, str) or len(text) > LONGEST_VALUE:
+        text = _value(field.get("fieldValue")) if isinstance(field, dict) else None
+        if not isinstance(name, str) or not name or text is None:
             raise MalformedEvent(expected)
-        fields.append((name, text))
-    return tuple(fields)
+        if text:
+            fields[name] = text
+    return tuple(fields.items())

@@ -14,6 +14,8 @@ class SkipReason(StrEnum):
     """Why an order needs no B2B record from the relay."""
 
     GUEST = "guest"
+    GUEST_WITH_QUOTE = "guest_with_quote"
+    """A checkout from a B2B quote that ended as a guest's: probably not what the merchant wants."""
     NO_COMPANY = "no_company"
     RULE = "rule"
 
@@ -24,16 +26,22 @@ class Created:
 
     seconds_after_creation: float
     window_left_seconds: float
+    rules_failed: tuple[str, ...] = ()
+    """The enrichment rules that failed: the record lacks their fields. Remembered, for `relay backfill --rules-failed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """The record was there, lacked something, and was updated."""
+    """The record was there, lacked something, and was updated. `rules_failed` as in `Created`."""
+
+    rules_failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class AlreadyRight:
-    """The record was there and already carried everything; nothing was sent."""
+    """The record was there and already carried everything; nothing was sent. `rules_failed` as in `Created`."""
+
+    rules_failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

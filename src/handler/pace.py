@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.aws_errors import error_code
 from handler.errors import Cause, RetryLater
 from handler.telemetry import Metric, count, logger
 
@@ -22,10 +23,10 @@ SLICES_A_MINUTE = 60 // SLICE_SECONDS
 
 
 class Paced(RetryLater):
-    """The late path's share is used up for now; nothing was sent. `retry_after_seconds` is always given."""
+    """The order is not the next one for now; nothing was sent. `retry_after_seconds` is always given."""
 
     def __init__(self, detail: str, retry_after_seconds: float) -> None:
-        super().__init__(Cause.RATE_LIMITED, detail, retry_after_seconds=retry_after_seconds)
+        super().__init__(Cause.DEFERRED, detail, retry_after_seconds=retry_after_seconds)
 
 
 class LatePace:
@@ -71,7 +72,7 @@ class LatePace:
             raise self._paced("the late path's share of the rate limit is used up", next_slice - now) from error
         except (ClientError, BotoCoreError) as error:
             count(Metric.IDEMPOTENCY_UNAVAILABLE)
-            logger.warning("the late path's pace could not be counted", error=type(error).__name__)
+            logger.warning("late-path rate limit could not be counted; request let through", error=error_code(error))
 
     def give_back(self, store_hash: str, requests: int) -> None:
         """Gives back what was taken and not used: no request was made. Where that fails, the share is a little smaller."""
@@ -85,7 +86,7 @@ class LatePace:
                 ExpressionAttributeValues={":requests": {"N": str(-requests)}, ":taken": {"N": str(requests)}},
             )
         except (ClientError, BotoCoreError) as error:
-            logger.info("what was taken of the late path's share could not be given back", error=type(error).__name__)
+            logger.info("unused late-path rate limit could not be given back", error=error_code(error))
 
     def hold(self, store_hash: str, seconds: float) -> None:
         """After a 429: no late request to this store for `seconds`, as far as this environment goes."""

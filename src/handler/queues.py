@@ -24,12 +24,16 @@ LONGEST_DELAY_SECONDS = 900
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An order event and why it is in a queue: `cause`, `detail` in words, `failed_at` in unix seconds."""
+    """An order event and why it is in a queue: `cause`, `detail` in words, `failed_at` in unix seconds.
+
+    `undelivered`: AWS put it there in a shape of its own, since OrderFunction crashed or was never called.
+    """
 
     event: OrderEvent
     cause: Cause
     detail: str
     failed_at: float
+    undelivered: bool = False
 
     def as_body(self) -> str:
         """The message body. It holds no secret; of the buyer only what the merchant's own producer put into the event."""
@@ -53,12 +57,11 @@ def read_letter(body: str, sent_at: float) -> Letter:
         context = message.get("requestContext")
         condition = context.get("condition", "failure") if isinstance(context, dict) else "failure"
         payload = message["requestPayload"]
-        return Letter(
-            parse_bus_event(payload, event_time(payload, sent_at)), Cause.FUNCTION_FAILED, str(condition), sent_at
-        )
+        event = parse_bus_event(payload, event_time(payload, sent_at))
+        return Letter(event, Cause.FUNCTION_FAILED, str(condition), sent_at, undelivered=True)
     if "detail-type" in message:
         event = parse_bus_event(message, event_time(message, sent_at))
-        return Letter(event, Cause.NOT_DELIVERED, "the rule could not deliver the event", sent_at)
+        return Letter(event, Cause.NOT_DELIVERED, "the rule could not deliver the event", sent_at, undelivered=True)
     raise MalformedEvent("not a message of the relay, an on-failure record or a bus event")
 
 

@@ -1,15 +1,15 @@
-"""Bringing an existing B2B record in line with what is wanted: read, merge, update."""
+"""Updating an existing B2B record: read, merge, update."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from handler.b2b_api import Content
+from handler.b2b_api import body_fields, is_empty
 from handler.errors import Cause, Refused, RetryLater
 from handler.outcomes import AlreadyRight, Skipped, SkipReason, Updated
 
 if TYPE_CHECKING:
-    from handler.b2b_api import B2BApi
+    from handler.b2b_api import B2BApi, Content, Record
     from handler.deadline import Deadline
     from handler.wanted import Wanted
 
@@ -19,29 +19,50 @@ def bring_in_line(b2b_api: B2BApi, wanted: Wanted, deadline: Deadline) -> Update
 
     Raises RetryLater (cause NOT_THERE_YET) when there is no record, and what the API's methods raise.
     """
-    store_hash, order_id = wanted.event.store_hash, wanted.event.order_id
-    present = b2b_api.get_record(store_hash, order_id, deadline)
+    present = b2b_api.get_record(wanted.event.store_hash, wanted.event.order_id, deadline)
     if present is None:
-        raise RetryLater(Cause.NOT_THERE_YET, "B2B Orders API: there is no record of the order yet")
-    merged = merge(present, wanted.content)
-    if merged is None:
-        return AlreadyRight()
-    b2b_api.update_order(store_hash, order_id, merged, deadline)
-    return Updated()
+        raise RetryLater(Cause.NOT_THERE_YET, "B2B API: there is no record of the order yet")
+    body = merge(present, wanted.content)
+    if body is None:
+        return AlreadyRight(wanted.rules_failed)
+    b2b_api.update_order(wanted.event.store_hash, wanted.event.order_id, body, deadline)
+    return Updated(wanted.rules_failed)
 
 
-def merge(present: Content, wanted: Content) -> Content | None:
-    """The union to send, or None when the record has it all.
+def merge(present: Record, wanted: Content) -> dict[str, Any] | None:
+    """The body of Update Order, or None when the record has it all.
 
-    Whether Update Order merges or replaces is unknown, so everything that the record carries is sent along. A wanted
-    value stands above the record's; an empty one never does (`Content` holds none to send).
+    Whether Update Order merges or replaces is unknown, so everything that the record carries is sent along, untouched.
+    Desired values override the record's; empty ones never do. Raises RetryLater (cause RECORD_UNREADABLE) when a
+    field must be changed and the record has its fields in an unknown shape: what cannot be read cannot be kept.
     """
-    po_number = wanted.po_number or present.po_number
-    wanted_fields = {name: value for name, value in wanted.extra_fields if value}
-    fields = dict(present.extra_fields) | wanted_fields
-    if po_number == present.po_number and fields == dict(present.extra_fields):
+    desired = {name: value for name, value in wanted.extra_fields if not is_empty(value)}
+    new_po_number = not is_empty(wanted.po_number) and not same(present.po_number, wanted.po_number)
+    if present.extra_fields is None:
+        if not desired and not new_po_number:
+            return None
+        raise RetryLater(
+            Cause.RECORD_UNREADABLE,
+            "B2B API: the record's extraFields have an unknown shape; an update might lose them, so none was sent",
+        )
+    new_fields = {
+        name: value
+        for name, value in desired.items()
+        if not any(same(held, value) for held_name, held in present.extra_fields if held_name == name)
+    }
+    if not new_po_number and not new_fields:
         return None
-    return Content(po_number, tuple((name, value) for name, value in fields.items() if value))
+    kept = [(name, value) for name, value in present.extra_fields if name not in new_fields]
+    return body_fields(wanted.po_number if new_po_number else present.po_number, [*kept, *new_fields.items()])
+
+
+def same(present: Any, wanted: str) -> bool:
+    """Whether a record's value says what is wanted, whatever its type: 7 says "7", and true says "true"."""
+    if isinstance(present, bool):
+        return wanted == str(present).lower()
+    if isinstance(present, float) and present.is_integer():
+        return wanted in {str(present), str(int(present))}
+    return isinstance(present, str | int | float) and wanted == str(present)
 
 
 def settle_refusal(
@@ -49,8 +70,8 @@ def settle_refusal(
 ) -> Updated | AlreadyRight | Skipped:
     """What Create Order's refusal means, found out by asking, never by its words.
 
-    A record that exists is brought in line; a customer without a company is skipped; anything else is the refusal
-    itself, which is raised again.
+    A record that exists is updated; a customer without a company is skipped; anything else is the refusal itself,
+    which is raised again.
     """
     try:
         return bring_in_line(b2b_api, wanted, deadline)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.aws_errors import error_code
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
@@ -53,13 +54,19 @@ NOT_FOUND_TRIES = 8
 """An order that the store itself denied so many times, over an hour or so, does not exist. Only denials count."""
 
 DELAY_GROWTH = 3
+TROUBLE_OF_THE_STORE = frozenset({Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED, Cause.DEFERRED})
+"""The next order of the same store would fail the same way, so it is not tried in this invocation."""
+
 SPREAD_SECONDS = 15.0
 MOST_SPREADS = 40
 """Orders that found no place come back spread over 15 s for each time they were received, ten minutes at most: a long
 queue drains in turn, and no message uses up its `maxReceiveCount` by waiting."""
 
-LONGEST_VISIBILITY_SECONDS = 43_200
-"""SQS hides a message for twelve hours at most."""
+LONGEST_VISIBILITY_SECONDS = 43_000
+"""SQS hides a message for twelve hours at most, counted from when it was received, not from now."""
+
+LONGEST_HOLD_MINUTES = 13 * 24 * 60
+"""An order of a store that is down is held for so long. RecoveryQueue itself keeps a message for 14 days."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +135,10 @@ class RecoverOrders:
         with logger.append_context_keys(
             store=event.store_hash, order=event.order_id, correlation_id=event.correlation_id
         ):
+            if message.receipts == 1 and letter.undelivered:
+                # OrderFunction has not counted it: it crashed, or the event never came to it.
+                count(Metric.ORDER_ANNOUNCED)
+                report(Late(letter.cause, letter.detail))
             try:
                 outcome = self._work(event, invocation, troubled, context)
             except RetryLater as error:
@@ -155,16 +166,16 @@ class RecoverOrders:
         deadline = Deadline.after(ORDER_SECONDS, self.clock).earlier_of(invocation)
         if deadline.remaining_seconds < ORDER_SECONDS / 2:
             raise Paced("the invocation had no time left for the order", 0.0)
-        outcome = self.once.run(event, lambda: self._finish(event, deadline), context)
+        outcome = self.once.run(event, lambda again: self._finish(event, deadline, again), context)
         if isinstance(outcome, Duplicate) and outcome.in_progress:
             raise RetryLater(Cause.IN_PROGRESS, "another invocation is working on the order")
         return outcome
 
-    def _finish(self, event: OrderEvent, deadline: Deadline) -> Finished:
+    def _finish(self, event: OrderEvent, deadline: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OncePerOrder.run` tells it
         # First of all, so that an order without a place costs the core API nothing either, however often it comes back.
         self.pace.take(event.store_hash, REQUESTS_AN_ORDER)
         try:
-            wanted = find_wanted(event, self.store_api, self.rules, deadline)
+            wanted = find_wanted(event, self.store_api, self.rules, deadline, only_given=again)
         except RetryLater as error:
             self.pace.give_back(event.store_hash, REQUESTS_AN_ORDER)
             if error.cause is Cause.ORDER_NOT_FOUND and (denials := self._failures(event, error)) >= NOT_FOUND_TRIES:
@@ -193,7 +204,7 @@ class RecoverOrders:
             except Refused as refusal:
                 return settle_refusal(self.b2b_api, wanted, refusal, deadline)
             seconds = self.clock() - event.created_at
-            return Created(seconds, WINDOW_SECONDS - seconds)
+            return Created(seconds, WINDOW_SECONDS - seconds, wanted.rules_failed)
 
     def _failures(self, event: OrderEvent, error: RetryLater) -> int:
         """How often the order has failed so for this cause, this time included."""
@@ -204,14 +215,15 @@ class RecoverOrders:
         event = letter.event
         age_minutes = (self.clock() - message.sent_at) / 60
         measure_seconds(Metric.LATE_ORDER_AGE, age_minutes * 60)
-        if age_minutes >= self.settings.give_up_after_minutes:
+        if age_minutes >= (LONGEST_HOLD_MINUTES if error.holds else self.settings.give_up_after_minutes):
+            cause = letter.cause if isinstance(error, Paced) else error.cause  # being deferred is no reason to give up
             return self._bury_order(
-                letter, Dead(error.cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}")
+                letter, Dead(cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}")
             )
         after_seconds = error.retry_after_seconds or self.settings.recovery_first_delay_seconds
-        if error.cause in {Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED}:
+        if error.cause in TROUBLE_OF_THE_STORE:
             troubled.setdefault(event.store_hash, after_seconds)
-        if error.cause is Cause.RATE_LIMITED and not isinstance(error, Paced):
+        if error.cause is Cause.RATE_LIMITED:
             self.pace.hold(event.store_hash, after_seconds)
         self._hide(message, self._delay_seconds(event, message.receipts, error))
         report(Late(error.cause, error.detail), retried=True)
@@ -239,11 +251,11 @@ class RecoverOrders:
             )
         except (ClientError, BotoCoreError) as error:
             # The queue's own visibility timeout brings the message back instead.
-            logger.warning("the delay of a message could not be set", error=type(error).__name__)
+            logger.warning("the delay of a message could not be set", error=error_code(error))
 
     def _bury_order(self, letter: Letter, dead: Dead) -> bool:
         event = letter.event
-        if self.journal.is_buried(event.store_hash, event.order_id, letter):
+        if self.journal.is_buried(event, letter):
             report(Duplicate())
             return True
         try:
@@ -264,5 +276,5 @@ class RecoverOrders:
 
 
 def _stays(error: ClientError | BotoCoreError) -> bool:
-    logger.warning("DeadLetterQueue refused a message; it stays in RecoveryQueue", error=type(error).__name__)
+    logger.warning("DeadLetterQueue refused a message; it stays in RecoveryQueue", error=error_code(error))
     return False

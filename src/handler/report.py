@@ -8,6 +8,7 @@ from handler.telemetry import Metric, count, count_by, logger, measure_seconds
 
 SKIPPED = {
     SkipReason.GUEST: Metric.ORDER_SKIPPED_GUEST,
+    SkipReason.GUEST_WITH_QUOTE: Metric.ORDER_SKIPPED_GUEST_WITH_QUOTE,
     SkipReason.NO_COMPANY: Metric.ORDER_SKIPPED_NO_COMPANY,
     SkipReason.RULE: Metric.ORDER_SKIPPED_RULE,
 }
@@ -15,6 +16,8 @@ SKIPPED = {
 ALSO_COUNTED = {
     Cause.UNAUTHORISED: Metric.UNAUTHORISED,
     Cause.SECRET_UNAVAILABLE: Metric.SECRET_UNAVAILABLE,
+    Cause.UNEXPECTED_ANSWER: Metric.UNEXPECTED_ANSWER,
+    Cause.RECORD_UNREADABLE: Metric.RECORD_UNREADABLE,
 }
 
 

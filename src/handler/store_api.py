@@ -7,12 +7,15 @@ import itertools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from handler.authorised_api import NO_CONTENT, NOT_FOUND, OK, AuthorisedApi
+from handler.api_answer import NOT_FOUND, SUCCESS, core_answer, words
+from handler.authorised_api import AuthorisedApi
 from handler.errors import Cause, Refused, RetryLater
 from handler.mail_date import unix_seconds
+from handler.transport import NO_CONTENT
+from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Iterator
 
     from handler.deadline import Deadline
     from handler.transport import Response
@@ -32,13 +35,16 @@ class StoreApi(AuthorisedApi):
         Whether an order is readable the moment its webhook arrives is unknown, so a 404 is asked again until
         `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorised, or Refused.
         """
-        answer = self._get(store_hash, f"orders/{order_id}", deadline, transient={NOT_FOUND})
-        if answer.status == NOT_FOUND:
-            raise RetryLater(Cause.ORDER_NOT_FOUND, "core Orders API: the order cannot be read (HTTP 404)")
-        order = answer.json()
-        if not isinstance(order, dict) or type(order.get("customer_id")) is not int:  # `true` is an int to Python
-            raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the answer is not an order")
-        return order
+
+        def read(response: Response) -> Response:
+            answer = core_answer(response)
+            if answer.status == NOT_FOUND:
+                raise RetryLater(Cause.ORDER_NOT_FOUND, "core Orders API: the order cannot be read (HTTP 404)")
+            if answer.status in SUCCESS and _order_in(answer, order_id) is None:
+                raise RetryLater(Cause.UNEXPECTED_ANSWER, "core Orders API: the answer is not the order")
+            return answer
+
+        return _order_in(self._get(store_hash, f"orders/{order_id}", deadline, read), order_id) or {}
 
     def list_orders(
         self, store_hash: str, since: float, until: float, deadline: Deadline
@@ -57,7 +63,7 @@ class StoreApi(AuthorisedApi):
                     "page": page,
                 }
             )
-            answer = self._get(store_hash, f"orders?{query}", deadline)
+            answer = self._get(store_hash, f"orders?{query}", deadline, core_answer)
             orders = [] if answer.status == NO_CONTENT else answer.json()
             if not isinstance(orders, list) or not all(isinstance(order, dict) and "id" in order for order in orders):
                 raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the answer is not a list of orders")
@@ -65,12 +71,21 @@ class StoreApi(AuthorisedApi):
             if len(orders) < PAGE_SIZE:
                 return
 
-    def _get(self, store_hash: str, path: str, deadline: Deadline, transient: Collection[int] = ()) -> Response:
-        """The answer to a GET below `/v2`. Raises Unauthorised; Refused for what is neither success nor in `transient`."""
-        answer = self._authorised("GET", store_hash, f"/stores/{store_hash}/v2/{path}", deadline, transient=transient)
-        if answer.status not in {OK, NO_CONTENT} and answer.status not in transient:
-            raise Refused(Cause.API_REFUSED, f"core Orders API: HTTP {answer.status}")
+    def _get(self, store_hash: str, path: str, deadline: Deadline, read: Callable[[Response], Response]) -> Response:
+        """The answer to a GET below `/v2`. Raises Unauthorised; Refused for what is no success."""
+        answer = self._authorised("GET", store_hash, f"/stores/{store_hash}/v2/{path}", deadline, read=read)
+        if answer.status not in SUCCESS:
+            raise Refused(Cause.API_REFUSED, f"core Orders API: HTTP {answer.status}: {words(answer) or 'no message'}")
         return answer
+
+
+def _order_in(answer: Response, order_id: int) -> dict[str, Any] | None:
+    """The order in an answer, its `customer_id` a number; None when the answer holds another thing, or another order."""
+    order = answer.json()
+    if not isinstance(order, dict) or whole_number(order.get("id")) != order_id:
+        return None
+    customer_id = whole_number(order.get("customer_id"))
+    return None if customer_id is None else order | {"customer_id": customer_id}
 
 
 def date_created(order: dict[str, Any]) -> float | None:

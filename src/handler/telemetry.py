@@ -33,6 +33,7 @@ class Metric(StrEnum):
     ORDER_UPDATED = "OrderUpdated"
     ORDER_ALREADY_RIGHT = "OrderAlreadyRight"
     ORDER_SKIPPED_GUEST = "OrderSkippedGuest"
+    ORDER_SKIPPED_GUEST_WITH_QUOTE = "OrderSkippedGuestWithQuote"
     ORDER_SKIPPED_NO_COMPANY = "OrderSkippedNoCompany"
     ORDER_SKIPPED_RULE = "OrderSkippedRule"
     ORDER_DUPLICATE = "OrderDuplicate"
@@ -55,6 +56,8 @@ class Metric(StrEnum):
     ATTEMPT_FAILED = "AttemptFailed"
     RATE_LIMITED = "RateLimited"
     LATE_PACED = "LatePaced"
+    UNEXPECTED_ANSWER = "UnexpectedAnswer"
+    RECORD_UNREADABLE = "RecordUnreadable"
     UNAUTHORISED = "Unauthorised"
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
     RULE_FAILED = "EnrichmentRuleFailed"

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from handler.deadline import Clock, Deadline
 
-NO_CONTENT, TOO_MANY_REQUESTS = 204, 429
+NO_CONTENT, TOO_MANY_REQUESTS, UNAVAILABLE = 204, 429, 503
 TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 600)})
 """Statuses that time heals."""
 
@@ -85,8 +85,9 @@ class Response:
 class NoAnswer(RetryLater):
     """No whole answer came. Whether the other side did what it was asked is not known."""
 
-    def __init__(self, detail: str) -> None:
-        super().__init__(Cause.NO_ANSWER, detail)
+    def __init__(self, detail: str, *, may_have_arrived: bool = True, cause: Cause = Cause.NO_ANSWER) -> None:
+        super().__init__(cause, detail)
+        self.may_have_arrived = may_have_arrived
 
 
 class HttpExchange:
@@ -147,13 +148,15 @@ class Transport:
         deadline: Deadline,
         *,
         body: Any = None,
-        transient: Collection[int] = (),
+        read: Callable[[Response], Response] = lambda response: response,
+        before_repeat: Callable[[], None] | None = None,
         counted: Metric = Metric.STORE_API_REQUEST,
     ) -> Response:
-        """The first answer that is not transient (`TRANSIENT`, or a status in `transient`).
+        """The first answer that is not transient (`TRANSIENT`), as `read` gives it.
 
-        Raises RetryLater with the last failure once the deadline, or a reset beyond it, allows no further attempt;
-        an answer with a status in `transient` is then returned, since it may be the truth. Each attempt is `counted`.
+        `read` raises RetryLater for an answer that is worth another attempt. `before_repeat` is called before a request
+        is repeated that the other side may have received, and may raise to prevent that. Raises RetryLater with the
+        last failure once the deadline, or a reset beyond it, allows no further attempt. Each attempt is `counted`.
         """
         attempts = 0
         while True:
@@ -161,14 +164,13 @@ class Transport:
             if seconds < SHORTEST_ATTEMPT_SECONDS:
                 raise RetryLater(Cause.WINDOW_MISSED, "no time was left for an attempt")
             reset_seconds = 0.0
-            answer: Response | None = None
             count(counted)
             try:
-                answer = self._exchange(method, url, headers, body, seconds)
-            except NoAnswer as error:
-                failure: RetryLater = error
+                answer = read(self._exchange(method, url, headers, body, seconds))
+            except RetryLater as error:
+                failure = error
             else:
-                if answer.status not in TRANSIENT and answer.status not in transient:
+                if answer.status not in TRANSIENT:
                     return answer
                 reset_seconds = reset_after_seconds(answer, self._clock()) or 0.0
                 failure = _failure(answer, reset_seconds)
@@ -177,10 +179,10 @@ class Transport:
             logger.info("attempt failed", method=method, attempt=attempts, cause=failure.cause, detail=failure.detail)
             wait = self._wait_seconds(attempts, reset_seconds)
             if not self._patience.tries_again or wait > deadline.remaining_seconds - SHORTEST_ATTEMPT_SECONDS:
-                if answer is not None and answer.status in transient:
-                    return answer
                 raise failure
             self._sleep(wait)
+            if before_repeat is not None and isinstance(failure, NoAnswer) and failure.may_have_arrived:
+                before_repeat()
 
     def _attempt_seconds(self, deadline: Deadline) -> float:
         """Not more than `patience` has, and not so much that what remains afterwards is too short to be of use."""
@@ -211,4 +213,6 @@ def reset_after_seconds(answer: Response, now: float) -> float | None:
 
 def _failure(answer: Response, reset_seconds: float) -> RetryLater:
     cause = Cause.RATE_LIMITED if answer.status == TOO_MANY_REQUESTS else Cause.API_UNAVAILABLE
-    return RetryLater(cause, f"HTTP {answer.status}", retry_after_seconds=reset_seconds or None)
+    return RetryLater(
+        cause, f"HTTP {answer.status}", retry_after_seconds=reset_seconds or None, holds=answer.status == UNAVAILABLE
+    )

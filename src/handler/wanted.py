@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from handler.store_api import StoreApi
 
 GUEST = 0
+QUOTE_LINE = re.compile(r"\bQuote ?#", re.IGNORECASE)
+"""Checkouts from a B2B quote leave its number in the comments; some end as a guest's (bigcommerce/catalyst #2291)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,26 +29,39 @@ class Wanted:
     event: OrderEvent
     customer_id: int
     content: Content
+    rules_failed: tuple[str, ...] = ()
 
 
-def find_wanted(event: OrderEvent, store_api: StoreApi, rules: Rules, deadline: Deadline) -> Wanted | Skipped:
-    """What to put on the record, or why nothing. Raises what `StoreApi.get_order` raises."""
+def find_wanted(
+    event: OrderEvent, store_api: StoreApi, rules: Rules, deadline: Deadline, *, only_given: bool = False
+) -> Wanted | Skipped:
+    """What to put on the record, or why nothing. Raises what `StoreApi.get_order` raises.
+
+    `only_given`: the event's own values alone, for an order whose rules were applied before.
+    """
     given = Content(event.po_number or "", event.extra_fields)
     if event.customer_id is not None:
         return Wanted(event, event.customer_id, given) if event.customer_id != GUEST else Skipped(SkipReason.GUEST)
     order = store_api.get_order(event.store_hash, event.order_id, deadline)
     customer_id = order["customer_id"]
     if customer_id == GUEST:
-        return Skipped(SkipReason.GUEST)
+        quoted = QUOTE_LINE.search(str(order.get("customer_message") or ""))
+        return Skipped(SkipReason.GUEST_WITH_QUOTE if quoted else SkipReason.GUEST)
+    event = event.dated_by_order(date_created(order))
+    if only_given:
+        return Wanted(event, customer_id, given)
+    failed: list[str] = []
     store_rules = rules.of_store(event.store_hash)
-    if store_rules.skips(order, _report_rule):
+    if store_rules.skips(order, failed.append):
         return Skipped(SkipReason.RULE)
-    ruled = store_rules.content(order, _report_rule)
+    ruled = store_rules.content(order, failed.append)
+    for rule in failed:
+        _report_rule(rule)
     content = Content(
         po_number=given.po_number or ruled.po_number,
         extra_fields=tuple((dict(ruled.extra_fields) | dict(given.extra_fields)).items()),
     )
-    return Wanted(event.dated_by_order(date_created(order)), customer_id, content)
+    return Wanted(event, customer_id, content, tuple(failed))
 
 
 def _report_rule(rule: str) -> None:

@@ -298,7 +298,7 @@ def verdict(desk: Desk, order: int, code: int = 0) -> dict[str, Any]:
 
 
 def test_a_finished_order_says_how_and_when(well: Desk) -> None:
-    once().run(OrderEvent("abc123", 101, time.time(), "x"), lambda: Created(1.0, 9.0), CONTEXT)
+    once().run(OrderEvent("abc123", 101, time.time(), "x"), lambda _: Created(1.0, 9.0), CONTEXT)
     write_log(
         well, {"message": "order created", "order": 101, "store": "abc123", "outcome": "created", "level": "INFO"}
     )
@@ -335,7 +335,7 @@ def test_a_dead_order_says_why_and_how_to_bring_it_back(well: Desk) -> None:
 
 
 def test_an_order_being_worked_on_says_so(well: Desk) -> None:
-    def look() -> Created:
+    def look(_again: bool) -> Created:
         assert verdict(well, 101)["verdict"] == "in progress"
         return Created(1.0, 9.0)
 
@@ -343,7 +343,7 @@ def test_an_order_being_worked_on_says_so(well: Desk) -> None:
 
 
 def test_an_order_that_failed_is_not_taken_for_finished(well: Desk) -> None:
-    def fail() -> Created:
+    def fail(_again: bool) -> Created:
         raise RetryLater(Cause.NO_ANSWER, "timed out")
 
     with pytest.raises(RetryLater):
@@ -432,7 +432,7 @@ def test_a_period_is_handed_over_without_guests_and_finished_orders(desk: Desk) 
         return desk.sandbox.place_order(desk.store, customer_id=customer, created_ago_seconds=hours_ago * 3600).id
 
     before, wanted, other, guest, done = place(7, 80), place(7, 70), place(8, 2), place(0, 2), place(7, 1)
-    once().run(OrderEvent("abc123", done, time.time(), "x"), lambda: Created(1.0, 9.0), CONTEXT)
+    once().run(OrderEvent("abc123", done, time.time(), "x"), lambda _: Created(1.0, 9.0), CONTEXT)
     arguments = ("backfill", "--store", "abc123", "--since", "3d", "--per-minute", "600")
 
     dry = desk.json(*arguments, "--dry-run")

@@ -11,7 +11,6 @@ from botocore.exceptions import ClientError
 
 from handler.known_stores import STORES_ID
 from handler.once import OncePerOrder
-from handler.order_event import OrderEvent
 from handler.outcomes import Duplicate, Finished
 from support.clock import FakeClock
 
@@ -217,6 +216,14 @@ class FakeTable:
         if ":store" in ExpressionAttributeValues:
             self.stores.update(ExpressionAttributeValues[":store"]["SS"])
             return {}
+        if ":outcome" in ExpressionAttributeValues:
+            given = {name[1:]: value for name, value in ExpressionAttributeValues.items()}
+            note = {"id": {"S": key}, "at": given["now"]} | {n: given[n] for n in ("outcome", "cause", "detail")}
+            if "letter" in given:
+                note |= {"letter": given["letter"], "dead_at": given["now"], "dead_values": given["values"]}
+            self.notes[key] = self.notes.get(key, {}) | note
+            self.failures.pop(key, None)
+            return {}
         if ":one" in ExpressionAttributeValues:
             self.failures[key].update(["failures", *(ExpressionAttributeNames or {}).values()])
             return {"Attributes": _numbers(self.failures[key])}
@@ -260,15 +267,24 @@ class InMemoryOnce(OncePerOrder):
     def __init__(self) -> None:
         self.done: set[tuple[str, int]] = set()
         self.in_progress: set[tuple[str, int]] = set()
+        self.done_with_values: set[str] = set()
+        self._config = SimpleNamespace(register_lambda_context=lambda _context: None)  # type: ignore[assignment]  # of no use here
 
-    def run(self, event: OrderEvent, work: Callable[[], Finished], context: Any) -> Finished | Duplicate:  # noqa: ARG002  the genuine one needs it
-        key = event.store_hash, event.order_id
-        if key in self.done or key in self.in_progress:
-            return Duplicate(in_progress=key in self.in_progress)
-        self.in_progress.add(key)
+    def _once(self, key: str, work: Callable[[], Finished]) -> Finished | Duplicate:
+        if "#" in key:
+            if key in self.done_with_values:
+                return Duplicate()
+            finished = work()
+            self.done_with_values.add(key)
+            return finished
+        store, _, order_id = key.partition("/")
+        order = store, int(order_id)
+        if order in self.done or order in self.in_progress:
+            return Duplicate(in_progress=order in self.in_progress)
+        self.in_progress.add(order)
         try:
             finished = work()
         finally:
-            self.in_progress.discard(key)
-        self.done.add(key)
+            self.in_progress.discard(order)
+        self.done.add(order)
         return finished

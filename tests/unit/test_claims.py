@@ -1,37 +1,116 @@
-"""A claim on an order whose answer is lost."""
+"""A claim on an order whose answer is lost: DynamoDB is asked once more, and the claim must not take itself for another's."""
 
 from __future__ import annotations
 
+import json
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 import boto3
-from botocore.exceptions import ReadTimeoutError
+import pytest
+from botocore.awsrequest import AWSResponse
+from botocore.compat import HTTPHeaders
+from botocore.exceptions import ConnectionClosedError
 
 from handler.assembly import TABLE_CALLS
 from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
-from handler.outcomes import Updated
+from handler.outcomes import Created, Duplicate, Finished, Updated
 from support.aws import FakeContext
 from support.clock import FakeClock
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from support.telemetry import Written
 
+EVENT = OrderEvent("abcde", 250, 0.0, "c")
+LOST = None
+OK: dict[str, Any] = {}
 
-def test_a_claim_whose_answer_is_lost_is_not_repeated_and_the_order_is_worked_on(written: Written) -> None:
-    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
-    table = boto3.client("dynamodb", config=TABLE_CALLS, **keys)  # type: ignore[call-overload]  # keys by name
-    asked: list[str] = []
 
-    def lose(request: Any, **_: Any) -> None:
-        asked.append(request.headers["X-Amz-Target"].decode().partition(".")[2])
-        raise ReadTimeoutError(endpoint_url=request.url)
+class Table:
+    """DynamoDB's answers, one for each attempt; LOST is a connection that is closed without one."""
 
-    table.meta.events.register("before-send.dynamodb", lose)
-    once = OncePerOrder("idempotency", table, 35)
+    def __init__(self, *answers: Callable[[dict[str, Any]], dict[str, Any]] | dict[str, Any] | None) -> None:
+        self.answers = list(answers)
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+        client: Any = boto3.client("dynamodb", config=TABLE_CALLS, **keys)  # type: ignore[call-overload]  # keys by name
+        client.meta.events.register("before-send.dynamodb", self._answer)
+        self.once = OncePerOrder("idempotency", client, 35)
 
-    finished = once.run(OrderEvent("abcde", 250, 0.0, "c"), Updated, cast("Any", FakeContext(FakeClock())))
+    def run(self, work: Callable[[bool], Finished]) -> Finished | Duplicate:
+        return self.once.run(EVENT, work, cast("Any", FakeContext(FakeClock())))
 
-    assert finished == Updated()
-    assert asked == ["PutItem"]
+    def _answer(self, request: Any, **_: Any) -> AWSResponse:
+        body = json.loads(request.body)
+        self.asked.append((request.headers["X-Amz-Target"].decode().partition(".")[2], body))
+        answer = self.answers.pop(0) if self.answers else OK
+        if answer is None:
+            raise ConnectionClosedError(endpoint_url=request.url)
+        whole = answer(body) if callable(answer) else answer
+        raw = SimpleNamespace(stream=lambda: [json.dumps(whole).encode()])
+        return AWSResponse(request.url, 400 if "__type" in whole else 200, HTTPHeaders(), raw)
+
+
+def there_is(item: dict[str, Any]) -> dict[str, Any]:
+    kind = "com.amazonaws.dynamodb.v20120810#ConditionalCheckFailedException"
+    return {"__type": kind, "Item": item}
+
+
+@pytest.fixture(autouse=True)
+def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+
+
+def test_a_claim_whose_answer_was_lost_is_recognised_and_the_order_is_worked_on(written: Written) -> None:
+    table = Table(LOST, lambda request: there_is(request["Item"]))
+
+    assert table.run(lambda _: Updated()) == Updated()
+    assert [operation for operation, _ in table.asked] == ["PutItem", "PutItem", "UpdateItem"]
+    assert "IdempotencyUnavailable" not in written.metrics
+
+
+def test_a_repeated_claim_that_meets_somebody_elses_is_a_duplicate() -> None:
+    def another(request: dict[str, Any]) -> dict[str, Any]:
+        later = str(int(request["Item"]["in_progress_expiration"]["N"]) + 1)
+        return there_is(request["Item"] | {"in_progress_expiration": {"N": later}})
+
+    assert Table(LOST, another).run(lambda _: Updated()) == Duplicate(in_progress=True)
+
+
+def test_a_claim_that_was_not_repeated_is_never_its_own_hindrance() -> None:
+    table = Table(lambda request: there_is(request["Item"]))
+
+    assert table.run(lambda _: Updated()) == Duplicate(in_progress=True)
+
+
+def test_when_the_table_does_not_answer_the_order_is_worked_on_and_remembered_afterwards(written: Written) -> None:
+    table = Table(LOST, LOST, OK)
+
+    assert table.run(lambda _: Created(1.0, 9.0, ("all.po_number",))) == Created(1.0, 9.0, ("all.po_number",))
+    operation, request = table.asked[-1]
+    assert operation == "UpdateItem"
+    assert "COMPLETED" in json.dumps(request)
+    assert json.loads(request["ExpressionAttributeValues"][":response_data"]["S"]) == {
+        "outcome": "Created",
+        "rules_failed": ["all.po_number"],
+    }
     assert written.metrics["IdempotencyUnavailable"] == [1.0]
+
+
+def test_when_the_table_stays_away_nothing_is_lost(written: Written) -> None:
+    table = Table(LOST, LOST, LOST, LOST)
+
+    assert table.run(lambda _: Updated()) == Updated()
+    assert written.metrics["IdempotencyUnavailable"] == [1.0, 1.0]
+    assert [line["error"] for line in written.log] == ["ConnectionClosedError"] * 2
+
+
+def test_work_that_fails_without_a_claim_fails_as_it_would_with_one() -> None:
+    def fails(_again: bool) -> Finished:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        Table(LOST, LOST).run(fails)

@@ -389,12 +389,19 @@ def test_a_genuine_refusal_is_a_dead_letter_in_the_apis_words(world: World, writ
     assert written.metrics == {"OrderDead": [1.0]}
 
 
-@pytest.mark.parametrize("body", [b"<html>", [], {"meta": "?"}, {"meta": {"message": 7}}, {"data": [], "meta": None}])
-def test_a_refusal_without_words_is_a_dead_letter_too(world: World, body: Any) -> None:
+def test_a_refusal_without_words_is_a_dead_letter_too(world: World) -> None:
     world.place()
-    world.exchange.on("POST", RECORDS, answer(422, body))
+    world.exchange.on("POST", RECORDS, answer(422, {"code": 422, "data": {}, "meta": {}}))
 
     assert world.create() == Dead(Cause.API_REFUSED, "B2B API: HTTP 422: no message")
+
+
+def test_a_refusal_is_told_in_the_apis_words_without_the_buyers(world: World) -> None:
+    world.place(customer_message=f"{PO_LINE}SECRET-PO")
+    said = {"errMsg": {"poNumber": ["SECRET-PO is taken, ask ada@example.com"]}}
+    world.exchange.on("POST", RECORDS, answer(422, {"code": 422, "data": said, "meta": {"message": "Parameter Error"}}))
+
+    assert world.create() == Dead(Cause.API_REFUSED, "B2B API: HTTP 422: poNumber: [value] is taken, ask [email]")
 
 
 @pytest.mark.parametrize(("place", "words"), [(RECORD, "GET"), (USER, "GET")], ids=["record", "user"])
@@ -403,7 +410,7 @@ def test_when_asking_about_a_refusal_is_refused_itself_the_order_is_a_dead_lette
 ) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, REFUSED)
-    world.exchange.on(words, place, answer(410, {"meta": {"message": "gone"}}))
+    world.exchange.on(words, place, answer(410, {"code": 410, "data": {}, "meta": {"message": "gone"}}))
 
     assert world.create() == Dead(Cause.API_REFUSED, "B2B API: HTTP 410: gone")
 
@@ -419,35 +426,62 @@ def test_when_asking_about_a_refusal_fails_the_order_waits(world: World) -> None
     assert outcome.cause is Cause.API_UNAVAILABLE
 
 
-@pytest.mark.parametrize("record", [b"<html>", [], {"data": []}, {"data": {}}, {"data": "x"}, {"data": [7]}])
-def test_an_answer_that_holds_no_record_is_never_taken_for_one(world: World, record: Any) -> None:
+@pytest.mark.parametrize(
+    ("record", "cause"),
+    [
+        (b"<html>", Cause.UNEXPECTED_ANSWER),
+        ([], Cause.UNEXPECTED_ANSWER),
+        ({"data": "x"}, Cause.UNEXPECTED_ANSWER),
+        ({"data": [7]}, Cause.UNEXPECTED_ANSWER),
+        ({"data": {"status": "ok"}}, Cause.UNEXPECTED_ANSWER),
+        ({"data": {"bcOrderId": ORDER_ID + 1, "poNumber": "ANOTHER"}}, Cause.UNEXPECTED_ANSWER),
+        ({"code": 500, "data": {"poNumber": "?"}}, Cause.API_UNAVAILABLE),
+        ({"code": 200, "data": []}, Cause.NOT_THERE_YET),
+        ({"code": 200, "data": {}}, Cause.NOT_THERE_YET),
+    ],
+    ids=str,
+)
+def test_an_answer_that_holds_no_record_is_never_taken_for_one(world: World, record: Any, cause: Cause) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, EXISTS)
-    world.exchange.on("GET", RECORD, answer(200, record))
+    world.exchange.always("GET", RECORD, answer(200, record))
 
-    outcome = world.create()
+    outcome = world.create(poNumber="given")
 
     assert isinstance(outcome, Late)
-    assert outcome.cause in {Cause.API_UNAVAILABLE, Cause.NO_ANSWER}
+    assert outcome.cause is cause
+    assert world.exchange.paths("PUT") == []
 
 
-def test_a_records_odd_fields_are_not_stumbled_over(world: World) -> None:
+@pytest.mark.parametrize(
+    "fields", [{"Own": "kept"}, "Own=kept", [7], [{"fieldName": None, "fieldValue": "x"}], [{"name": "Own"}], 1, True]
+)
+def test_extra_fields_in_an_unknown_shape_are_never_overwritten(world: World, written: Written, fields: Any) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, EXISTS)
-    fields = [7, {"fieldName": None}, {"fieldName": "Floor", "fieldValue": 3}, {"fieldName": "Empty"}]
     world.exchange.on("GET", RECORD, answer(200, {"data": {"poNumber": None, "extraFields": fields}}))
-    world.exchange.on("PUT", RECORD, answer(200))
 
-    assert world.create(poNumber="given") == Updated()
-    assert world.exchange.sent[-1].body == {
-        "poNumber": "given",
-        "extraFields": [{"fieldName": "Floor", "fieldValue": "3"}],
-    }
+    outcome = world.create(poNumber="given")
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.RECORD_UNREADABLE
+    assert world.exchange.paths("PUT") == []
+    assert written.metrics["RecordUnreadable"] == [1.0]
+
+
+def test_the_record_of_the_order_is_found_among_several(world: World) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, EXISTS)
+    rows = [{"bcOrderId": 7, "poNumber": "ANOTHER"}, {"bcOrderId": str(ORDER_ID), "poNumber": "given"}]
+    world.exchange.on("GET", RECORD, answer(200, {"code": 200, "data": rows}))
+
+    assert world.create(poNumber="given") == AlreadyRight()
 
 
 def test_an_update_of_a_record_that_vanished_waits(world: World) -> None:
     world.place(automatic_record_after=0.0)
-    world.exchange.on("PUT", RECORD, answer(404, {"meta": {"message": "Not Found Error"}}))
+    missing = {"code": 404, "data": {}, "meta": {"message": "Not Found Error"}}
+    world.exchange.on("PUT", RECORD, answer(404, missing))
 
     outcome = world.create(poNumber="given")
 
@@ -468,12 +502,12 @@ def test_a_look_up_that_is_refused_is_never_taken_for_an_order(world: World, sta
 @pytest.mark.parametrize("body", [b"<html>It works!</html>", b"[]", b'"ok"'])
 def test_a_success_that_is_not_the_apis_own_is_no_update(world: World, body: bytes) -> None:
     world.place(automatic_record_after=0.0)
-    world.exchange.on("PUT", RECORD, answer(200, body))
+    world.exchange.always("PUT", RECORD, answer(200, body))
 
     outcome = world.create(poNumber="given")
 
     assert isinstance(outcome, Late)
-    assert outcome.cause is Cause.NO_ANSWER
+    assert outcome.cause is Cause.UNEXPECTED_ANSWER
 
 
 def test_a_refusal_that_repeats_the_token_does_not_carry_it_on(world: World, written: Written) -> None:
@@ -487,27 +521,181 @@ def test_a_refusal_that_repeats_the_token_does_not_carry_it_on(world: World, wri
     assert world.store.access_token not in written.text
 
 
-def test_a_customer_who_is_no_number_is_no_customer(world: World) -> None:
+@pytest.mark.parametrize(
+    "order",
+    [
+        {"id": ORDER_ID, "customer_id": True},
+        {"id": ORDER_ID},
+        {"id": ORDER_ID + 1, "customer_id": BUYER},
+        {"customer_id": BUYER},
+        [{"id": ORDER_ID, "customer_id": BUYER}],
+        {"id": True, "customer_id": BUYER},
+        [],
+        None,
+    ],
+    ids=str,
+)
+def test_what_is_not_the_order_is_never_taken_for_it(world: World, order: Any) -> None:
     world.place()
-    world.exchange.on("GET", LOOK_UP, answer(200, {"customer_id": True}))
+    world.exchange.always("GET", LOOK_UP, answer(200, json.dumps(order).encode()))
 
     outcome = world.create()
 
     assert isinstance(outcome, Late)
-    assert outcome.cause is Cause.API_UNAVAILABLE
+    assert outcome.cause is Cause.UNEXPECTED_ANSWER
+    assert world.exchange.paths("POST") == []
 
 
-def test_a_404_that_is_not_the_apis_own_is_no_record_and_no_company_missing(world: World) -> None:
+def test_an_order_whose_ids_are_texts_is_that_order(world: World) -> None:
     world.place()
-    not_the_api = answer(404, b"<html>no such page</html>")
-    for method, path in (("POST", RECORDS), ("GET", RECORD), ("GET", USER)):
-        world.exchange.always(method, path, not_the_api)
+    world.exchange.on("GET", LOOK_UP, answer(200, {"id": str(ORDER_ID), "customer_id": f"{BUYER}"}))
 
-    outcome = world.create()
+    assert isinstance(world.create(), Created)
+    assert world.exchange.sent[-1].body == {"bcOrderId": ORDER_ID, "customerId": BUYER}
 
-    assert isinstance(outcome, Late)
-    assert outcome.cause is Cause.NO_ANSWER
+
+NOT_THE_API = {
+    "an empty 404": answer(404),
+    "a gateway's 404": answer(404, {"message": "no Route matched with those values"}),
+    "a page": answer(404, b"<html>no such page</html>"),
+    "a 404 in another shape": answer(404, {"status": 404, "error": "Not Found", "path": "/"}),
+    "a 404 that names another status": answer(404, {"code": 500, "data": {}, "meta": {"message": "?"}}),
+    "an empty list": answer(404, b"[]"),
+    "a text": answer(404, b'"not found"'),
+    "a firewall's 400": answer(400, b"<html>Bad Request</html>"),
+    "a gateway's 400": answer(400, {"message": "Bad Request"}),
+    "a 405": answer(405, {"message": "Method Not Allowed"}),
+    "a firewall's 403": answer(403, b"<html>Forbidden</html>"),
+    "a redirect": answer(302, headers={"Location": "https://elsewhere.example"}),
+    "an answer that is not modified": answer(304),
+    "an empty success": answer(200),
+    "a status page": answer(200, {"status": "maintenance"}),
+    "a success that says 500": answer(200, {"code": 500, "data": {}, "meta": {"message": "Internal Error"}}),
+    "a success that says 0": answer(200, {"code": 0, "data": {}}),
+}
+
+
+@pytest.mark.parametrize("step", NOT_THE_API.values(), ids=NOT_THE_API)
+def test_an_answer_that_is_not_the_apis_own_ends_no_order(world: World, written: Written, step: Step) -> None:
+    world.place()
+    for method, path in (("POST", RECORDS), ("GET", RECORD), ("GET", USER), ("GET", LOOK_UP)):
+        world.exchange.always(method, path, step)
+        outcome = world.create(customerId=None if path == LOOK_UP else BUYER)
+
+        assert isinstance(outcome, Late), path
+    assert world.dead == []
     assert world.once.done == set()
+    assert len(world.waiting) == 4
+    assert sum(written.metrics["OrderLate"]) == 4
+
+
+@pytest.mark.parametrize("step", NOT_THE_API.values(), ids=NOT_THE_API)
+def test_an_answer_that_is_not_the_apis_own_is_asked_for_again_inside_the_window(world: World, step: Step) -> None:
+    world.place()
+    world.exchange.on("GET", LOOK_UP, step)
+    world.exchange.on("POST", RECORDS, step)
+
+    assert isinstance(world.create(), Created)
+
+
+def test_create_orders_own_404_says_nothing_about_the_customer(world: World) -> None:
+    world.place()
+    missing = {"code": 404, "data": {}, "meta": {"message": "Not found."}}
+    world.exchange.always("POST", RECORDS, answer(404, missing))
+    world.exchange.always("GET", USER, answer(404, missing))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert world.exchange.paths("GET") == [LOOK_UP]
+
+
+def test_after_a_lost_answer_the_record_is_read_before_create_order_is_called_again(world: World) -> None:
+    world.place()
+    world.exchange.on("POST", RECORDS, hang())
+
+    assert isinstance(world.create(), Created)
+    assert [(sent.method, sent.path) for sent in world.exchange.sent] == [
+        ("GET", LOOK_UP),
+        ("POST", RECORDS),
+        ("GET", RECORD),
+        ("POST", RECORDS),
+    ]
+
+
+# --- values of one's own events -----------------------------------------------------------------------------------
+
+
+def own_fields(**fields: str) -> list[dict[str, str]]:
+    return [{"fieldName": name, "fieldValue": value} for name, value in fields.items()]
+
+
+def test_values_that_come_after_the_order_was_finished_reach_its_record(world: World) -> None:
+    world.place(customer_message=f"{PO_LINE}typed")
+    world.create()
+
+    assert world.create(extraFields=own_fields(Team="Blue")) == Updated()
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, record.extra_fields) == ("typed", {"Team": "Blue"})
+    assert world.create(extraFields=own_fields(Team="Blue")) == Duplicate()
+    assert world.create(extraFields=own_fields(Team="Red")) == Updated()
+    assert world.create() == Duplicate()
+
+
+def test_values_that_come_later_leave_alone_what_somebody_has_corrected_on_the_record(world: World) -> None:
+    world.place(customer_message=f"{PO_LINE}typed")
+    world.create()
+    record = world.shop.b2b.record(ORDER_ID)
+    assert record is not None
+    record.po_number = "corrected by hand"
+
+    world.create(extraFields=own_fields(Team="Blue"))
+
+    assert record.po_number == "corrected by hand"
+
+
+def test_values_for_an_order_that_is_being_worked_on_are_late(world: World) -> None:
+    world.place()
+    world.once.in_progress.add((STORE_HASH, ORDER_ID))
+
+    outcome = world.create(poNumber="given")
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.IN_PROGRESS
+    world.once.in_progress.clear()
+    world.create()
+    world.wait_for_late()
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, world.waiting) == ("given", [])
+
+
+def test_a_producers_empty_value_displaces_no_rule(world: World) -> None:
+    world.place(customer_message=f"{PO_LINE}typed")
+
+    world.create(poNumber=" ", extraFields=own_fields(Team=""))
+
+    assert world.exchange.sent[-1].body == {"bcOrderId": ORDER_ID, "customerId": BUYER, "poNumber": "typed"}
+
+
+def test_the_rules_that_failed_are_remembered_with_the_order(written: Written) -> None:
+    world = World(rules=Rules.parse("[all]\npo_number = \"first_match(customer_id, '(x)')\""))
+    world.place()
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Created)
+    assert outcome.rules_failed == ("all.po_number",)
+    assert written.by_rule == ["all.po_number"]
+
+
+def test_a_guest_whose_checkout_came_from_a_quote_is_counted_apart(world: World, written: Written) -> None:
+    world.place(customer_id=0, customer_message="Quote#: 4711")
+
+    assert world.create() == Skipped(SkipReason.GUEST_WITH_QUOTE)
+    assert written.metrics == {"OrderSkippedGuestWithQuote": [1.0]}
 
 
 # --- dead once ----------------------------------------------------------------------------------------------------
@@ -515,6 +703,32 @@ def test_a_404_that_is_not_the_apis_own_is_no_record_and_no_company_missing(worl
 
 def refused_for_good(world: World) -> None:
     world.exchange.always("POST", RECORDS, answer(422, {"data": {"errMsg": "[Team] is a required extra field"}}))
+
+
+def test_an_event_with_other_values_that_is_refused_too_has_a_letter_of_its_own(world: World) -> None:
+    world.place()
+    refused_for_good(world)
+
+    outcomes = [world.create(poNumber=value) for value in ("", "A", "A", "B")]
+
+    assert [type(outcome) for outcome in outcomes] == [Dead, Dead, Duplicate, Dead]
+    assert world.create() == Duplicate()
+    assert len(world.dead) == 3
+
+
+def test_a_late_delivery_of_a_dead_order_makes_no_second_letter(world: World) -> None:
+    world.place()
+    refused_for_good(world)
+    world.create()
+    world.exchange.always("GET", LOOK_UP, answer(503))
+    world.create()
+    world.exchange.mend()
+    refused_for_good(world)
+    world.exchange.always("GET", RECORD, answer(422, {"data": {"errMsg": "no"}}))
+
+    world.wait_for_late()
+
+    assert (len(world.dead), world.waiting) == (1, [])
 
 
 def test_a_refused_order_whose_event_is_delivered_again_has_one_dead_letter(world: World, written: Written) -> None:

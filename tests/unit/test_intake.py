@@ -152,7 +152,7 @@ def test_the_log_says_which_order_of_which_store_it_was(world: World, written: W
 
     [line] = written.log
     assert (line["store"], line["order"], line["correlation_id"]) == (STORE_HASH, ORDER_ID, webhook(0)["hash"])
-    assert (line["outcome"], line["status"]) == ("WebhookAccepted", 200)
+    assert (line["metric"], line["status"]) == ("WebhookAccepted", 200)
 
 
 def test_a_channel_scoped_webhook_is_accepted(world: World) -> None:

@@ -1,15 +1,27 @@
-"""What the relay notes beside finished orders, when the table is busy or failing."""
+"""What the relay keeps in its table beside finished orders: with moto, and with a table that is busy or failing."""
 
 from __future__ import annotations
 
-from typing import Any, cast
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
 
+import boto3
 import pytest
+from moto import mock_aws
 
-from handler.errors import RetryLater
-from handler.journal import MOST_IDLE_READS, MOST_KEYS, read_items
+from handler.errors import Cause, RetryLater
+from handler.journal import MOST_IDLE_READS, MOST_KEYS, Journal, read_items
 from handler.known_stores import KnownStores
-from support.aws import FakeTable, refusal
+from handler.once import OncePerOrder
+from handler.order_event import OrderEvent
+from handler.outcomes import Dead, Duplicate, Finished, Late, Updated
+from handler.pace import LatePace, Paced
+from handler.queues import Letter
+from support.aws import FakeContext, FakeTable, refusal
+from support.clock import NOON, FakeClock
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 TABLE = "idempotency"
 
@@ -47,6 +59,110 @@ def test_a_table_that_reads_nothing_is_given_up_on() -> None:
         read_items(cast("Any", table), TABLE, ["1", "2"], ("id",))
 
     assert len(table.asked) == MOST_IDLE_READS
+
+
+@pytest.fixture
+def table() -> Iterator[Any]:
+    """A DynamoDB that takes expressions at their word."""
+    keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+    with mock_aws():
+        client = boto3.client("dynamodb", **keys)  # type: ignore[call-overload]  # keys by name
+        client.create_table(
+            TableName=TABLE,
+            BillingMode="PAY_PER_REQUEST",
+            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+        )
+        yield client
+
+
+EVENT = OrderEvent("abcde", 250, NOON, "c")
+WITH_VALUES = replace(EVENT, po_number="given")
+DEAD = Dead(Cause.API_REFUSED, "no")
+LATE = Late(Cause.NO_ANSWER, "late")
+
+
+def test_a_later_note_leaves_what_is_known_of_the_dead_letter(table: Any) -> None:
+    journal = Journal(TABLE, table, 35, FakeClock())
+    letter = Letter(EVENT, DEAD.cause, DEAD.detail, NOON)
+    journal.note("abcde", 250, DEAD, letter)
+
+    journal.note("abcde", 250, LATE)
+
+    note = table.get_item(TableName=TABLE, Key={"id": {"S": "journal#abcde/250"}})["Item"]
+    assert (note["outcome"]["S"], note["cause"]["S"], note["detail"]["S"]) == ("Late", "no_answer", "late")
+    assert note["expiration"]["N"] == str(int(NOON) + 35 * 86_400)
+    assert journal.is_buried(EVENT)
+    assert not journal.is_buried(EVENT, letter)
+
+
+def test_only_the_same_values_are_dead_already(table: Any) -> None:
+    journal = Journal(TABLE, table, 35, FakeClock())
+    journal.note("abcde", 250, DEAD, Letter(WITH_VALUES, DEAD.cause, DEAD.detail, NOON))
+
+    assert journal.is_buried(WITH_VALUES)
+    assert journal.is_buried(EVENT)
+    assert not journal.is_buried(replace(EVENT, po_number="corrected"))
+
+
+def test_a_dead_letter_is_no_longer_known_after_an_hour(table: Any) -> None:
+    clock = FakeClock()
+    journal = Journal(TABLE, table, 35, clock)
+    journal.note("abcde", 250, DEAD, Letter(EVENT, DEAD.cause, DEAD.detail, NOON))
+    clock.advance(3601)
+
+    assert not journal.is_buried(EVENT)
+
+
+def test_failures_are_counted_by_cause_and_a_note_begins_anew(table: Any) -> None:
+    journal = Journal(TABLE, table, 35, FakeClock())
+    journal.count_failure("abcde", 250, Cause.NO_ANSWER)
+    assert journal.count_failure("abcde", 250, Cause.NOT_THERE_YET) == 2
+    assert journal.failures("abcde", 250, Cause.NOT_THERE_YET) == 1
+
+    journal.note("abcde", 250, LATE)
+
+    assert [journal.failures("abcde", 250, cause) for cause in Cause] == [0] * len(Cause)
+
+
+def test_the_late_paths_share_is_dealt_out_in_slices_and_given_back(table: Any) -> None:
+    clock = FakeClock()
+    pace = LatePace(TABLE, table, 16, clock)  # four in each slice of 15 s
+    pace.take("abcde", 2)
+    pace.take("abcde", 2)
+    with pytest.raises(Paced):
+        pace.take("abcde", 1)
+
+    pace.give_back("abcde", 2)
+    pace.take("abcde", 2)
+    with pytest.raises(Paced):
+        pace.take("abcde", 1)
+    pace.take("other", 4)
+    clock.advance(15)
+    pace.give_back("abcde", 2)  # out of the slice that is over: the new one has all its places and no more
+    pace.take("abcde", 4)
+    with pytest.raises(Paced) as full:
+        pace.take("abcde", 1)
+
+    assert 0 < (full.value.retry_after_seconds or 0.0) <= 15
+
+
+def test_an_events_values_have_a_key_of_their_own(table: Any) -> None:
+    once = OncePerOrder(TABLE, table, 35)
+    told: list[tuple[str | None, bool]] = []
+
+    def run(event: OrderEvent) -> Finished | Duplicate:
+        def work(again: bool) -> Finished:
+            told.append((event.po_number, again))
+            return Updated()
+
+        return once.run(event, work, cast("Any", FakeContext(FakeClock())))
+
+    other = replace(EVENT, po_number="other")
+    outcomes = [run(event) for event in (WITH_VALUES, EVENT, WITH_VALUES, other, WITH_VALUES, other)]
+
+    assert outcomes == [Updated(), Duplicate(), Duplicate(), Updated(), Duplicate(), Duplicate()]
+    assert told == [("given", False), ("other", True)]
 
 
 def test_a_store_that_could_not_be_noted_is_noted_with_the_next_order() -> None:

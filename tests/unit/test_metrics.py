@@ -58,7 +58,7 @@ def test_a_late_order_tells_its_age_and_why_it_stays_at_each_try(world: World, w
 
 def test_a_dead_order_is_counted_by_its_cause_too(world: World, written: Written) -> None:
     world.place()
-    world.exchange.on("POST", RECORDS, answer(422))
+    world.exchange.on("POST", RECORDS, answer(422, {"code": 422, "data": {}, "meta": {"message": "no"}}))
 
     assert isinstance(world.create(), Dead)
     assert written.by_dimension("cause") == [("OrderDead", "api_refused")]

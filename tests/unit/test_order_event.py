@@ -81,10 +81,11 @@ def test_another_scope_is_none_of_our_business(scope: str) -> None:
         {"created_at": -1},
         {"customerId": "x"},
         {"customerId": -1},
-        {"poNumber": 7},
+        {"poNumber": True},
+        {"poNumber": ["7"]},
         {"poNumber": "x" * 1001},
         {"extraFields": {}},
-        {"extraFields": [{"fieldName": "a"}]},
+        {"extraFields": [{"fieldName": "a", "fieldValue": {}}]},
         {"extraFields": ["a"]},
         {"extraFields": [{"fieldName": "", "fieldValue": "b"}]},
         {"extraFields": [{"fieldName": "a", "fieldValue": "b"}] * 101},
@@ -116,6 +117,28 @@ def test_own_producers_details_survive_the_way_through_a_queue() -> None:
     event = parse_detail(BODY | {"customerId": 7, "poNumber": "PO-1", "extraFields": fields}, NOW)
 
     assert parse_detail(json.loads(json.dumps(event.as_detail())), NOW) == event
+
+
+def test_a_producers_number_is_a_text_and_its_empty_values_are_none() -> None:
+    fields = [("A", 7), ("B", ""), ("C", "  "), ("D", None), ("E", " x "), ("F", 0)]
+    rows = [{"fieldName": name, "fieldValue": value} for name, value in fields]
+
+    event = parse_detail(BODY | {"poNumber": 4711, "extraFields": rows}, NOW)
+
+    assert (event.po_number, event.extra_fields) == ("4711", (("A", "7"), ("E", "x"), ("F", "0")))
+    assert parse_detail(BODY | {"poNumber": "  ", "extraFields": rows[1:4]}, NOW).values_digest == ""
+
+
+def test_events_with_other_values_are_told_apart_and_the_order_of_fields_does_not_count() -> None:
+    rows = [{"fieldName": name, "fieldValue": name} for name in "ab"]
+    plain = parse_detail(BODY | {"customerId": 7}, NOW)
+    one = parse_detail(BODY | {"extraFields": rows}, NOW)
+    same = parse_detail(BODY | {"extraFields": rows[::-1]}, NOW)
+    other = parse_detail(BODY | {"extraFields": rows, "poNumber": "1"}, NOW)
+
+    assert plain.values_digest == ""
+    assert len({one.values_digest, same.values_digest, other.values_digest}) == 2
+    assert one.values_digest == same.values_digest
 
 
 @pytest.mark.parametrize(

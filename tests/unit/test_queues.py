@@ -18,7 +18,7 @@ from support.events import ORDER_ID, bus_event, webhook
 
 SENT_AT = NOON + 60
 IDS = st.integers(1, LARGEST_ID)
-TEXTS = st.text(max_size=40) | st.just("x" * LONGEST_VALUE)
+TEXTS = st.text(min_size=1, max_size=40).map(str.strip).filter(bool) | st.just("x" * LONGEST_VALUE)
 EVENTS = st.builds(
     OrderEvent,
     store_hash=st.from_regex(r"[a-z0-9]{1,32}", fullmatch=True),
@@ -27,7 +27,7 @@ EVENTS = st.builds(
     correlation_id=st.from_regex(r"[A-Za-z0-9_-]{1,64}", fullmatch=True),
     customer_id=st.none() | st.integers(0, LARGEST_ID),
     po_number=st.none() | TEXTS,
-    extra_fields=st.lists(st.tuples(st.text(min_size=1, max_size=20), TEXTS), max_size=4).map(tuple),
+    extra_fields=st.dictionaries(st.text(min_size=1, max_size=20), TEXTS, max_size=4).map(lambda f: tuple(f.items())),
 )
 
 

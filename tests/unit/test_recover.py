@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +15,7 @@ from handler.queues import read_letter
 from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES
 from sandbox.orders import PO_LINE
 from support.aws import DEAD_LETTER_URL, QUEUE_VISIBILITY_SECONDS, RECOVERY_URL, FakeContext, refusal
+from support.clock import NOON
 from support.events import BUYER, ORDER_ID, OUTSIDER, STORE_HASH, bus_event, webhook
 from support.exchange import Step, answer, hang, reset
 from support.world import LOOK_UP, RECORD, RECORDS, SECRET_NAME, SETTINGS, World
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 
 TYPED = f"{PO_LINE}typed"
 EXISTS = answer(400, {"code": 400, "data": [], "meta": {"message": "The order already exists."}})
+
+
+GONE = answer(410, [{"status": 410, "message": "The order is gone."}])
+REFUSED = answer(422, {"code": 422, "data": {"errMsg": "no"}, "meta": {"message": "Unprocessable Entity"}})
 
 
 @pytest.fixture
@@ -471,7 +477,7 @@ def test_a_dead_letter_that_is_redriven_is_worked_on_again(world: World) -> None
     place_late(world)
     world.waiting.clear()
     world.put_late(poNumber="given")
-    world.exchange.on("PUT", RECORD, answer(422))
+    world.exchange.on("PUT", RECORD, REFUSED)
     world.recover()
 
     world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody=world.dead.pop().body)
@@ -486,7 +492,7 @@ def test_a_redriven_letter_that_is_refused_again_is_a_letter_again_and_a_copy_of
     world: World, written: Written
 ) -> None:
     place_late(world)
-    world.exchange.always("GET", LOOK_UP, answer(410))
+    world.exchange.always("GET", LOOK_UP, GONE)
     world.recover()
     redriven = world.dead.pop()
     world.clock.advance(60)
@@ -503,7 +509,7 @@ def test_a_redriven_letter_that_is_refused_again_is_a_letter_again_and_a_copy_of
 
 def test_what_an_operator_has_put_to_work_again_is_never_dropped_as_a_copy(world: World) -> None:
     place_late(world)
-    world.exchange.always("GET", LOOK_UP, answer(410))
+    world.exchange.always("GET", LOOK_UP, GONE)
     world.recover()
     world.dead.clear()  # somebody purged the queue
 
@@ -515,13 +521,27 @@ def test_what_an_operator_has_put_to_work_again_is_never_dropped_as_a_copy(world
 
 def test_an_order_that_had_its_time_is_given_up_with_the_last_cause(world: World) -> None:
     place_late(world)
-    world.exchange.always("GET", RECORD, answer(503))
+    world.exchange.always("GET", RECORD, answer(500))
     world.clock.advance(SETTINGS.give_up_after_minutes * 60)
 
     world.recover()
 
     assert world.waiting == []
-    assert reason(world.dead[0])["detail"] == "given up after 1440 minutes; last: HTTP 503"
+    assert reason(world.dead[0])["detail"] == "given up after 1440 minutes; last: HTTP 500"
+
+
+def test_an_order_of_a_store_that_is_down_is_held_for_as_long_as_the_queue_can(world: World) -> None:
+    place_late(world)
+    world.exchange.always("GET", RECORD, answer(503))
+    world.clock.advance(13 * 86_400 - 60)
+    world.recover()
+    assert (len(world.waiting), world.dead) == (1, [])
+    world.clock.advance(7200)
+
+    world.recover()
+
+    assert world.waiting == []
+    assert reason(world.dead[0])["cause"] == "api_unavailable"
 
 
 @pytest.mark.parametrize("kind", ["refused", "unreadable", "given up"])
@@ -531,9 +551,9 @@ def test_when_the_dead_letter_queue_refuses_the_message_stays(world: World, kind
     if kind == "unreadable":
         world.waiting[0].body = "?"
     elif kind == "refused":
-        world.exchange.on("GET", LOOK_UP, answer(410))
+        world.exchange.on("GET", LOOK_UP, GONE)
     else:
-        world.exchange.always("GET", RECORD, answer(503))
+        world.exchange.always("GET", RECORD, answer(500))
         world.clock.advance(SETTINGS.give_up_after_minutes * 60)
 
     world.recover()
@@ -569,7 +589,7 @@ def test_a_fault_of_our_own_is_tried_again_and_counted(
     world: World, monkeypatch: pytest.MonkeyPatch, written: Written
 ) -> None:
     place_late(world)
-    monkeypatch.setattr("handler.recover.find_wanted", lambda *_: 1 / 0)
+    monkeypatch.setattr("handler.recover.find_wanted", lambda *_, **__: 1 / 0)
 
     world.recover()
 
@@ -581,12 +601,89 @@ def test_a_fault_of_our_own_that_does_not_pass_is_a_dead_letter_in_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place_late(world)
-    monkeypatch.setattr("handler.recover.find_wanted", lambda *_: 1 / 0)
+    monkeypatch.setattr("handler.recover.find_wanted", lambda *_, **__: 1 / 0)
     while world.waiting:
         world.wait_for_late()
 
     assert reason(world.dead[0])["cause"] == "function_failed"
     assert "ZeroDivisionError" in reason(world.dead[0])["detail"]
+
+
+def test_orders_behind_a_store_in_trouble_are_deferred_and_do_not_blame_other_integrations(
+    world: World, written: Written
+) -> None:
+    place_late(world)
+    for number in range(9):
+        world.put_late(data={"type": "order", "id": ORDER_ID + 1 + number})
+    world.exchange.always("GET", RECORD, answer(500))
+
+    world.recover()
+
+    assert Counter(written.by_dimension("cause")) == {
+        ("OrderRetried", "api_unavailable"): 1,
+        ("OrderRetried", "deferred"): 9,
+    }
+
+
+def test_a_deferred_order_that_had_its_time_is_given_up_with_the_reason_that_brought_it(world: World) -> None:
+    world.settings = replace(SETTINGS, late_requests_per_minute=1)
+    place_late(world)
+    world.put_late(data={"type": "order", "id": ORDER_ID + 1})
+    world.exchange.always("GET", RECORD, answer(500))
+    world.clock.advance(SETTINGS.give_up_after_minutes * 60)
+
+    world.recover()
+
+    assert [reason(letter)["cause"] for letter in world.dead] == ["api_unavailable", "window_missed"]
+
+
+UNDELIVERED = {
+    "function_failed": {
+        "requestContext": {"condition": "RetriesExhausted"},
+        "requestPayload": bus_event(webhook(NOON)),
+    },
+    "not_delivered": bus_event(webhook(NOON)),
+}
+
+
+@pytest.mark.parametrize("cause", UNDELIVERED)
+def test_an_event_that_never_reached_the_live_path_is_counted_as_received_and_late_once(
+    world: World, written: Written, cause: str
+) -> None:
+    place_late(world)
+    world.waiting.clear()
+    world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody=json.dumps(UNDELIVERED[cause]))
+    world.exchange.always("GET", RECORD, answer(500))
+
+    world.recover()
+    world.wait_for_late()
+
+    assert written.traffic["OrderAnnounced"] == [1.0]
+    assert written.metrics["OrderLate"] == [1.0]
+    assert ("OrderLate", cause) in written.by_dimension("cause")
+
+
+def test_values_of_a_late_event_reach_an_order_that_was_finished_meanwhile(world: World) -> None:
+    place_late(world)
+    world.recover()
+    world.put_late(poNumber="given", extraFields=[{"fieldName": "Team", "fieldValue": "Blue"}])
+
+    world.recover()
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, record.extra_fields.get("Team"), world.waiting) == ("given", "Blue", [])
+
+
+def test_a_message_is_hidden_for_less_than_sqs_allows_from_its_receipt_on(world: World) -> None:
+    place_late(world)
+    world.exchange.always("GET", RECORD, answer(500, headers={"Retry-After": "3600"}))
+    late = replace(SETTINGS, recovery_first_delay_seconds=1e6, recovery_longest_delay_seconds=1e6)
+    world.settings = late
+
+    world.recover()
+
+    assert world.sqs.hidden == [43_000]
 
 
 def test_when_the_delay_cannot_be_set_the_queues_own_brings_the_message_back(world: World) -> None:
@@ -601,7 +698,7 @@ def test_when_the_delay_cannot_be_set_the_queues_own_brings_the_message_back(wor
 
 
 def test_a_dead_order_is_noted(world: World) -> None:
-    world.exchange.on("GET", LOOK_UP, answer(410))
+    world.exchange.on("GET", LOOK_UP, GONE)
     world.put_late(customerId=None)
 
     world.recover()

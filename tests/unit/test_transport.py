@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.deadline import Deadline
-from handler.errors import Cause, RetryLater
+from handler.errors import Cause, OrderAlreadyExists, RetryLater
 from handler.transport import LATE, LIVE, NoAnswer, Patience, Response, Transport, reset_after_seconds
 from support.clock import NOON, FakeClock, middle
 from support.exchange import FakeExchange, Step, answer, hang, reset
@@ -118,9 +118,36 @@ def test_a_rate_limit_that_ends_after_the_deadline_is_told_at_once_with_its_end(
     assert world.clock.slept == []
 
 
-def test_a_status_that_may_be_the_truth_is_asked_again_and_then_believed(world: World) -> None:
-    assert world.call(last=answer(404), transient={404}).status == 404
+def refuse_404(response: Response) -> Response:
+    if response.status == 404:
+        raise RetryLater(Cause.ORDER_NOT_FOUND, "not yet")
+    return response
+
+
+def test_an_answer_that_its_reader_doubts_is_asked_for_again_until_the_deadline(world: World) -> None:
+    with pytest.raises(RetryLater) as late:
+        world.call(last=answer(404), read=refuse_404)
+
+    assert late.value.cause is Cause.ORDER_NOT_FOUND
     assert len(world.exchange.sent) > 3
+
+
+def test_before_a_request_is_repeated_that_may_have_arrived_somebody_is_asked(world: World) -> None:
+    asked: list[float] = []
+
+    world.call(answer(503), hang(), answer(429), last=answer(200), before_repeat=lambda: asked.append(world.clock.now))
+
+    assert len(asked) == 1  # the answers of the API itself say that nothing was done
+
+
+def test_who_is_asked_before_a_repetition_can_prevent_it(world: World) -> None:
+    def there_already() -> None:
+        raise OrderAlreadyExists
+
+    with pytest.raises(OrderAlreadyExists):
+        world.call(hang(), last=answer(200), before_repeat=there_already)
+
+    assert len(world.exchange.sent) == 1
 
 
 def test_the_late_path_makes_one_long_attempt() -> None:
@@ -173,7 +200,7 @@ def test_whatever_happens_nothing_outlives_the_deadline(
     deadline = Deadline.after(seconds, clock)
 
     try:
-        Transport(exchange, patience, clock, clock.sleep, uniform).call("GET", URL, {}, deadline, transient={404})
+        Transport(exchange, patience, clock, clock.sleep, uniform).call("GET", URL, {}, deadline, read=refuse_404)
     except RetryLater as late:
         assert late.retry_after_seconds is None or late.retry_after_seconds > 0  # noqa: PT017  raising is one of two right ends
 

@@ -1,0 +1,159 @@
+"""What counts as an answer of BigCommerce's APIs. This is the one place that decides it.
+
+A proxy, a firewall or an edge server can answer in the API's place with any status. Only the API's own answers, in a
+documented shape, may say anything about an order or a customer. Everything else is `UnexpectedAnswer`, and is retried.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from handler.errors import Cause
+from handler.transport import NO_CONTENT, TRANSIENT, NoAnswer
+from handler.whole_number import whole_number
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from handler.transport import Response
+
+UNAUTHORISED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, CONFLICT, GONE, UNPROCESSABLE = (
+    401,
+    403,
+    404,
+    405,
+    409,
+    410,
+    422,
+)
+SUCCESS = range(200, 300)
+CLIENT_ERRORS = range(400, 500)
+ERRORS = range(400, 600)
+ABOUT_THE_ADDRESS = frozenset({NOT_FOUND, METHOD_NOT_ALLOWED, GONE})
+"""Statuses that a proxy without a route answers, too: only the documented shape tells the two apart."""
+
+ABOUT_THE_CONTENT = frozenset({CONFLICT, UNPROCESSABLE})
+"""Statuses that nothing but the API itself has a reason to answer."""
+
+LONGEST_WORDS = 300
+EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
+TAGS = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
+ERROR_TEXTS = ("errMsg", "errors", "error", "message", "msg", "detail", "error_description", "title")
+"""Where the APIs put their words, the most specific first (bigcommerce/docs: user.yaml, channel.yaml; V2 and V3 errors)."""
+
+
+class UnexpectedAnswer(NoAnswer):
+    """Something other than the API answered. What became of the request is known only if it was refused (4xx)."""
+
+    def __init__(self, detail: str, *, may_have_arrived: bool) -> None:
+        super().__init__(detail, may_have_arrived=may_have_arrived, cause=Cause.UNEXPECTED_ANSWER)
+
+
+def b2b_answer(response: Response, sent: Collection[str] = ()) -> Response:
+    """An answer of the B2B API (documented: `code` with `meta` or `message`, and `data`, an object or a list).
+
+    Its status is the `code` in the body where that contradicts an HTTP 2xx. `sent` are values that an error's words may
+    repeat; they are removed from messages. Raises UnexpectedAnswer.
+    """
+    whole = response.json()
+    if response.status in SUCCESS:
+        if not isinstance(whole, dict) or not whole.keys() & {"code", "data"}:
+            raise _unexpected("B2B API", response, sent)
+        code = whole.get("code")
+        status = response.status if code is None else whole_number(code)
+        if status in SUCCESS:
+            return response
+        if status is None or status not in ERRORS:
+            raise _unexpected("B2B API", response, sent)
+        response = replace(response, status=status)
+    documented = isinstance(whole, dict) and (
+        ("code" in whole and isinstance(whole.get("meta"), dict)) or isinstance(whole.get("data"), dict | list)
+    )
+    return _own_error("B2B API", response, whole, sent, documented=documented)
+
+
+def core_answer(response: Response) -> Response:
+    """An answer of the core API: JSON, or 204 for an empty list; errors as V2 (a list) or V3 (an object) has them.
+
+    Raises UnexpectedAnswer.
+    """
+    whole = response.json()
+    if response.status in SUCCESS:
+        if response.status == NO_CONTENT or isinstance(whole, dict | list):
+            return response
+        raise _unexpected("core API", response, ())
+    return _own_error("core API", response, whole, (), documented=_has_its_status(whole, response.status))
+
+
+def words(answer: Response, sent: Collection[str] = ()) -> str:
+    """What an answer says in words, whatever its shape: shortened, and without `sent` values and e-mail addresses."""
+    whole = answer.json()
+    text = _words_in(whole) if isinstance(whole, dict | list) else TAGS.sub(" ", answer.body.decode(errors="replace"))
+    for value in sorted({value for value in sent if value}, key=len, reverse=True):
+        text = text.replace(value, "[value]")
+    return EMAIL.sub("[email]", " ".join(text.split()))[:LONGEST_WORDS]
+
+
+def _own_error(api: str, response: Response, whole: Any, sent: Collection[str], *, documented: bool) -> Response:
+    status = response.status
+    if status in TRANSIENT or status == UNAUTHORISED:
+        return response
+    if status == FORBIDDEN and (not response.body.strip() or isinstance(whole, dict | list)):
+        return response
+    if documented and _contradicts(whole, status):
+        documented = False
+    if status in ABOUT_THE_ADDRESS or not isinstance(whole, dict | list):
+        own = documented
+    else:
+        about_content = status in ABOUT_THE_CONTENT or _has_its_status(whole, status) or "meta" in whole
+        own = documented or (about_content and bool(_words_in(whole)))
+    if status not in CLIENT_ERRORS or not own:
+        raise _unexpected(api, response, sent)
+    return response
+
+
+def _has_its_status(whole: Any, status: int) -> bool:
+    """Whether the body repeats the status, as the API's error shapes do."""
+    first = whole[0] if isinstance(whole, list) and whole else whole
+    return isinstance(first, dict) and status in {whole_number(first.get("code")), whole_number(first.get("status"))}
+
+
+def _contradicts(whole: Any, status: int) -> bool:
+    """Whether the body names another status than the one that it came with."""
+    code = whole_number(whole.get("code")) if isinstance(whole, dict) else None
+    return code is not None and code != status
+
+
+def _words_in(value: Any) -> str:
+    """The words of an error: of the most specific key that has any, with the names of nested keys."""
+    if isinstance(value, list):
+        return "; ".join(filter(None, map(_words_in, value)))
+    if not isinstance(value, dict):
+        return value.strip() if isinstance(value, str) else ""
+    for part in (value.get("data"), value, value.get("meta")):
+        for key in ERROR_TEXTS:
+            if isinstance(part, dict) and (text := _flat(part.get(key))):
+                return text
+    return _words_in(value["data"]) if isinstance(value.get("data"), list) else ""
+
+
+def _flat(value: Any) -> str:
+    if isinstance(value, list):
+        return "; ".join(filter(None, map(_flat, value)))
+    if isinstance(value, dict):
+        parts = ((key, _flat(part)) for key, part in value.items())
+        return "; ".join(
+            text if key.isdecimal() or key in ERROR_TEXTS else f"{key}: {text}" for key, text in parts if text
+        )
+    return "" if value is None else str(value).strip()
+
+
+def _unexpected(api: str, response: Response, sent: Collection[str]) -> UnexpectedAnswer:
+    said = words(response, sent)
+    return UnexpectedAnswer(
+        f"{api}: HTTP {response.status} with a body that is not the API's" + (f": {said}" if said else " (empty)"),
+        # A 4xx or a redirect says that the request went no further.
+        may_have_arrived=response.status in SUCCESS,
+    )
