@@ -97,7 +97,7 @@ _PLACEHOLDER = re.compile(
 )
 """What buyers write when they have no number."""
 
-_OF_SENTENCES = re.compile(
+_EVERYDAY = re.compile(
     "after|an|and|are|as|ask|at|be|been|before|but|by|call|can|coming|contact|deliver|do|due|e-?mail|find|follows?|for|"
     "from|give|goes|has|have|he|her|if|in|is|it|its|me|must|my|needs?|net|not|of|on|or|our|per|phone|send|sent|she|should|"
     "till|that|the|there|they|this|to|until|up|us|was|we|when|will|with|within|without|you|your",
@@ -106,7 +106,7 @@ _OF_SENTENCES = re.compile(
 _NEVER = re.compile(r"^box\s|\S@\S|://", re.IGNORECASE)
 _NUMBER_ALONE = re.compile(rf"[{_DASHES}\w.,/#+]+")
 LONGEST_CODE = 3
-"""Letters of a word in capitals that is a code and no sentence's: "IT 4500"."""
+"""Letters of a word in capitals that is a code and no everyday word: "IT 4500"."""
 
 _BEFORE_A_DIGIT = 2
 """Words of a number of several words that may stand before the first one with a digit: "Job Smith 12"."""
@@ -229,20 +229,25 @@ def _read(line: str, own: re.Pattern[str] | None) -> tuple[int, str] | None:
 def _value(label: re.Match[str], line: str, folded: str, rank: int) -> str:
     """What follows the label, if it is a PO number; else an empty text."""
     start = label.end()
-    mark = _STRONG.match(folded, start)
-    explicit = mark is not None or label[0].endswith("#")
+    colon = mark = _STRONG.match(folded, start)
+    hint = label[0].endswith("#")
     if mark is None and (mark := _DASH.match(folded, start)):
-        explicit = explicit or rank > PO
-    elif not explicit and not (
-        folded[start : start + 1].isspace() or (label[0].endswith(".") and folded[start : start + 1].isdigit())
-    ):
+        hint = hint or rank > PO
+    elif mark is None and not hint and not _may_follow(label, folded):
         return ""
     rest = line[mark.end() if mark else start :]
-    if explicit and rank >= CHECKOUT:
+    if rank >= CHECKOUT and (colon or hint):
         value = " ".join(rest.split())
         return "" if _stands_for_nothing(value) else value
     value = _trimmed(rest)
-    return value if not _stands_for_nothing(value) and _is_plausible(value, explicit=explicit) else ""
+    plausible = _is_plausible(value, colon=colon is not None, hint=hint)
+    return value if plausible and not _stands_for_nothing(value) else ""
+
+
+def _may_follow(label: re.Match[str], folded: str) -> bool:
+    """Whether a value can follow the label without anything in between: "PO 4711", "P.O.4711"."""
+    following = folded[label.end() : label.end() + 1]
+    return following.isspace() or (label[0].endswith(".") and following.isdigit())
 
 
 def _trimmed(text: str) -> str:
@@ -259,26 +264,26 @@ def _stands_for_nothing(value: str) -> bool:
     return not bare or _PLACEHOLDER.fullmatch(bare) is not None
 
 
-def _is_plausible(value: str, *, explicit: bool) -> bool:
+def _is_plausible(value: str, *, colon: bool, hint: bool) -> bool:
     """Whether a buyer's own words are a PO number rather than a sentence.
 
-    One word is; several are if one of the first three has a digit and those before it are none of a sentence's. Without
-    a colon, "=", "#" or tab between label and value, it has to be one word with a digit.
+    One word is. Several are if one of the first three has a digit and none before it is an everyday word. After a mere
+    hint ("#", or a dash after a label with "Number") none at all may be one, and without a hint it has to be one word with a digit.
     """
     if _NEVER.search(value):
         return False
     words = value.split()
     with_digit = next((place for place, word in enumerate(words) if _has_digit(word)), None)
     if len(words) == 1:
-        return explicit or (with_digit is not None and _NUMBER_ALONE.fullmatch(value) is not None)
-    if not explicit or with_digit is None or with_digit > _BEFORE_A_DIGIT:
+        return colon or hint or (with_digit is not None and _NUMBER_ALONE.fullmatch(value) is not None)
+    if not (colon or hint) or with_digit is None or with_digit > _BEFORE_A_DIGIT:
         return False
-    before = [word.strip(_PUNCTUATION) for word in words[:with_digit]]
-    return not any(_OF_SENTENCES.fullmatch(word) and not _is_code(word) for word in before)
+    return not any(map(_is_everyday, words[:with_digit] if colon else words))
 
 
-def _is_code(word: str) -> bool:
-    return word.isupper() and len(word) <= LONGEST_CODE
+def _is_everyday(word: str) -> bool:
+    word = word.strip(_PUNCTUATION)
+    return _EVERYDAY.fullmatch(word) is not None and not (word.isupper() and len(word) <= LONGEST_CODE)
 
 
 def _has_digit(text: str) -> bool:

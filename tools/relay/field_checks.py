@@ -107,7 +107,9 @@ def check_fields(rules: StoreRules, configs: list[FieldConfig], orders: list[dic
         tried = f"; tried on the last {len(orders)} customers' orders" if orders else ""
         yield Finding("extra fields", State.GOOD, f"the rules fit the store's {len(configs)} fields{tried}")
     if others := [f'"{c.label}" is "{c.name}"' for c in configs if c.label and c.label != c.name]:
-        yield Finding("labels", State.GOOD, f"buyers see other labels than the names that rules use: {', '.join(others)}")
+        yield Finding(
+            "labels", State.GOOD, f"buyers see other labels than the names that rules use: {', '.join(others)}"
+        )
 
 
 def _unknown(ruled: list[str], by_name: dict[str, FieldConfig]) -> Iterator[Finding]:
