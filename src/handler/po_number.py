@@ -27,14 +27,15 @@ _INVISIBLE = re.compile(
 )
 _LINE_END = re.compile(
     r"""
+      (?= [\s<\\/qQ] ) (?:              # tells soon that most characters begin none
       [\r\n\v\f\x1c-\x1e\x85\u2028\u2029]
     | (?i: </? (?: br|p|div|li|ul|ol|table|tr|td|th|h[1-6] ) \b [^<>]{0,200} > )
     | \\[rn]                             # escaped twice
     # "/n" is how the storefront API's reference writes a line end. It is none inside "12/north", "PO/number", "s/n 5".
-    | (?:/r)?/n (?= [A-Z\u00c0-\uffff] | [b-df-hj-np-tv-z][a-z]{2} | (?: our\ )? p\.?/?o\b | -{3} )
+    | (?:/r)?/n (?= [^\W\d_a-z] | [b-df-hj-np-tv-z][a-z]{2} | (?: our\ )? p\.?/?o\b | -{3} )
     | (?<!\b[A-Za-z]) (?:/r)?/n (?! \w )
     | \b (?= (?i: quote\ ?\#\s?: ) )     # where line ends became spaces
-    """,
+    )""",
     re.VERBOSE,
 )
 _INLINE_TAG = re.compile(r"</?(?:b|strong|i|em|u|span|font|small|a|code)\b[^<>]{0,200}>", re.IGNORECASE)
@@ -97,12 +98,12 @@ _PLACEHOLDER = re.compile(
 )
 """What buyers write when they have no number."""
 
-_EVERYDAY = re.compile(
-    "after|an|and|are|as|ask|at|be|been|before|but|by|call|can|coming|contact|deliver|do|due|e-?mail|find|follows?|for|"
-    "from|give|goes|has|have|he|her|if|in|is|it|its|me|must|my|needs?|net|not|of|on|or|our|per|phone|send|sent|she|should|"
-    "till|that|the|there|they|this|to|until|up|us|was|we|when|will|with|within|without|you|your",
-    re.IGNORECASE,
+_WORDS = (
+    "after an and are as ask at be been before but by call can coming contact deliver do due email e-mail find follow follows "
+    "for from give goes has have he her if in is it its me must my need needs net not of on or our per phone send sent she "
+    "should till that the there they this to until up us was we when will with within without you your"
 )
+_EVERYDAY = frozenset(_WORDS.split())
 _NEVER = re.compile(r"^box\s|\S@\S|://", re.IGNORECASE)
 _NUMBER_ALONE = re.compile(rf"[{_DASHES}\w.,/#+]+")
 LONGEST_CODE = 3
@@ -283,7 +284,7 @@ def _is_plausible(value: str, *, colon: bool, hint: bool) -> bool:
 
 def _is_everyday(word: str) -> bool:
     word = word.strip(_PUNCTUATION)
-    return _EVERYDAY.fullmatch(word) is not None and not (word.isupper() and len(word) <= LONGEST_CODE)
+    return word.lower() in _EVERYDAY and not (word.isupper() and len(word) <= LONGEST_CODE)
 
 
 def _has_digit(text: str) -> bool:
