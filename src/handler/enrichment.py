@@ -19,17 +19,21 @@ import jmespath.functions
 from handler.b2b_api import Content
 from handler.errors import ConfigurationError, RelayError
 from handler.order_event import LONGEST_VALUE, STORE_HASH
-from handler.time_limit import time_limit
+from handler.po_number import bare_label, find_po_number
+from handler.time_limit import TimeLimit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 RULES_FILE = Path(__file__).with_name("enrichment.toml")
-RULE_SECONDS = 0.1
-"""One rule's share of the window. Patterns are the owner's, but the texts they meet are buyers'."""
+SKIP_SECONDS = 0.05
+VALUES_SECONDS = 0.15
+"""The time of all rules of an order together, without `skip_when`, which has its own. Patterns are the owner's, but
+the texts they meet are buyers'."""
 
-LONGEST_TEXT = 65_536
-"""Characters of a text that a pattern looks at: a whole `customer_message`."""
+LONGEST_TEXT = 8_192
+"""Characters of a text that a pattern looks at. `re` looks for the alarm only every few thousand steps, and each step
+can be as long as the text: 65,536 digits kept a simple pattern busy for more than a second."""
 
 SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when"})
 
@@ -42,6 +46,11 @@ class _Functions(jmespath.functions.Functions):
         """The first group of the first match (the whole match where there is no group), or null."""
         found = re.search(pattern, (text or "")[:LONGEST_TEXT])
         return found and found.group(1 if found.re.groups else 0)
+
+    @jmespath.functions.signature({"types": ["string", "null"], "variadic": True})
+    def _func_po_number(self, text: str | None, *labels: str) -> str | None:
+        """The PO number in a buyer's text, found by the usual labels and the store's own ones, or null."""
+        return find_po_number(text, labels) if text else None
 
     @jmespath.functions.signature({"types": ["array", "null"]}, {"types": ["string"]})
     def _func_form_field(self, fields: list[Any] | None, name: str) -> Any:
@@ -67,10 +76,10 @@ class Rule:
     name: str
     expression: Any
 
-    def evaluate(self, order: dict[str, Any]) -> Any:
-        """The rule's raw result. Raises RuleFailed."""
+    def evaluate(self, order: dict[str, Any], limit: TimeLimit) -> Any:
+        """The rule's raw result, in what is left of the limit. Raises RuleFailed."""
         try:
-            with time_limit(RULE_SECONDS):
+            with limit.running():
                 return self.expression.search(order, options=OPTIONS)
         except Exception as error:
             raise RuleFailed(self.name) from error
@@ -89,17 +98,22 @@ class StoreRules:
         if self.skip_when is None:
             return False
         try:
-            return self.skip_when.evaluate(order) is True
+            return self.skip_when.evaluate(order, TimeLimit(SKIP_SECONDS)) is True
         except RuleFailed as failure:
             on_failure(failure.rule)
             return False
 
     def content(self, order: dict[str, Any], on_failure: Callable[[str], None]) -> Content:
-        """What the record shall carry. A rule that fails leaves its field out and is told to `on_failure` by name."""
+        """What the record shall carry. A rule that fails leaves its field out and is told to `on_failure` by name.
+
+        The rules share `VALUES_SECONDS`; when these are used up, the rules that are left fail at once.
+        """
+        limit = TimeLimit(VALUES_SECONDS)
+        po_number = _value(self.po_number, order, limit, on_failure) if self.po_number else ""
         return Content(
-            po_number=_value(self.po_number, order, on_failure) if self.po_number else "",
+            po_number=" ".join(filter(None, map(str.strip, po_number.splitlines()))),
             extra_fields=tuple(
-                (name, value) for name, rule in self.extra_fields if (value := _value(rule, order, on_failure))
+                (name, value) for name, rule in self.extra_fields if (value := _value(rule, order, limit, on_failure))
             ),
         )
 
@@ -196,9 +210,9 @@ def _calls(node: Any) -> Iterator[Any]:
 
 
 def _check_call(call: Any, where: str) -> None:
-    """Raises ConfigurationError for an unknown function, a wrong number of arguments, and a pattern out of an order.
+    """Raises ConfigurationError for an unknown function, a wrong number of arguments, and a pattern or label out of an order.
 
-    A pattern must be written out: one that comes out of an order would be a buyer's.
+    They must be written out: what comes out of an order would be a buyer's.
     """
     name, given = call["value"], call["children"]
     function = _Functions.FUNCTION_TABLE.get(name)
@@ -210,25 +224,45 @@ def _check_call(call: Any, where: str) -> None:
         least = "at least " if variadic else ""
         raise ConfigurationError(f"{where}: {name}() takes {least}{len(signature)} arguments, not {len(given)}")
     if name == "first_match":
-        pattern = given[1]
-        if pattern["type"] != "literal" or not isinstance(pattern["value"], str):
-            raise ConfigurationError(f"{where}: the pattern of first_match must be written out, in single quotes")
-        re.compile(pattern["value"])
+        re.compile(_written_out(given[1], f"{where}: the pattern of first_match"))
+    if name == "po_number":
+        for label in given[1:]:
+            if not bare_label(_written_out(label, f"{where}: a label of po_number")):
+                raise ConfigurationError(f"{where}: a label of po_number is empty")
 
 
-def _value(rule: Rule, order: dict[str, Any], on_failure: Callable[[str], None]) -> str:
+def _written_out(argument: Any, what: str) -> str:
+    if argument["type"] != "literal" or not isinstance(argument["value"], str):
+        raise ConfigurationError(f"{what} must be written out, in single quotes")
+    return argument["value"]
+
+
+def _value(rule: Rule, order: dict[str, Any], limit: TimeLimit, on_failure: Callable[[str], None]) -> str:
+    """A rule's result as text; empty for none, and for a failure, which is told to `on_failure`."""
     try:
-        result = rule.evaluate(order)
-    except RuleFailed as failure:
-        on_failure(failure.rule)
-        return ""
-    if result is None:
-        return ""
-    text = str(result).lower() if isinstance(result, bool) else str(result).strip()
-    if not isinstance(result, str | int | float) or len(text) > LONGEST_VALUE:
+        result = rule.evaluate(order, limit)
+        items = result if isinstance(result, list) else [result]
+        text = ", ".join(filter(None, map(_text, items)))
+    except (RuleFailed, TypeError):
+        text = None
+    if text is None or len(text) > LONGEST_VALUE:
         on_failure(rule.name)
         return ""
     return text
+
+
+def _text(value: Any) -> str:
+    """A plain value as text; empty for null and for what shows nothing. Raises TypeError for a list or an object."""
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float) and value.is_integer():
+        return str(int(value))
+    if not isinstance(value, str | int | float):
+        raise TypeError
+    text = str(value).strip()
+    return text if any(letter.isprintable() for letter in text) else ""
 
 
 def main(arguments: list[str]) -> int:

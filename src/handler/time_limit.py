@@ -19,16 +19,26 @@ class TimeLimitExceeded(Exception):  # noqa: N818  as TimeoutError, which socket
     """The computation was ended."""
 
 
-@contextmanager
-def time_limit(seconds: float) -> Iterator[None]:
-    """Ends the block with TimeLimitExceeded after `seconds`. Main thread only, where Lambda runs its handlers."""
-    before = signal.signal(signal.SIGALRM, _end)
-    try:
-        signal.setitimer(signal.ITIMER_REAL, seconds)
-        yield
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0.0)
-        signal.signal(signal.SIGALRM, before)
+class TimeLimit:
+    """A limit for several computations together. Main thread only, where Lambda runs its handlers."""
+
+    def __init__(self, seconds: float) -> None:
+        self._left_seconds = seconds
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        """Ends the block with TimeLimitExceeded when the limit is used up, at once if it was used up before."""
+        # Used up until the alarm is off again, which could ring while it is switched off.
+        left_seconds, self._left_seconds = self._left_seconds, 0.0
+        if not left_seconds:
+            raise TimeLimitExceeded
+        before = signal.signal(signal.SIGALRM, _end)
+        try:
+            signal.setitimer(signal.ITIMER_REAL, left_seconds)
+            yield
+        finally:
+            self._left_seconds, _ = signal.setitimer(signal.ITIMER_REAL, 0.0)
+            signal.signal(signal.SIGALRM, before)
 
 
 def _end(*_: object) -> NoReturn:

@@ -138,7 +138,7 @@ def test_all_is_well(well: Desk) -> None:
     assert states == dict.fromkeys(states, "good")
     assert states.keys() == {
         "stack", "webhook URL", "late orders", "dead letters", "alarms", "rules",
-        "secret", "core API", "clock", "B2B API", "hooks API", "webhook", "refusals", "extra fields",
+        "secret", "core API", "clock", "B2B API", "hooks API", "webhook", "refusals", "PO number", "extra fields",
     }  # fmt: skip
     assert "All is well" in well.run("doctor").output
 
@@ -242,6 +242,20 @@ def test_a_value_that_does_not_fit_is_yellow_and_no_failure(well: Desk) -> None:
 
     assert finding["state"] == "doubtful"
     assert "longer than 200 characters" in finding["what"]
+
+
+def test_texts_that_the_rule_does_not_read_are_yellow_and_not_shown(well: Desk) -> None:
+    well.sandbox.place_order(well.store, customer_id=BUYER, customer_message="PO Number / Reference Number: A-1")
+    missed = well.sandbox.place_order(well.store, customer_id=BUYER, customer_message="Bestellnummer: 4711")
+    well.sandbox.place_order(well.store, customer_id=GUEST, customer_message="Bestellnummer: 4712")
+
+    finding = findings(well, 0)["PO number"]
+
+    assert finding["state"] == "doubtful"
+    assert "read from 1 of the last 2 customers' orders; 1 more" in finding["what"]
+    assert str(missed.id) in finding["what"]
+    assert "po_number(customer_message, 'Your label')" in finding["mend"]
+    assert "4711" not in finding["what"]
 
 
 def test_refused_webhooks_are_yellow_with_the_check_that_failed(well: Desk) -> None:

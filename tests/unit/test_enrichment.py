@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+import signal
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from handler.b2b_api import Content
-from handler.enrichment import RULES_FILE, Rules, main
+from handler.enrichment import LONGEST_TEXT, RULES_FILE, SKIP_SECONDS, VALUES_SECONDS, Rules, main
 from handler.errors import ConfigurationError
-from handler.time_limit import TimeLimitExceeded, time_limit
+from handler.time_limit import TimeLimit, TimeLimitExceeded
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-FAILED: list[str] = []
 
 
 def evaluate(text: str, order: dict[str, Any], store: str = "abcde") -> tuple[Content, list[str]]:
@@ -36,9 +35,19 @@ def evaluate(text: str, order: dict[str, Any], store: str = "abcde") -> tuple[Co
 )
 def test_the_rules_as_shipped_read_the_po_number_out_of_the_comments(message: str | None, po_number: str) -> None:
     rules = Rules.load().of_store("anystore")
+    failed: list[str] = []
 
-    assert rules.content({"customer_message": message}, FAILED.append) == Content(po_number)
-    assert not rules.skips({"status_id": 0}, FAILED.append)
+    assert rules.content({"customer_message": message}, failed.append) == Content(po_number)
+    assert not rules.skips({"status_id": 0}, failed.append)
+    assert failed == []
+
+
+def test_a_store_names_its_own_label_in_one_line() -> None:
+    rules = """[all]\npo_number = "po_number(customer_message, 'Bestellnummer')" """
+
+    content, failed = evaluate(rules, {"customer_message": "PO: 1\nBestellnummer: siehe Maier"})
+
+    assert (content, failed) == (Content("siehe Maier"), [])
 
 
 def test_extra_fields_come_from_form_fields_and_from_plain_values() -> None:
@@ -82,19 +91,38 @@ def test_a_stores_own_rules_stand_in_place_and_its_fields_are_added() -> None:
 
     assert own == Content("E", (("A", "1"), ("B", "2")))
     assert other == Content("M", (("A", "1"),))
-    assert not Rules.parse(rules).of_store("abcde").skips(order, FAILED.append)
-    assert Rules.parse(rules).of_store("other").skips(order, FAILED.append)
+    failed: list[str] = []
+    assert not Rules.parse(rules).of_store("abcde").skips(order, failed.append)
+    assert Rules.parse(rules).of_store("other").skips(order, failed.append)
+    assert failed == []
 
 
 @pytest.mark.parametrize(
     ("rule", "order"),
     [
         ("length(amount)", {"amount": 7}),
-        ("items", {"items": ["a", "b"]}),
+        ("items", {"items": ["a", ["b"]]}),
+        ("items", {"items": [{"a": "b"}]}),
+        ("address", {"address": {"a": "b"}}),
         ("text", {"text": "x" * 1001}),
+        ("items", {"items": ["x" * 500, "y" * 500]}),
+        ("po_number(text)", {"text": f"PO: {'7' * 1001}"}),
+        ("po_number(text)", {"text": 7}),
+        ("po_number(text)", {"text": ["PO: 7"]}),
         ("first_match(text, '(a+)+$')", {"text": "a" * 40 + "b"}),
     ],
-    ids=["type error", "list", "too long", "catastrophic pattern"],
+    ids=[
+        "type error",
+        "list in a list",
+        "object in a list",
+        "object",
+        "too long",
+        "list too long",
+        "PO number too long",
+        "PO number of a number",
+        "PO number of a list",
+        "catastrophic pattern",
+    ],
 )
 def test_a_rule_that_fails_leaves_its_field_out_and_is_named(rule: str, order: dict[str, Any]) -> None:
     content, failed = evaluate(f'[all]\npo_number = "{rule}"', order)
@@ -110,11 +138,68 @@ def test_a_skip_rule_that_fails_skips_nothing_and_is_named() -> None:
     assert failed == ["all.skip_when"]
 
 
-def test_a_pattern_sees_a_whole_comment_of_64_kilobytes_and_no_more() -> None:
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (["a", "b"], "a, b"),
+        (["checkbox-value-2"], "checkbox-value-2"),
+        (["a", None, "", " ", " b "], "a, b"),
+        ([1, 2.0, 2.5, True], "1, 2, 2.5, true"),
+        ([], ""),
+        ([None], ""),
+        (250.0, "250"),
+        (1e22, "10000000000000000000000"),
+        (0.5, "0.5"),
+        (0, "0"),
+        (False, "false"),
+        ("first\r\nsecond ", "first\r\nsecond"),
+        ("\U0001f69a", "\U0001f69a"),
+        (" \t\n", ""),
+        ("\u00a0\u200b\ufeff", ""),
+        (None, ""),
+    ],
+)
+def test_a_value_becomes_text_and_what_is_empty_is_none(value: Any, text: str) -> None:
+    rules = """[all.extra_fields]\nField = "form_field(fields, 'Field')" """
+
+    content, failed = evaluate(rules, {"fields": [{"name": "Field", "value": value}]})
+
+    assert content == Content("", (("Field", text),) if text else ())
+    assert failed == []
+
+
+def test_a_po_number_is_one_line() -> None:
+    assert evaluate('[all]\npo_number = "a"', {"a": " 4711 \r\n\n  Berlin\u2028site "})[0] == Content(
+        "4711 Berlin site"
+    )
+
+
+def test_a_pattern_sees_a_text_up_to_its_bound_and_no_more() -> None:
     rules = "[all]\npo_number = \"first_match(text, 'PO(.)')\""
 
-    assert evaluate(rules, {"text": "x" * 65_000 + "PO1"})[0] == Content("1")
-    assert evaluate(rules, {"text": "x" * 65_536 + "PO1"})[0] == Content()
+    assert evaluate(rules, {"text": "x" * (LONGEST_TEXT - 3) + "PO1"})[0] == Content("1")
+    assert evaluate(rules, {"text": "x" * (LONGEST_TEXT - 2) + "PO1"})[0] == Content()
+    assert LONGEST_TEXT <= 8192
+
+
+def test_the_rules_of_an_order_share_one_time_limit_and_each_that_gets_none_is_named() -> None:
+    slow = "\n".join(f"Slow{number} = \"first_match(text, '(a+)+$')\"" for number in range(20))
+    rules = f"[all.extra_fields]\nQuick = 'channel_id'\n{slow}\nLast = 'channel_id'"
+
+    content, failed = evaluate(rules, {"text": "a" * 40 + "b", "channel_id": 1})
+
+    assert content == Content("", (("Quick", "1"),))
+    assert failed == [*(f"all.extra_fields.Slow{number}" for number in range(20)), "all.extra_fields.Last"]
+    assert SKIP_SECONDS + VALUES_SECONDS <= 0.2
+
+
+def test_each_order_has_the_whole_time_limit() -> None:
+    rules = Rules.parse("[all]\npo_number = \"first_match(text, '(a+)+$')\"").of_store("abcde")
+    failed: list[str] = []
+
+    contents = [rules.content({"text": text}, failed.append) for text in ("a" * 40 + "b", "aaa")]
+
+    assert (contents, failed) == ([Content(), Content("aaa")], ["all.po_number"])
 
 
 @pytest.mark.parametrize(
@@ -134,6 +219,10 @@ def test_a_pattern_sees_a_whole_comment_of_64_kilobytes_and_no_more() -> None:
         ("[all]\npo_number = \"first_match(a, '(')\"", "all.po_number"),
         ('[all]\npo_number = "first_match(a, b)"', "must be written out"),
         ('[all]\npo_number = "first_match(a)"', "takes 2 arguments, not 1"),
+        ('[all]\npo_number = "po_number()"', "takes at least 1 arguments, not 0"),
+        ('[all]\npo_number = "po_number(a, b)"', "a label of po_number must be written out"),
+        ("[all]\npo_number = \"po_number(a, 'Bestellnummer', `7`)\"", "a label of po_number must be written out"),
+        ("[all]\npo_number = \"po_number(a, ' : ')\"", "a label of po_number is empty"),
         ('[all]\npo_number = "merge()"', "takes at least 1 arguments, not 0"),
         ('[all]\nskip_when = "status_id && nonsense(a)"', r"there is no function nonsense\(\)"),
         ('[all]\nskip_when = "map(&length(a, b), items)"', "takes 1 arguments, not 2"),
@@ -156,6 +245,22 @@ def test_the_check_names_each_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main([str(tmp_path / "missing.toml")]) == 1
 
 
-def test_endless_computation_is_ended() -> None:
-    with pytest.raises(TimeLimitExceeded), time_limit(0.01):
+def test_endless_computation_is_ended_and_uses_up_the_limit() -> None:
+    limit = TimeLimit(0.01)
+
+    with pytest.raises(TimeLimitExceeded), limit.running():
         sum(1 for _ in iter(int, 1))
+    with pytest.raises(TimeLimitExceeded), limit.running():
+        pytest.fail("there was time left")
+
+
+def test_a_limit_that_is_not_used_up_is_left_for_the_next_computation() -> None:
+    limit = TimeLimit(60.0)
+    done = []
+
+    for number in range(3):
+        with limit.running():
+            done.append(number)
+
+    assert done == [0, 1, 2]
+    assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)

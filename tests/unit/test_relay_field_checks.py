@@ -40,6 +40,28 @@ def test_a_name_that_the_store_has_not_is_bad_and_a_close_one_is_proposed() -> N
     assert 'Did you mean "Cost Center"?' in finding.mend
 
 
+def test_a_rule_that_uses_the_label_is_told_the_name() -> None:
+    finding, _ = findings(
+        rules(Cost_center="external_order_id"), config("cc_1", labelName="Cost center"), config("Cost Centre")
+    )
+
+    assert finding.state is State.BAD
+    assert "the label that buyers see" in finding.what
+    assert 'Did you mean "cc_1"?' in finding.mend
+
+
+def test_labels_that_are_not_the_names_are_told() -> None:
+    fits, labels = findings(
+        rules(Cost_center="external_order_id"),
+        config("Cost center", labelName="CC"),
+        config("Team", labelName="Team"),
+        config("Desk", labelName=""),
+    )
+
+    assert (fits.state, labels.state) == (State.GOOD, State.GOOD)
+    assert labels.what.endswith('"CC" is "Cost center"')
+
+
 def test_a_required_field_that_no_rule_brings_is_bad() -> None:
     [finding] = findings(rules(), config("Team", isRequired=True))
 
@@ -54,7 +76,16 @@ def test_a_required_field_that_no_rule_brings_is_bad() -> None:
         ({"fieldType": "2"}, "ten", "not a number"),
         ({"fieldType": 3, "listOfValue": ["A", "B"]}, "C", "not one of the field's choices"),
         ({"fieldType": 3, "listOfValues": ["A", "B"]}, "C", "not one of the field's choices"),
+        ({"fieldType": 3, "listOfValues": [["A", "B"]]}, "C", "not one of the field's choices"),
+        (
+            {"fieldType": 3, "listOfValue": [{"value": "A", "label": "Choice A"}]},
+            "Choice A",
+            "not one of the field's choices",
+        ),
         ({"isRequired": 1}, "", "nothing, and is required"),
+        ({"isRequired": "1"}, "", "nothing, and is required"),
+        ({"isRequired": "true"}, "", "nothing, and is required"),
+        ({"isRequired": "True"}, "", "nothing, and is required"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_by_its_order_and_not_shown(
@@ -76,6 +107,13 @@ def test_a_value_that_does_not_fit_is_told_by_its_order_and_not_shown(
     [
         ({"fieldType": 2}, "10.5"),
         ({"fieldType": 3, "listOfValue": ["A"]}, "A"),
+        ({"fieldType": 3, "listOfValues": [["A", "B"]]}, "B"),
+        ({"fieldType": 3, "listOfValue": [{"value": "A", "label": "Choice A"}, {"label": "B"}]}, "B"),
+        ({"fieldType": 3, "listOfValue": [1, 2]}, "2"),
+        ({"fieldType": 3, "listOfValue": [[], None]}, "anything"),
+        ({"isRequired": "0"}, ""),
+        ({"isRequired": 0}, ""),
+        ({"isRequired": None}, ""),
         ({"maximumLength": None}, "x" * 900),
         ({}, ""),
     ],

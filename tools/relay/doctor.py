@@ -18,10 +18,13 @@ from relay.desk import Desk
 from relay.field_checks import check_fields, field_configs, recent_orders
 from relay.hook_checks import check_hook, check_refusals
 from relay.plain import plain
+from relay.po_checks import check_po_number
 from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from handler.enrichment import StoreRules
 
 StoreOrAll = Annotated[
     str,
@@ -117,10 +120,14 @@ def _store(desk: Desk, store: str, url: str, rules: Rules | None) -> Iterator[Fi
     yield from _known("refusals", lambda: [check_refusals(desk, store, token)])
     if rules is not None and core.state is State.GOOD and b2b.state is State.GOOD:
         of_store = rules.of_store(store)
-        yield from _known(
-            "extra fields",
-            lambda: check_fields(of_store, field_configs(desk, store, token), recent_orders(desk, store, token)),
-        )
+        yield from _known("extra fields", lambda: _check_rules(desk, store, token, of_store))
+
+
+def _check_rules(desk: Desk, store: str, secret: StoreSecret, rules: StoreRules) -> Iterator[Finding]:
+    """Findings about the store's rules, tried on its newest orders."""
+    orders = recent_orders(desk, store, secret)
+    yield check_po_number(rules, orders)
+    yield from check_fields(rules, field_configs(desk, store, secret), orders)
 
 
 def _check_secret(desk: Desk, store: str, secret: list[StoreSecret]) -> Finding:

@@ -28,6 +28,7 @@ class FieldConfig:
     """One extra field as the store has configured it. No maximum and no options mean: no limit is known."""
 
     name: str
+    label: str
     type: int
     required: bool
     maximum_length: int | None
@@ -35,15 +36,15 @@ class FieldConfig:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> FieldConfig:
-        """A row of `GET /orders/extra-fields`; numbers come as numbers or as text."""
+        """A row of `GET /orders/extra-fields`; numbers and booleans come as themselves or as text."""
         length = str(row.get("maximumLength") or "")
-        options = row.get("listOfValue") or row.get("listOfValues") or []
         return cls(
             name=str(row.get("fieldName", "")),
+            label=str(row.get("labelName") or ""),
             type=int(row["fieldType"]) if str(row.get("fieldType", "")).isdigit() else 0,
-            required=row.get("isRequired") in {True, "1", "true"},
+            required=str(row.get("isRequired")).strip().lower() in {"1", "true"},
             maximum_length=int(length) if length.isdigit() else None,
-            options=tuple(str(option) for option in options) if isinstance(options, list) else (),
+            options=tuple(_options(row.get("listOfValue") or row.get("listOfValues"))),
         )
 
     def refuses(self, value: str) -> str:
@@ -58,6 +59,17 @@ class FieldConfig:
         if self.type == DROPDOWN and self.options and value not in self.options:
             return "not one of the field's choices"
         return ""
+
+
+def _options(value: Any) -> Iterator[str]:
+    """A dropdown's choices; the published examples have them in a list, and in a list of lists."""
+    if isinstance(value, list):
+        for item in value:
+            yield from _options(item)
+    elif isinstance(value, dict):
+        yield from _options(value.get("value", value.get("label")))
+    elif value is not None:
+        yield str(value)
 
 
 def field_configs(desk: Desk, store: str, secret: StoreSecret) -> list[FieldConfig]:
@@ -94,19 +106,26 @@ def check_fields(rules: StoreRules, configs: list[FieldConfig], orders: list[dic
     if not findings:
         tried = f"; tried on the last {len(orders)} customers' orders" if orders else ""
         yield Finding("extra fields", State.GOOD, f"the rules fit the store's {len(configs)} fields{tried}")
+    if others := [f'"{c.label}" is "{c.name}"' for c in configs if c.label and c.label != c.name]:
+        yield Finding(
+            "labels", State.GOOD, f"buyers see other labels than the names that rules use: {', '.join(others)}"
+        )
 
 
 def _unknown(ruled: list[str], by_name: dict[str, FieldConfig]) -> Iterator[Finding]:
     for name in ruled:
         if name in by_name:
             continue
+        labelled = [config.name for config in by_name.values() if config.label == name]
         folded = {known.casefold(): known for known in by_name}
-        alike = difflib.get_close_matches(name.casefold(), folded, n=1)
-        meant = f'Did you mean "{folded[alike[0]]}"? Names count to the letter. ' if alike else ""
+        alike = labelled or [folded[close] for close in difflib.get_close_matches(name.casefold(), folded, n=1)]
+        meant = f'Did you mean "{alike[0]}"? Names count to the letter. ' if alike else ""
         yield Finding(
             "extra fields",
             State.BAD,
-            f'the rules name "{name}", which the store has not configured',
+            f'the rules name "{name}", which is the label that buyers see and not the name of the field'
+            if labelled
+            else f'the rules name "{name}", which the store has not configured',
             f"{meant}Change src/handler/enrichment.toml and deploy, or add the field in B2B Edition.",
         )
 

@@ -1,0 +1,63 @@
+"""Whether the store's rule reads the PO numbers in its buyers' texts."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+from handler.po_number import lines
+from relay.checks import Finding, State
+
+if TYPE_CHECKING:
+    from handler.enrichment import StoreRules
+
+STEP = "PO number"
+ABOUT_ORDERS = re.compile(
+    r"\bp\.? ?[./]? ?o\b|\bpurch\w*|\b(?:order|job|project) ?(?:no|num|ref|#)|\br[eé]f|bestell|auftrag|commande|pedido|ordine|"
+    r"inkoop|ordernummer|zam[oó]wieni|注文|订单",
+    re.IGNORECASE,
+)
+"""What a label of a PO number is about, in some languages. It may say too much: what is found here is only shown."""
+NOT_A_NUMBER = re.compile(r"\bbox\b|quote|offer|angebot|devis", re.IGNORECASE)
+LABELLED = re.compile(r"([^:=#\t]{1,60})[:=#\t\N{FULLWIDTH COLON}](.*)")
+
+
+def check_po_number(rules: StoreRules, orders: list[dict[str, Any]]) -> Finding:
+    """How many of these orders' texts the rule reads a PO number from, and which it may have missed.
+
+    A buyer's text is never shown.
+    """
+    if rules.po_number is None:
+        return Finding(STEP, State.GOOD, "the store has no rule for it")
+    read, missed = 0, []
+    for order in orders:
+        failed: list[str] = []
+        if rules.skips(order, failed.append):
+            continue
+        if rules.content(order, failed.append).po_number:
+            read += 1
+        elif looks_like_one(order.get("customer_message")):
+            missed.append(order.get("id", 0))
+    found = f"read from {read} of the last {len(orders)} customers' orders"
+    if not missed:
+        return Finding(STEP, State.GOOD, f"{found}; no other text looks as if it had one")
+    return Finding(
+        STEP,
+        State.DOUBTFUL,
+        f"{found}; {len(missed)} more have a line that looks like one, such as {', '.join(map(str, missed[:3]))}",
+        "If it is one, name its label in src/handler/enrichment.toml and deploy: "
+        "po_number = \"po_number(customer_message, 'Your label')\"",
+    )
+
+
+def looks_like_one(text: Any) -> bool:
+    """Whether a line of the text could be a PO number under a label that the rule does not know."""
+    return isinstance(text, str) and any(_looks_like_one(line.text, in_block=line.block > 0) for line in lines(text))
+
+
+def _looks_like_one(line: str, *, in_block: bool) -> bool:
+    if NOT_A_NUMBER.search(line) or not any(map(str.isdigit, line)):
+        return False
+    labelled = LABELLED.match(line)
+    # Between its lines of dashes, B2B Edition writes labelled lines of its own.
+    return bool(ABOUT_ORDERS.search(labelled[1] if labelled else line) or (labelled and in_block))
