@@ -60,14 +60,18 @@ class IgnoredScope(RelayError):  # noqa: N818  reads as an outcome where it is c
 class RetryLater(RelayError):  # noqa: N818  says what to do
     """The order could not be finished now and can be later.
 
-    `retry_after_seconds` is the other side's own word on when to come back, where it gave one.
+    `retry_after_seconds` is the other side's own word on when to come back, where it gave one. `holds` says that the
+    whole store is down (HTTP 503), which may last longer than an order is tried for.
     """
 
-    def __init__(self, cause: Cause, detail: str, *, retry_after_seconds: float | None = None) -> None:
+    def __init__(
+        self, cause: Cause, detail: str, *, retry_after_seconds: float | None = None, holds: bool = False
+    ) -> None:
         super().__init__(f"{cause}: {detail}")
         self.cause = cause
         self.detail = detail
         self.retry_after_seconds = retry_after_seconds
+        self.holds = holds
 
 
 class Unauthorised(RetryLater):
