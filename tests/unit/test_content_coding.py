@@ -68,6 +68,7 @@ def test_an_empty_body_stays_empty(header: str) -> None:
         (zlib.compress(BODY)[:-1], "deflate"),
         (raw_deflate(BODY)[:-1], "deflate"),
         (BODY, "deflate"),
+        (gzip.compress(b""), "deflate, gzip"),
         (gzip.compress(BODY) + gzip.compress(BODY)[:-1], "gzip"),
         (BODY, "gzip, gzip, gzip, gzip"),
         (gzip.compress(b"") * (MOST_MEMBERS + 1), "gzip"),
