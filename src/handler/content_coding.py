@@ -62,9 +62,8 @@ def _unzipped(body: bytes, largest_bytes: int) -> bytes:
 
 def _inflated(body: bytes, largest_bytes: int) -> bytes:
     """The content of a deflate body: zlib's format (RFC 9110, 8.4.1.2), or the bare one that some servers send."""
-    is_zlib = (
-        body[:1] != b"" and body[0] & 0x0F == zlib.DEFLATED
-    )  # RFC 1950, 2.2; no encoder begins bare deflate data so
+    # No encoder begins bare deflate data with the mark of zlib's format (RFC 1950, 2.2).
+    is_zlib = bool(body) and body[0] & 0x0F == zlib.DEFLATED
     return _decompressed(body, ZLIB if is_zlib else RAW, largest_bytes)[0]
 
 

@@ -8,6 +8,7 @@ the body, gets only what is left of one limit.
 from __future__ import annotations
 
 import io
+import re
 import socket
 import ssl
 import threading
@@ -34,6 +35,9 @@ LARGEST_FRAMING_BYTES = 1_000_000
 
 INTERIM = range(100, 200)
 SWITCHING_PROTOCOLS = 101
+END_OF_HEAD = frozenset({b"\r\n", b"\n"})
+HEADER_LINE = re.compile(rb"[!-9;-~]+:|[ \t]")
+"""How a header, or its continuation, begins."""
 
 FAILURES = (HTTPError, HTTPException, OSError)
 """What connections made here raise."""
@@ -132,6 +136,7 @@ class _Incoming(io.BufferedReader):
         self._connection = connection
         self._framing_bytes = 0
         self.last_line = b""
+        self.in_head = True
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As usual, but a negative size, which a chunk can claim to have, does not mean everything until the end."""
@@ -140,12 +145,19 @@ class _Incoming(io.BufferedReader):
         return super().read(size)
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """As usual, but all lines together are bounded."""
-        self.last_line = super().readline(size)
-        self._framing_bytes += len(self.last_line)
-        if self._framing_bytes > LARGEST_FRAMING_BYTES:
-            raise HTTPException("headers, chunk sizes or trailers without end")
-        return self.last_line
+        """As usual, but all lines together are bounded, and what is no header is passed over.
+
+        The standard library takes a malformed header for the end of the head, and so misses the body's length.
+        """
+        while True:
+            line = super().readline(size)
+            self._framing_bytes += len(line)
+            if self._framing_bytes > LARGEST_FRAMING_BYTES:
+                raise HTTPException("headers, chunk sizes or trailers without end")
+            is_first = self.last_line in END_OF_HEAD or not self.last_line
+            if not self.in_head or is_first or not line or line in END_OF_HEAD or HEADER_LINE.match(line):
+                self.last_line = line
+                return line
 
     def close(self) -> None:
         """Ends the connection if more came than the answer: the next request would take it for its own answer."""
@@ -177,12 +189,13 @@ class _FinalResponse(HTTPResponse):
         incoming = self.fp
         while True:
             super().begin()
-            if incoming.last_line not in {b"\r\n", b"\n"}:
+            if incoming.last_line not in END_OF_HEAD:
                 # The standard library takes a connection closed in mid-head for the end of the head.
                 raise RemoteDisconnected("the connection was closed in the middle of the answer's headers")
             if self.status == SWITCHING_PROTOCOLS:
                 raise HTTPException("an answer in another protocol, which nobody asked for")
             if self.status not in INTERIM:
+                incoming.in_head = False
                 return
             self.headers = self.msg = None  # type: ignore[assignment]  # as before the first call, which reads a head
 

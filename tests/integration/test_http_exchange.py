@@ -370,6 +370,26 @@ def test_after_interim_answers_each_store_reads_its_own(interim: bytes) -> None:
         assert len(seen) == 1
 
 
+MALFORMED = [
+    b"no colon",
+    b": no name",
+    b"a name with spaces: x",
+    b"\xc3\xa9: x",
+    b"From somebody",
+    b"HTTP/1.1 200 OK",
+    b"\t folded",
+]
+
+
+@pytest.mark.parametrize("line", MALFORMED)
+def test_a_malformed_header_does_not_hide_the_others(line: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    exchange = HttpExchange()
+    with server(answering(ok(b"of store a", b"X-A: b", line), ok(b"of store b", line))) as (url, seen):
+        assert [ask_for(exchange, url, "a"), ask_for(exchange, url, "b")] == ["of store a", "of store b"]
+        assert len(seen) == 1
+    assert line == MALFORMED[-1] or not caplog.messages
+
+
 def test_interim_answers_without_end_are_no_answer() -> None:
     with server(repeating(b"", EARLY_HINTS * 100)) as (url, _), pytest.raises(NoAnswer):
         HttpExchange()("GET", url, {}, None, 20.0)
