@@ -1,25 +1,28 @@
-"""requests with a real total time limit on each exchange.
+"""requests with a real total time limit on each attempt, and no connection kept that could mix up two answers.
 
-`requests`' own `timeout` is for one socket operation: a server that sends a byte now and then holds the caller for as
-long as it likes (psf/requests #3213). Here every socket operation of an exchange, from name resolution to the last
-byte of the body, gets only what is left of one limit.
+`requests`' own `timeout` is for one socket operation: a server that sends a byte now and then holds the caller for as long
+as it likes (psf/requests #3213). Here every socket operation of an attempt, from name resolution to the last byte of
+the body, gets only what is left of one limit.
 """
 
 from __future__ import annotations
 
+import io
+import re
 import socket
 import ssl
 import threading
 import time
+from contextlib import suppress
 from contextvars import ContextVar
-from http.client import HTTPResponse, RemoteDisconnected
-from typing import TYPE_CHECKING, Any
+from http.client import HTTPException, HTTPResponse, RemoteDisconnected
+from typing import TYPE_CHECKING, Any, Self
 
 import certifi
 from requests.adapters import HTTPAdapter
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
-from urllib3.exceptions import ConnectTimeoutError, NameResolutionError, NewConnectionError
+from urllib3.exceptions import ConnectTimeoutError, HTTPError, NameResolutionError, NewConnectionError
 from urllib3.poolmanager import PoolManager
 
 if TYPE_CHECKING:
@@ -28,80 +31,180 @@ if TYPE_CHECKING:
 LONGEST_IDLE_SECONDS = 5.0
 """A kept connection idle for longer is not reused: a frozen environment's peer may have forgotten it silently."""
 
-_ends_at: ContextVar[float] = ContextVar("exchange_ends_at")
+LARGEST_FRAMING_BYTES = 1_000_000
+"""The most that one answer may have beside its body: interim answers, status line, headers, chunk sizes, trailers."""
+
+INTERIM = range(100, 200)
+SWITCHING_PROTOCOLS = 101
+END_OF_HEAD = frozenset({b"\r\n", b"\n"})
+HEADER_LINE = re.compile(rb"[!-9;-~]+:|[ \t]")
+"""How a header, or its continuation, begins."""
+
+FAILURES = (HTTPError, HTTPException, OSError)
+"""What connections made here raise."""
+
+_current: ContextVar[Attempt] = ContextVar("attempt")
 
 
-class limit:  # noqa: N801  used as a context manager, like contextlib's own
-    """`with limit(seconds):` bounds everything that connections of `LimitedAdapter` do inside, together."""
+class Attempt:
+    """`with Attempt(ends_at) as attempt:` bounds what connections do inside, and tells how far the request came.
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds = seconds
+    `ends_at` is a moment of `time.monotonic`.
+    """
 
-    def __enter__(self) -> None:
-        self._token = _ends_at.set(time.monotonic() + self._seconds)
+    def __init__(self, ends_at: float) -> None:
+        self._ends_at = ends_at
+        self.connecting = False
+        """No kept connection was there: one had to be made."""
+        self.sent = False
+        """The request, or a part of it, was given to a connection."""
+        self.answered = False
+        """At least one byte of an answer came."""
+
+    def __enter__(self) -> Self:
+        self._token = _current.set(self)
+        return self
 
     def __exit__(self, *_: object) -> None:
-        _ends_at.reset(self._token)
+        _current.reset(self._token)
+
+    @property
+    def seconds_left(self) -> float:
+        """Raises TimeoutError when there are none."""
+        left = self._ends_at - time.monotonic()
+        if left <= 0:
+            raise TimeoutError("the time limit of the whole exchange is used up")
+        return left
+
+    def found_connection_closed(self, error: BaseException) -> bool:
+        """Whether a kept connection was closed before any byte of an answer came.
+
+        Then the other side closed it before it saw the request, which may be sent again (RFC 9112, 9.3.1).
+        """
+        closed = isinstance(cause_of(error), (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError))
+        return closed and not self.connecting and not self.answered
 
 
-def _left() -> float:
-    """Seconds left of the exchange. Raises TimeoutError when there are none."""
-    left = _ends_at.get() - time.monotonic()
-    if left <= 0:
-        raise TimeoutError("the time limit of the whole exchange is used up")
-    return left
+def cause_of(error: BaseException) -> BaseException:
+    """The first failure of the chain that ended in `error`: urllib3 wraps what a socket raised, some of it twice."""
+    while isinstance(inner := error.__cause__ or error.__context__, FAILURES):
+        error = inner
+    return error
 
 
 class _Limited(socket.socket):
     """A socket whose operations get only the time that is left. Also the first base of its TLS twin."""
 
+    waits = True
+    """False: a read gives only what is there."""
+
     def recv_into(self, buffer: WriteableBuffer, *nbytes_and_flags: Any) -> int:
-        self.settimeout(_left())
-        return super().recv_into(buffer, *nbytes_and_flags)
+        if not self.waits:
+            self.settimeout(0.0)
+            return super().recv_into(buffer, *nbytes_and_flags)
+        attempt = _current.get()
+        self.settimeout(attempt.seconds_left)
+        received = super().recv_into(buffer, *nbytes_and_flags)
+        attempt.answered = attempt.answered or received > 0
+        return received
 
     def send(self, data: ReadableBuffer, flags: int = 0) -> int:
-        self.settimeout(_left())
+        attempt = _current.get()
+        self.settimeout(attempt.seconds_left)
+        attempt.sent = True
         return super().send(data, flags)
 
     def sendall(self, data: ReadableBuffer, flags: int = 0) -> None:
-        self.settimeout(_left())
+        attempt = _current.get()
+        self.settimeout(attempt.seconds_left)
+        attempt.sent = True
         super().sendall(data, flags)
+
+    def makefile(self, *_: Any, **__: Any) -> Any:
+        """What an answer is read from. The standard library asks for one file for each answer."""
+        return _Incoming(super().makefile("rb", buffering=0), self)
 
 
 class _LimitedTls(_Limited, ssl.SSLSocket):
     """`ssl.SSLSocket` with the operations of `_Limited` in front."""
 
 
-class _LastLine:
-    """A file that remembers the last line it gave."""
+class _Incoming(io.BufferedReader):
+    """The bytes of one answer, and whatever else came with them."""
 
-    def __init__(self, file: Any) -> None:
-        self.file = file
-        self.line = b""
+    def __init__(self, raw: socket.SocketIO, connection: _Limited) -> None:
+        super().__init__(raw)
+        self._connection = connection
+        self._framing_bytes = 0
+        self.last_line = b""
+        self.in_head = True
 
-    def readline(self, limit: int = -1) -> bytes:
-        self.line = self.file.readline(limit)
-        return self.line
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As usual, but a negative size, which a chunk can claim to have, does not mean everything until the end."""
+        if size is None or size < 0:
+            raise HTTPException("a chunk of negative size")
+        return super().read(size)
+
+    def readline(self, size: int | None = -1, /) -> bytes:
+        """As usual, but all lines together are bounded, and what is no header is passed over.
+
+        The standard library takes a malformed header for the end of the head, and so misses the body's length.
+        """
+        while True:
+            line = super().readline(size)
+            self._framing_bytes += len(line)
+            if self._framing_bytes > LARGEST_FRAMING_BYTES:
+                raise HTTPException("headers, chunk sizes or trailers without end")
+            is_first = self.last_line in END_OF_HEAD or not self.last_line
+            if not self.in_head or is_first or not line or line in END_OF_HEAD or HEADER_LINE.match(line):
+                self.last_line = line
+                return line
+
+    def close(self) -> None:
+        """Ends the connection if more came than the answer: the next request would take it for its own answer."""
+        if not self.closed and self._has_more():
+            with suppress(OSError):
+                # The pool looks for this before it gives a connection to the next request.
+                self._connection.shutdown(socket.SHUT_RDWR)
+        super().close()
+
+    def _has_more(self) -> bool:
+        self._connection.waits = False
+        try:
+            return bool(self.peek(1))
+        except ssl.SSLWantReadError:
+            return False
+        except (OSError, ValueError):
+            return True
+        finally:
+            self._connection.waits = True
 
 
-class _WholeHead(HTTPResponse):
-    """A response whose head has an end. The standard library takes a connection closed in mid-head for the end of it."""
+class _FinalResponse(HTTPResponse):
+    """A response with a whole head, and not an interim one."""
+
+    fp: _Incoming
 
     def begin(self) -> None:
-        lines = _LastLine(self.fp)
-        self.fp = lines  # type: ignore[assignment]  # only `readline` is called until the head is read
-        try:
+        """Reads the head, past all interim answers: the standard library skips only status 100 (RFC 9110, 15.2)."""
+        incoming = self.fp
+        while True:
             super().begin()
-        finally:
-            self.fp = lines.file
-        if lines.line not in {b"\r\n", b"\n"}:
-            raise RemoteDisconnected("the connection was closed in the middle of the answer's headers")
+            if incoming.last_line not in END_OF_HEAD:
+                # The standard library takes a connection closed in mid-head for the end of the head.
+                raise RemoteDisconnected("the connection was closed in the middle of the answer's headers")
+            if self.status == SWITCHING_PROTOCOLS:
+                raise HTTPException("an answer in another protocol, which nobody asked for")
+            if self.status not in INTERIM:
+                incoming.in_head = False
+                return
+            self.headers = self.msg = None  # type: ignore[assignment]  # as before the first call, which reads a head
 
 
 class _Connecting(HTTPConnection):
     """What both kinds of connection do differently: connect inside the limit, and distrust long silences."""
 
-    response_class = _WholeHead
+    response_class = _FinalResponse
     _used_at = 0.0
 
     @property
@@ -115,6 +218,8 @@ class _Connecting(HTTPConnection):
         return response
 
     def _new_conn(self) -> socket.socket:
+        attempt = _current.get()
+        attempt.connecting = True
         error: OSError | None = None
         addresses = _addresses(self._dns_host, self.port or self.default_port, self)
         for tried, (family, kind, protocol, address) in enumerate(addresses):
@@ -122,9 +227,9 @@ class _Connecting(HTTPConnection):
             try:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 # An address that never answers may use up its share, not that of the others.
-                connection.settimeout(_left() / (len(addresses) - tried))
+                connection.settimeout(attempt.seconds_left / (len(addresses) - tried))
                 connection.connect(address)
-                connection.settimeout(_left())
+                connection.settimeout(attempt.seconds_left)
             except OSError as failed:
                 connection.close()
                 error = failed
@@ -152,7 +257,7 @@ class _TlsPool(HTTPSConnectionPool):
 
 
 class LimitedAdapter(HTTPAdapter):
-    """A requests adapter to be used inside `with limit(...)`. One TLS context serves all its pools."""
+    """A requests adapter to be used inside `with Attempt(...)`. One TLS context serves all its pools."""
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002  requests' own signature
         """Makes the pools, of our connections."""
@@ -184,7 +289,7 @@ def _addresses(host: str, port: int, connection: _Connecting) -> list[tuple[int,
 
     resolver = threading.Thread(target=resolve, daemon=True)
     resolver.start()
-    resolver.join(_left())
+    resolver.join(_current.get().seconds_left)
     if resolver.is_alive():
         raise ConnectTimeoutError(connection, f"resolving {host} took too long")
     if failed:

@@ -2,33 +2,36 @@
 
 from __future__ import annotations
 
-import re
+import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import requests
-from urllib3.exceptions import HTTPError
 
-from handler import strict_json
-from handler.errors import Cause, MalformedEvent, RetryLater
-from handler.limited_http import LimitedAdapter, limit
-from handler.mail_date import unix_seconds
+from handler import tolerant_json
+from handler.content_coding import ACCEPTED, Undecodable, decoded
+from handler.errors import Cause, RetryLater
+from handler.limited_http import FAILURES, Attempt, LimitedAdapter, cause_of
+from handler.retry_after import seconds_to_wait
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
+    from urllib3.response import BaseHTTPResponse
+
     from handler.deadline import Clock, Deadline
 
-NO_CONTENT, TOO_MANY_REQUESTS, UNAVAILABLE = 204, 429, 503
-TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 600)})
-"""Statuses that time heals."""
+NO_CONTENT, NOT_MODIFIED, TOO_MANY_REQUESTS, UNAVAILABLE = 204, 304, 429, 503
+TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 1000)})
+"""Statuses that time heals. One that HTTP does not have counts as a 5xx (RFC 9110, 15)."""
 
 SHORTEST_ATTEMPT_SECONDS = 0.2
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 1.5
 LONGEST_RESET_SECONDS = 3600.0
 LARGEST_ANSWER_BYTES = 4_000_000
+PIECE_BYTES = 65_536
 
 RESET_HEADERS: dict[str, float] = {
     "x-request-window-resets-after": 1.0,
@@ -65,62 +68,97 @@ class Response:
     @property
     def tells_its_length(self) -> bool:
         """Whether the body's end is certain (RFC 9112, 6.3); otherwise it is where the connection was closed."""
-        return self.status == NO_CONTENT or not self.headers.keys().isdisjoint({"content-length", "transfer-encoding"})
+        return self.status in {NO_CONTENT, NOT_MODIFIED} or not self.headers.keys().isdisjoint(
+            {"content-length", "transfer-encoding"}
+        )
 
     def without(self, secrets: Collection[str]) -> Response:
         """The same answer, with none of `secrets` in its body."""
-        body = self.body
+        words = tolerant_json.text(self.body, self._content_type)
         for secret in secrets:
-            body = body.replace(secret.encode(), b"[secret]")
-        return replace(self, body=body)
+            words = words.replace(secret, "[secret]")
+        return replace(self, body=words.encode())
 
     def json(self) -> Any:
-        """The body's value, or None when it is not JSON."""
-        try:
-            return strict_json.parse(self.body)
-        except MalformedEvent:
-            return None
+        """The body's value, or None when it has none: see `tolerant_json`."""
+        return tolerant_json.parse(self.body, self._content_type)
+
+    @property
+    def _content_type(self) -> str:
+        return self.headers.get("content-type", "")
 
 
 class NoAnswer(RetryLater):
-    """No whole answer came. Whether the other side did what it was asked is not known."""
+    """No whole answer came.
+
+    `may_have_arrived` tells whether the other side may have done what it was asked; it cannot when no connection came
+    about, or when a kept one was closed before any byte of an answer.
+    """
 
     def __init__(self, detail: str, *, may_have_arrived: bool = True, cause: Cause = Cause.NO_ANSWER) -> None:
         super().__init__(cause, detail)
         self.may_have_arrived = may_have_arrived
 
 
+class _ConnectionClosed(NoAnswer):
+    """A kept connection was found closed. The next attempt makes a new one."""
+
+
 class HttpExchange:
-    """One HTTP exchange, start to end inside a time limit. The genuine one; tests pass their own."""
+    """One HTTP exchange, start to end inside a time limit. The genuine one; tests pass their own.
+
+    Nothing of an answer is acted upon: no redirect is followed, no cookie kept. Nothing is read of the environment.
+    """
 
     def __init__(self) -> None:
-        self._session = requests.Session()
-        self._session.trust_env = False
-        adapter = LimitedAdapter(pool_connections=4, pool_maxsize=4, max_retries=0)
-        self._session.mount("https://", adapter)
-        self._session.mount("http://", adapter)
+        self._adapter = LimitedAdapter()
 
     def __call__(self, method: str, url: str, headers: Mapping[str, str], body: Any, seconds: float) -> Response:
         """Sends `body` (None, or a value for JSON). Raises NoAnswer when no whole answer came within `seconds`."""
+        sent_headers = {"User-Agent": "b2b-order-relay", "Accept-Encoding": ACCEPTED, **headers}
+        # Sent without a session: it would follow redirects (even to prepare `next`), and keep cookies for other stores.
+        request = requests.Request(method, url, headers=sent_headers, json=body).prepare()
+        ends_at = time.monotonic() + seconds
         try:
-            with (
-                limit(seconds),
-                # No redirects: requests would carry X-Auth-Token to another host.
-                self._session.request(
-                    method, url, headers=dict(headers), json=body, stream=True, allow_redirects=False, timeout=seconds
-                ) as answer,
-            ):
-                content = answer.raw.read(LARGEST_ANSWER_BYTES + 1, decode_content=True)
-        except (requests.RequestException, HTTPError, OSError) as error:
-            raise NoAnswer(f"{type(error).__name__} after at most {seconds:.1f} s") from error
-        if len(content) > LARGEST_ANSWER_BYTES:
-            raise NoAnswer(f"an answer of more than {LARGEST_ANSWER_BYTES} bytes")
-        response = Response(
-            answer.status_code, {name.lower(): value for name, value in answer.headers.items()}, content
-        )
-        if not content and not response.tells_its_length:
+            return self._attempt(request, ends_at)
+        except _ConnectionClosed as closed:
+            logger.info("repeated on a new connection", method=method, detail=closed.detail)
+        return self._attempt(request, ends_at)
+
+    def _attempt(self, request: requests.PreparedRequest, ends_at: float) -> Response:
+        began = time.monotonic()
+        with Attempt(ends_at) as attempt:
+            try:
+                answer = self._adapter.send(request, stream=True).raw
+                try:
+                    raw = _whole_body(answer)
+                finally:
+                    # The connection of a whole answer is back in its pool already; any other is closed.
+                    answer.close()
+            except FAILURES as error:
+                detail = f"{type(cause_of(error)).__name__} after {time.monotonic() - began:.1f} s"
+                if attempt.found_connection_closed(error):
+                    raise _ConnectionClosed(detail, may_have_arrived=False) from error
+                raise NoAnswer(detail, may_have_arrived=attempt.sent) from error
+        answer_headers = {name.lower(): answer.headers[name] for name in answer.headers}
+        try:
+            body = decoded(raw, answer_headers.get("content-encoding", ""), LARGEST_ANSWER_BYTES)
+        except Undecodable as error:
+            raise NoAnswer(f"an answer with {error}") from error
+        response = Response(answer.status, answer_headers, body)
+        if not body and not response.tells_its_length:
             raise NoAnswer("an empty answer that may have been cut off")
         return response
+
+
+def _whole_body(answer: BaseHTTPResponse) -> bytes:
+    """The body as it was sent. Raises NoAnswer for one that is too large."""
+    body = bytearray()
+    while piece := answer.read(PIECE_BYTES, decode_content=False):
+        body += piece
+        if len(body) > LARGEST_ANSWER_BYTES:
+            raise NoAnswer(f"an answer of more than {LARGEST_ANSWER_BYTES} bytes")
+    return bytes(body)
 
 
 class Transport:
@@ -201,18 +239,17 @@ def reset_after_seconds(answer: Response, now: float) -> float | None:
     The window's headers stand on every answer, so they count on a 429 only; elsewhere Retry-After alone does.
     """
     names = RESET_HEADERS if answer.status == TOO_MANY_REQUESTS else {"retry-after": 1.0}
-    waits = []
-    for name, unit in names.items():
-        value = answer.headers.get(name, "").strip()
-        if number := re.match(r"\d{1,9}(?:\.\d{1,9})?", value):
-            waits.append(float(number.group()) * unit)
-        elif (date := unix_seconds(value)) is not None:
-            waits.append(date - now)
-    return min(max(0.0, *waits), LONGEST_RESET_SECONDS) if waits else None
+    waits = [seconds_to_wait(answer.headers.get(name, ""), unit, now) for name, unit in names.items()]
+    known = [wait for wait in waits if wait is not None]
+    return min(max(0.0, *known), LONGEST_RESET_SECONDS) if known else None
 
 
 def _failure(answer: Response, reset_seconds: float) -> RetryLater:
     cause = Cause.RATE_LIMITED if answer.status == TOO_MANY_REQUESTS else Cause.API_UNAVAILABLE
     return RetryLater(
-        cause, f"HTTP {answer.status}", retry_after_seconds=reset_seconds or None, holds=answer.status == UNAVAILABLE
+        cause,
+        f"HTTP {answer.status}",
+        retry_after_seconds=reset_seconds or None,
+        # What a store answers that is suspended or down for maintenance (bigcommerce/dev-docs #397).
+        holds=answer.status == UNAVAILABLE,
     )

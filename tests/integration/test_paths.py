@@ -587,7 +587,7 @@ def test_an_order_being_worked_on_elsewhere_is_waited_for(world: World) -> None:
 
 def test_a_fault_of_our_own_leaves_the_message_for_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     late_order(world)
-    monkeypatch.setattr("handler.recover.find_wanted", lambda *_: 1 / 0)
+    monkeypatch.setattr("handler.recover.find_wanted", lambda *_, **__: 1 / 0)
 
     assert len(world.recover()) == 1
 

@@ -30,6 +30,7 @@ class Step:
 
     response: Response | None
     seconds: float
+    arrives: bool = True
 
 
 def answer(
@@ -43,6 +44,11 @@ def answer(
 def reset(seconds: float = 0.05) -> Step:
     """The connection is cut."""
     return Step(None, seconds)
+
+
+def unreachable(seconds: float = 0.05) -> Step:
+    """No connection comes about: the request cannot have arrived."""
+    return Step(None, seconds, arrives=False)
 
 
 def hang() -> Step:
@@ -88,7 +94,7 @@ class FakeExchange:
         step = self._step(sent)
         self.clock.advance(min(step.seconds, seconds))
         if step.response is None or step.seconds > seconds:
-            raise NoAnswer(f"simulated, after at most {seconds:.1f} s")
+            raise NoAnswer(f"simulated, after at most {seconds:.1f} s", may_have_arrived=step.arrives)
         return step.response
 
     def _step(self, sent: Sent) -> Step:

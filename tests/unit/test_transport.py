@@ -13,7 +13,7 @@ from handler.deadline import Deadline
 from handler.errors import Cause, OrderAlreadyExists, RetryLater
 from handler.transport import LATE, LIVE, NoAnswer, Patience, Response, Transport, reset_after_seconds
 from support.clock import NOON, FakeClock, middle
-from support.exchange import FakeExchange, Step, answer, hang, reset
+from support.exchange import FakeExchange, Step, answer, hang, reset, unreachable
 
 if TYPE_CHECKING:
     from support.telemetry import Written
@@ -42,7 +42,9 @@ def world() -> World:
     return World()
 
 
-@pytest.mark.parametrize("fault", [reset(), answer(503), answer(500, b"<html>"), answer(408), answer(425)])
+@pytest.mark.parametrize(
+    "fault", [reset(), unreachable(), answer(503), answer(500, b"<html>"), answer(408), answer(425), answer(999)]
+)
 def test_a_transient_failure_is_tried_again(world: World, fault: Step) -> None:
     assert world.call(fault, answer(200, "fine")).json() == "fine"
     assert len(world.exchange.sent) == 2
@@ -52,6 +54,24 @@ def test_a_transient_failure_is_tried_again(world: World, fault: Step) -> None:
 def test_any_other_answer_is_given_back_at_once(world: World, status: int) -> None:
     assert world.call(answer(status)).status == status
     assert len(world.exchange.sent) == 1
+
+
+@pytest.mark.parametrize("fault", [answer(503), answer(429), answer(408), unreachable()])
+def test_a_request_that_was_answered_or_cannot_have_arrived_is_repeated_without_asking(
+    world: World, fault: Step
+) -> None:
+    asked: list[float] = []
+
+    assert world.call(fault, answer(200), before_repeat=lambda: asked.append(world.clock.now)).status == 200
+    assert (len(world.exchange.sent), asked) == (2, [])
+
+
+@pytest.mark.parametrize(("status", "holds"), [(503, True), (500, False), (502, False), (429, False), (408, False)])
+def test_only_a_503_says_that_the_whole_store_is_down(world: World, status: int, holds: bool) -> None:
+    with pytest.raises(RetryLater) as late:
+        world.call(last=answer(status))
+
+    assert late.value.holds is holds
 
 
 def test_failures_are_tried_again_for_as_long_as_the_deadline_allows_and_not_for_a_count(world: World) -> None:
@@ -132,15 +152,16 @@ def test_an_answer_that_its_reader_doubts_is_asked_for_again_until_the_deadline(
     assert len(world.exchange.sent) > 3
 
 
-def test_before_a_request_is_repeated_that_may_have_arrived_somebody_is_asked(world: World) -> None:
+@pytest.mark.parametrize("fault", [reset(), hang()])
+def test_before_a_request_is_repeated_that_may_have_arrived_the_caller_is_asked(world: World, fault: Step) -> None:
     asked: list[float] = []
 
-    world.call(answer(503), hang(), answer(429), last=answer(200), before_repeat=lambda: asked.append(world.clock.now))
+    world.call(answer(503), fault, answer(429), last=answer(200), before_repeat=lambda: asked.append(world.clock.now))
 
     assert len(asked) == 1  # the answers of the API itself say that nothing was done
 
 
-def test_who_is_asked_before_a_repetition_can_prevent_it(world: World) -> None:
+def test_a_caller_that_is_asked_can_prevent_the_repetition(world: World) -> None:
     def there_already() -> None:
         raise OrderAlreadyExists
 
@@ -165,6 +186,19 @@ def test_failed_attempts_and_rate_limits_are_counted(world: World, written: Writ
     world.call(reset(), answer(503), answer(429), answer(200))
 
     assert written.metrics == {"AttemptFailed": [1.0, 1.0], "RateLimited": [1.0]}
+
+
+def test_a_failed_attempt_is_logged_with_its_cause(world: World, written: Written) -> None:
+    world.call(reset(), answer(200))
+
+    [line] = written.log
+    assert {name: line[name] for name in ("message", "method", "attempt", "cause", "detail")} == {
+        "message": "attempt failed",
+        "method": "GET",
+        "attempt": 1,
+        "cause": "no_answer",
+        "detail": "simulated, after at most 3.0 s",
+    }
 
 
 def test_a_body_that_is_not_json_has_no_value() -> None:
@@ -229,6 +263,44 @@ def limited(status: int = 429, **headers: str) -> Response:
         ({"retry_after": "Sat, 25 Jul 2020 17:20:30 GMT"}, 0.0),
         ({"retry_after": "soon"}, None),
         ({"retry_after": "999999999"}, 3600.0),
+        ({"retry_after": "1m0s"}, 60.0),  # urllib3 #1822
+        ({"retry_after": "1m"}, 60.0),
+        ({"retry_after": "90s"}, 90.0),
+        ({"retry_after": "2 min"}, 120.0),
+        ({"retry_after": "2 minutes"}, 120.0),
+        ({"retry_after": "1 Minute, 30 Seconds"}, 90.0),
+        ({"retry_after": "1 minute and 1 second"}, 61.0),
+        ({"retry_after": "0h2m3.5s"}, 123.5),
+        ({"retry_after": "1h2m3.5s"}, 3600.0),
+        ({"retry_after": "1 hr."}, 3600.0),
+        ({"retry_after": "1d"}, 3600.0),
+        ({"retry_after": "500ms"}, 0.5),
+        ({"retry_after": "250 milliseconds"}, 0.25),
+        ({"retry_after": "1500000µs"}, 1.5),
+        ({"retry_after": "PT1M30S"}, 90.0),
+        ({"retry_after": "P0DT0.5S"}, 0.5),
+        ({"retry_after": "1m30"}, 90.0),
+        ({"retry_after": "  7.5\t"}, 7.5),
+        ({"retry_after": "+7"}, 7.0),
+        ({"retry_after": "3, 5"}, 5.0),  # the header came twice
+        ({"retry_after": "1785000030"}, 30.0),  # a moment, not a length of time
+        ({"x_rate_limit_time_reset_ms": "1785000030000"}, 30.0),
+        ({"x_rate_limit_time_reset_ms": "3 s"}, 3.0),
+        ({"x_rate_limit_time_reset_ms": "1500 ms"}, 1.5),
+        ({"x_rate_limit_time_reset_ms": "1m0s"}, 60.0),
+        ({"x_request_window_resets_after": "390 ms"}, 0.39),
+        ({"x_request_window_resets_after": "0,39 s"}, 0.39),
+        ({"retry_after": "-5"}, 0.0),
+        ({"retry_after": "-1m30s"}, 0.0),
+        ({"retry_after": "5 times"}, None),
+        ({"retry_after": "5 s later"}, None),
+        ({"retry_after": "1:30"}, None),
+        ({"retry_after": "1e3"}, None),
+        ({"retry_after": "PT"}, None),
+        ({"retry_after": "-"}, None),
+        ({"retry_after": "inf"}, None),
+        ({"retry_after": "1 " * 5000}, None),
+        ({"retry_after": "9" * 5000}, None),
         ({"retry_after": "3", "x_rate_limit_time_reset_ms": "900", "x_request_window_resets_after": "5 s"}, 5.0),
     ],
 )

@@ -45,7 +45,7 @@ DEFENCES = (
     Defence(
         "one time limit for the whole exchange",
         LIMITED_HTTP,
-        "left = _ends_at.get() - time.monotonic()",
+        "left = self._ends_at - time.monotonic()",
         "left = 3.0",
         "core.get_order: drip in the headers",
     ),
