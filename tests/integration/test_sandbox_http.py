@@ -31,6 +31,7 @@ class Shopper:
                 hash="abc",
                 company_customers={BUYER},
                 automatic_record_after=None,
+                read_lag_seconds=0.0,
                 create_writes_customer_message=False,
                 webhook_header=("X-Relay", "let-me-in"),
             )

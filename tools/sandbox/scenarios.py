@@ -163,7 +163,7 @@ def _updated(po_number: str, **extra_fields: str) -> Callable[[Played], bool]:
 
 def _carries(record: Record, po_number: str, extra_fields: dict[str, str]) -> bool:
     names = {name.replace("_", " "): value for name, value in extra_fields.items()}
-    return record.po_number == po_number and record.extra_fields == names
+    return bool(record.po_number == po_number and record.extra_fields == names)
 
 
 def _no_record(played: Played) -> bool:
