@@ -135,14 +135,11 @@ def test_a_bomb_is_small_on_the_wire_and_more_than_a_hundred_megabytes_unpacked(
     head, body = line.meet(faults.gzip_bomb())
     assert b"Content-Encoding: gzip" in head
     assert len(body) < 1_000_000
-    first = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    assert first.decompress(body) == b"{}"
     unpacked = 0
-    second = zlib.decompressobj(zlib.MAX_WBITS | 16)
-    rest = first.unused_data
-    while rest:
-        unpacked += len(second.decompress(rest, 10_000_000))
-        rest = second.unconsumed_tail
+    while body:  # member after member
+        member = zlib.decompressobj(zlib.MAX_WBITS | 16)
+        unpacked += len(member.decompress(body))
+        body = member.unused_data
     assert unpacked > 100_000_000
 
 

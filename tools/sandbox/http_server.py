@@ -104,7 +104,10 @@ class HttpServer:
             return None
         if reply is None:
             with self._lock:
-                reply = _Reply(200, {} if fault.edge else self._bigcommerce.limit_headers(call), b"")
+                limit = {} if fault.edge else self._bigcommerce.limit_headers(call)
+            # A 429 that says itself when to come again is not contradicted.
+            told = fault.status == HTTPStatus.TOO_MANY_REQUESTS and fault.headers
+            reply = _Reply(200, {} if told else limit, b"")
         if fault.status is not None:
             reply = replace(reply, status=fault.status, content=fault.content)
         content = fault.alter(reply.content) if fault.alter else reply.content

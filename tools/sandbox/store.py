@@ -211,6 +211,12 @@ class SandboxStore:
         with self._lock:
             return copy.copy(self._shop(store).b2b.effects[order_id])
 
+    def creates_after_success(self, order: Order) -> list[Request]:
+        """Return the Create Orders that were sent although an earlier one had been answered with success."""
+        creates = self.requests("b2b.create", order=order)
+        told = [r.at + (r.seconds or 0) for r in creates if r.status in range(200, 300) and r.fault is None]
+        return [request for request in creates if told and request.at > min(told)]
+
     def window_left(self, order: Order) -> float:
         """Seconds in which Create Order is still accepted for an order."""
         with self._lock:
