@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -64,6 +66,8 @@ class Field:
     """How long whatever shall happen is waited for, where a scenario does not say."""
     over: bool = False
     """Nothing is waited for any more."""
+    reads_letters: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    """Whoever reads DeadLetterQueue hides its messages from the others for that long."""
 
     def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> Shop:
         """A store of its own for one scenario, as strict as the documents allow unless the settings say otherwise."""
@@ -167,8 +171,10 @@ class Shop:
 
     def dead_letters(self, order: Order) -> list[dict[str, Any]]:
         """The order's messages in DeadLetterQueue."""
+        with self.field.reads_letters:
+            messages = self.field.cloud.dead_letters()
         found = []
-        for message in self.field.cloud.dead_letters():
+        for message in messages:
             body = json.loads(message["Body"]) if message["Body"].startswith("{") else {}
             detail = body.get("order", {})
             if detail.get("producer") == f"stores/{self.store.hash}" and detail["data"]["id"] == order.id:
