@@ -230,6 +230,7 @@ def test_a_passing_fault_is_overcome_inside_the_window(world: World, endpoint: s
 
 
 def test_a_lost_answer_of_create_order_is_found_out_and_not_repeated_with_effect(world: World) -> None:
+    world.sandbox.configure(world.store, read_lag_seconds=0.0)
     order = world.place(customer_message=po("PO-1"))
     world.sandbox.fault(faults.reset_after(), endpoint="b2b.create", order=order)
 
@@ -394,7 +395,7 @@ def test_a_late_order_is_finished_from_the_queue(world: World) -> None:
 
 
 def test_a_late_order_that_is_already_right_is_left_alone(world: World) -> None:
-    order = late_order(world)
+    order = late_order(world, buyer_po_number="PO-1")
 
     assert world.recover() == []
     assert world.sandbox.effects(world.store, order.id).updates == 0

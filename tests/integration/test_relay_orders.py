@@ -392,7 +392,7 @@ def test_a_story_is_told_without_logs_when_they_may_not_be_read(well: Desk, monk
 def test_a_preview_shows_record_and_rules_and_writes_nothing(desk: Desk) -> None:
     order = desk.sandbox.place_order(
         desk.store, customer_id=BUYER, customer_message=f"{PO_LINE}4711", external_order_id="Blue", automatic_record_after=0.0,
-        buyer_extra_fields={"Note": "hers"},
+        buyer_po_number="4711", buyer_extra_fields={"Note": "hers"},
     )  # fmt: skip
 
     answer = desk.json("preview", str(order.id), "--store", "abc123")

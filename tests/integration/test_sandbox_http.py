@@ -31,6 +31,7 @@ class Shopper:
                 hash="abc",
                 company_customers={BUYER},
                 automatic_record_after=None,
+                read_lag_seconds=0.0,
                 create_writes_customer_message=False,
                 webhook_header=("X-Relay", "let-me-in"),
             )
@@ -246,8 +247,10 @@ class TestFaults:
         answer = shopper.create(order)
         assert (answer.status_code, answer.json()) == (429, {"code": 429})
         assert answer.headers["X-Request-Window-Resets-After"] == "2.50 s"
-        assert answer.headers["X-Requests-Remaining"] == "149 times"
+        assert "X-Requests-Remaining" not in answer.headers
         assert shopper.sandbox.record("abc", order.id) is None
+        shopper.sandbox.fault(faults.status(503, body={"code": 503}))
+        assert shopper.create(order).headers["X-Requests-Remaining"] == "148 times"
 
     def test_that_answer_after_the_effect_lose_only_the_answer(self, shopper: Shopper) -> None:
         order = shopper.order()

@@ -339,7 +339,7 @@ def test_a_record_that_exists_is_read_merged_and_updated(world: World, written: 
 
 
 def test_a_record_that_is_right_already_is_left_alone(world: World, written: Written) -> None:
-    world.place(automatic_record_after=0.0, customer_message=f"{PO_LINE}typed")
+    world.place(automatic_record_after=0.0, customer_message=f"{PO_LINE}typed", buyer_po_number="typed")
 
     assert world.create() == AlreadyRight()
     assert world.exchange.paths("PUT") == []

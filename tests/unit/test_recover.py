@@ -86,7 +86,7 @@ def test_a_late_order_is_read_merged_and_updated(world: World, written: Written)
 
 
 def test_the_record_is_read_before_anything_is_sent_and_left_alone_when_right(world: World, written: Written) -> None:
-    place_late(world)
+    place_late(world, buyer_po_number="typed")
 
     world.recover()
 

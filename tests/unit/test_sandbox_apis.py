@@ -1,6 +1,7 @@
 """The simulated store's answers, checked without a socket and with a clock that is moved by hand."""
 
 import json
+import typing
 from email.utils import parsedate_to_datetime
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from sandbox.bigcommerce import ORDER_CREATED, ORDER_UPDATED, BigCommerce, Shop
 from sandbox.exchange import Answer, Call
 from sandbox.orders import PO_LINE, Order, OrderOptions
-from sandbox.stores import ExtraField, FieldType, Store
+from sandbox.stores import ExtraField, FieldType, RefusalShape, Store
 
 NOON = 1_800_000_000.5
 COMPANY_BUYER = 7
@@ -53,7 +54,7 @@ def world() -> World:
     return World()
 
 
-def fields(**values: str) -> list[dict[str, str]]:
+def fields(**values: Any) -> list[dict[str, Any]]:
     return [{"fieldName": name, "fieldValue": value} for name, value in values.items()]
 
 
@@ -128,10 +129,77 @@ class TestCreateOrder:
         assert answer.status == 422
         assert answer.body["data"] == {"errMsg": "Cost Centre is a required extra field"}
 
-    @pytest.mark.parametrize("strict", [True, False])
-    def test_refuses_unknown_fields_only_when_it_is_strict(self, world: World, strict: bool) -> None:
-        world.store.reject_unknown_fields = strict
-        assert world.create(world.place(), extraFields=fields(Dock="3")).status == (422 if strict else 200)
+    @pytest.mark.parametrize(
+        ("field", "value", "words"),
+        [
+            (ExtraField(name="Gate"), "3", "Dock is not an extra field"),
+            (ExtraField(name="Dock", maximum_length=3), "1234", "Dock must not be longer than 3 characters"),
+            (ExtraField(name="Dock", type=FieldType.NUMBER), "3 B", "Dock must be a number"),
+            (
+                ExtraField(name="Dock", type=FieldType.NUMBER, maximum_value=10),
+                "11",
+                "Dock must not be greater than 10",
+            ),
+            (
+                ExtraField(name="Dock", type=FieldType.DROPDOWN, options=("1", "2")),
+                "3",
+                "Dock is not one of the options",
+            ),
+        ],
+    )
+    def test_refuses_a_field_that_does_not_fit_its_configuration_unless_it_is_lenient(
+        self, world: World, field: ExtraField, value: str, words: str
+    ) -> None:
+        world.store.extra_fields = (field,)
+        order = world.place()
+        refused = world.create(order, extraFields=fields(Dock=value))
+        assert (refused.status, refused.body["data"], world.shop.b2b.record(order.id)) == (422, {"errMsg": words}, None)
+        world.store.checks_extra_fields = False
+        assert world.create(order, extraFields=fields(Dock=value)).status == 200
+
+    @pytest.mark.parametrize(
+        "field",
+        [
+            ExtraField(name="Dock", maximum_length=3),
+            ExtraField(name="Dock", type=FieldType.MULTI_LINE, maximum_length=1),
+            ExtraField(name="Dock", type=FieldType.NUMBER, maximum_value=200),
+            ExtraField(name="Dock", type=FieldType.DROPDOWN, options=("123",)),
+        ],
+    )
+    def test_takes_a_field_that_fits_its_configuration_and_an_empty_one(self, world: World, field: ExtraField) -> None:
+        world.store.extra_fields = (field,)
+        assert world.create(world.place(), extraFields=fields(Dock="123")).status == 200
+        assert world.create(world.place(), extraFields=fields(Dock="")).status == 200
+
+    def test_refuses_a_value_that_another_order_has_where_values_are_unique(self, world: World) -> None:
+        world.store.extra_fields = (ExtraField(name="Dock", unique=True),)
+        first, second = world.place(), world.place()
+        assert world.create(first, extraFields=fields(Dock="3")).status == 200
+        assert world.create(second, extraFields=fields(Dock="3")).body["data"] == {"errMsg": "Dock must be unique"}
+        assert world.b2b("update", order=first, body={"extraFields": fields(Dock="3")}).status == 200
+
+    def test_takes_any_field_when_the_store_has_configured_none(self, world: World) -> None:
+        assert world.create(world.place(), extraFields=fields(Dock="3")).status == 200
+
+    def test_may_not_know_the_order_at_first(self, world: World) -> None:
+        world.store.order_lag_seconds = 1
+        order = world.place()
+        assert world.create(order).status == 404
+        world.now += 1
+        assert world.create(order).status == 200
+
+    def test_may_replace_what_another_create_made_and_count_it(self, world: World) -> None:
+        world.store.accepts_second_create = True
+        order = world.place()
+        assert [world.create(order, poNumber=number).status for number in ("first", "second")] == [200, 200]
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert (record.po_number, world.shop.b2b.effects[order.id].creates) == ("second", 2)
+
+    def test_never_replaces_an_automatic_record_and_is_never_late(self, world: World) -> None:
+        world.store.accepts_second_create = True
+        assert world.create(world.place(automatic_record_after=0)).status == 400
+        assert world.create(world.place(created_ago_seconds=11)).status == 400
 
     @pytest.mark.parametrize(
         "body",
@@ -154,7 +222,7 @@ class TestCreateOrder:
     @pytest.mark.parametrize("kept", [True, False])
     def test_loses_what_the_buyer_typed_unless_told_to_keep_it(self, world: World, kept: bool) -> None:
         world.store.create_keeps_buyer_values = kept
-        order = world.place(customer_message=f"Thanks!\n{PO_LINE}typed", buyer_extra_fields={"Dock": "9"})
+        order = world.place(buyer_po_number="typed", buyer_extra_fields={"Dock": "9"})
         world.create(order, extraFields=fields(Lane="1"))
         record = world.shop.b2b.record(order.id)
         assert record is not None
@@ -181,9 +249,7 @@ class TestCreateOrder:
 
 class TestTheAutomaticRecord:
     def test_comes_after_its_delay_with_what_the_buyer_typed(self, world: World) -> None:
-        order = world.place(
-            customer_message=f"{PO_LINE}typed", buyer_extra_fields={"Dock": "9"}, automatic_record_after=4
-        )
+        order = world.place(buyer_po_number="typed", buyer_extra_fields={"Dock": "9"}, automatic_record_after=4)
         world.now += 3.9
         assert world.shop.b2b.record(order.id) is None
         world.now += 60
@@ -192,6 +258,22 @@ class TestTheAutomaticRecord:
         assert (record.origin, record.po_number, record.extra_fields) == ("automatic", "typed", {"Dock": "9"})
         assert record.created_at == NOON + 4
         assert world.shop.b2b.effects[order.id].creates == 0
+
+    def test_carries_nothing_of_the_orders_comments(self, world: World) -> None:
+        order = world.place(customer_message=f"{PO_LINE}in the comments", automatic_record_after=0)
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert (record.po_number, record.extra_fields) == ("", {})
+
+    @pytest.mark.parametrize("held", [{"Own": "x"}, "text", None, 7, [], ["x"], [{"fieldName": 1}], [[1]]])
+    def test_shows_whatever_shape_its_fields_have_until_they_are_replaced(self, world: World, held: Any) -> None:
+        order = world.place(raw_extra_fields=held, buyer_po_number=4711, automatic_record_after=0)
+        shown = world.b2b("get", order=order).body["data"]
+        assert (shown["poNumber"], shown["extraFields"]) == (4711, held if held is not None else [])
+        world.b2b("update", order=order, body={"extraFields": fields(Lane="1")})
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert record.extra_fields == {"Lane": "1"}
 
     def test_does_not_replace_a_created_one(self, world: World) -> None:
         order = world.place(automatic_record_after=4)
@@ -228,6 +310,7 @@ class TestGetOrder:
         world.store.data_as_array = as_array
         order = world.place()
         world.create(order, poNumber="4711", extraFields=fields(Dock="3"))
+        world.now += world.store.read_lag_seconds
         data = world.b2b("get", order=order).body["data"]
         assert isinstance(data, list) is as_array
         shown = data[0] if as_array else data
@@ -235,6 +318,29 @@ class TestGetOrder:
         assert shown["extraFields"] == fields(Dock="3")
         assert shown["createdAt"] == int(NOON)
         assert shown["isInvoiceOrder"] == 0
+
+    def test_lags_behind_create_order_and_update_order(self, world: World) -> None:
+        order = world.place()
+
+        def read() -> tuple[int, Any]:
+            answer = world.b2b("get", order=order)
+            return answer.status, answer.body["data"].get("poNumber")
+
+        world.create(order, poNumber="first")
+        assert read() == (404, None)
+        world.now += world.store.read_lag_seconds
+        assert read() == (200, "first")
+        world.b2b("update", order=order, body={"poNumber": "second"})
+        assert read() == (200, "first")
+        world.now += world.store.read_lag_seconds
+        assert read() == (200, "second")
+
+    def test_may_show_ids_as_text(self, world: World) -> None:
+        world.store.ids_as_text = True
+        order = world.place(automatic_record_after=0)
+        assert world.b2b("get", order=order).body["data"]["bcOrderId"] == str(order.id)
+        core = world.core("get_order", order_id=order.id).body
+        assert (core["id"], core["customer_id"]) == (str(order.id), str(COMPANY_BUYER))
 
     def test_marks_the_payment_of_an_invoice(self, world: World) -> None:
         order = world.place(order_type="invoice payment", automatic_record_after=0)
@@ -276,6 +382,25 @@ class TestUpdateOrder:
         assert record is not None
         assert record.po_number == ""
 
+    @pytest.mark.parametrize("held", [["x", "y"], False, 0, 1.5, None, {"a": 1}])
+    def test_takes_back_what_the_record_holds_in_any_type_and_nothing_else_that_is_no_text(
+        self, world: World, held: Any
+    ) -> None:
+        world.store.extra_fields = (ExtraField(name="Lane"),)
+        order = world.place(automatic_record_after=0, buyer_extra_fields={"Own": held}, buyer_po_number=held)
+        changed = world.b2b("update", order=order, body={"extraFields": fields(Own=str(held))})
+        assert (changed.status, changed.body["data"]["errMsg"]) == (422, "Own is not an extra field")
+        assert world.b2b("update", order=order, body={"extraFields": fields(Own=[held])}).status == 422
+        same = {"poNumber": held, "extraFields": fields(Own=held, Lane="1")}
+        assert world.b2b("update", order=order, body=same).status == 200
+        record = world.shop.b2b.record(order.id)
+        assert record is not None
+        assert json.dumps([record.po_number, record.extra_fields]) == json.dumps([held, {"Own": held, "Lane": "1"}])
+
+    def test_does_not_take_zero_for_false(self, world: World) -> None:
+        order = world.place(automatic_record_after=0, buyer_extra_fields={"Own": False})
+        assert world.b2b("update", order=order, body={"extraFields": fields(Own=0)}).status == 422
+
     def test_wants_something_to_change(self, world: World) -> None:
         order = world.place()
         world.create(order)
@@ -300,6 +425,8 @@ class TestTheOtherB2BCalls:
         [row] = world.b2b("list").body["data"]
         assert row["bcOrderId"] == order.id
         assert "extraFields" not in row
+        [row] = world.b2b("list", query={"showExtra": "true"}).body["data"]
+        assert row["extraFields"] == fields(Dock="3")
 
     def test_the_field_configurations_come_in_pages(self, world: World) -> None:
         world.store.extra_fields = (
@@ -320,7 +447,19 @@ class TestTheOtherB2BCalls:
 
     def test_another_customer_is_not(self, world: World) -> None:
         answer = world.b2b("user", customer_id=OTHER_BUYER)
-        assert (answer.status, answer.body["meta"]["message"]) == (404, "User matching query does not exist.")
+        assert (answer.status, answer.body["data"]["errMsg"]) == (404, "User matching query does not exist.")
+
+    @pytest.mark.parametrize("shape", typing.get_args(RefusalShape))
+    def test_a_refusal_has_the_shape_that_the_store_is_set_to(self, world: World, shape: RefusalShape) -> None:
+        world.store.refusal_shape = shape
+        world.store.extra_fields = (ExtraField(name="Cost Centre", required=True),)
+        answer = world.create(world.place())
+        assert answer.status == 422
+        assert "Cost Centre is a required extra field" in json.dumps(answer.body)
+        documented = isinstance(answer.body, dict) and answer.body.get("data") == {
+            "errMsg": "Cost Centre is a required extra field"
+        }
+        assert documented is (shape == "documented")
 
 
 class TestWhoMayCall:
@@ -391,8 +530,19 @@ class TestTheRateLimit:
         assert world.b2b("list", token="wrong").headers["X-Requests-Remaining"] == "150 times"
         assert world.b2b("list").headers["X-Requests-Remaining"] == "149 times"
 
-    def test_does_not_hold_for_the_core_api(self, world: World) -> None:
+    def test_of_the_core_api_is_another_and_told_in_milliseconds(self, world: World) -> None:
         world.store.rate_limit = 0
+        world.store.core_rate_limit = 2
+        answers = [world.core("time") for _ in range(3)]
+        assert [answer.status for answer in answers] == [200, 200, 429]
+        assert answers[0].headers == {
+            "X-Rate-Limit-Time-Window-Ms": "30000",
+            "X-Rate-Limit-Time-Reset-Ms": "30000",
+            "X-Rate-Limit-Requests-Quota": "2",
+            "X-Rate-Limit-Requests-Left": "1",
+        }
+        assert answers[2].headers["X-Retry-After"] == "30"
+        world.now += 30
         assert world.core("time").status == 200
 
 
@@ -465,6 +615,19 @@ class TestCoreOrders:
         world.place(customer_id=OTHER_BUYER)
         assert [row["id"] for row in world.core("list_orders", query=query).body] == expected
 
+    def test_the_list_may_lag_and_may_ignore_filter_and_sort(self, world: World) -> None:
+        first, second = world.place(created_ago_seconds=7200), world.place()
+        query = {"min_date_created": str(int(NOON) - 60), "sort": "id:desc"}
+        world.store.core_list_lag_seconds = 10
+        assert world.core("list_orders", query=query).status == 204
+        world.now += 10
+        assert [row["id"] for row in world.core("list_orders", query=query).body] == [second.id]
+        world.store.core_list_ignores_query = True
+        assert [row["id"] for row in world.core("list_orders", query=query).body] == [first.id, second.id]
+        assert [row["id"] for row in world.core("list_orders", query=query | {"limit": "1", "page": "2"}).body] == [
+            second.id
+        ]
+
     @pytest.mark.parametrize(
         "query", [{"sort": "colour"}, {"page": "0"}, {"min_id": "x"}, {"min_date_created": "soon"}]
     )
@@ -493,7 +656,9 @@ class TestPlacingOrders:
             "order_id": 900,
             "customer_id": COMPANY_BUYER,
             "customer_message": "hello",
+            "buyer_po_number": "PO-1",
             "buyer_extra_fields": {"Dock": "9"},
+            "raw_extra_fields": ["odd"],
             "form_fields": {"Cost Centre": "42"},
             "external_order_id": "ERP-1",
             "staff_notes": "note",
@@ -606,6 +771,24 @@ class TestHooks:
         world.now += 80
         assert world.hook("GET", path="/v3/hooks/admin").body["data"]["blocked_domains"] == []
         assert world.shop.hooks.blocked_seconds("https://relay.example.com/webhooks") == 0
+
+    def test_block_a_domain_that_fails_more_than_one_in_ten_of_a_hundred_deliveries_in_two_minutes(
+        self, world: World
+    ) -> None:
+        hooks, here, there = world.shop.hooks, "https://relay.example.com/webhooks", "https://other.example.com"
+
+        def deliver(successes: int, failures: int) -> float:
+            for number in range(successes + failures):
+                hooks.attempted(here, success=number < successes)
+            return hooks.blocked_seconds(here)
+
+        assert deliver(0, 99) == 0
+        world.now += 120
+        assert deliver(90, 10) == 0
+        assert deliver(0, 1) == 180
+        assert hooks.blocked_seconds(there) == 0
+        world.now += 180
+        assert deliver(0, 1) == 0
 
     def test_pages_that_do_not_exist_are_refused(self, world: World) -> None:
         assert world.core("hooks", path="/v3/hooks", query={"page": "0"}).status == 422

@@ -122,6 +122,18 @@ def test_chance_is_the_same_for_a_seed_whatever_the_order_of_calls() -> None:
         (faults.status(503, effect=True), Effect.AT_ONCE, False),
         (faults.garbage(), Effect.NEVER, False),
         (faults.garbage(effect=True), Effect.AT_ONCE, False),
+        (faults.no_route(), Effect.NEVER, False),
+        (faults.refusal(400, "no"), Effect.NEVER, False),
+        (faults.gzip_bomb(), Effect.NEVER, False),
+        (faults.endless(), Effect.NEVER, False),
+        (faults.hang_up(), Effect.NEVER, False),
+        (faults.hints(), Effect.AT_ONCE, False),
+        (faults.about_order(102), Effect.AT_ONCE, False),
+        (faults.byte_order_mark(), Effect.AT_ONCE, False),
+        (faults.half_emoji(), Effect.AT_ONCE, False),
+        (faults.gzip_unlabelled(), Effect.AT_ONCE, False),
+        (faults.latin_1(), Effect.AT_ONCE, False),
+        (faults.close_idle(), Effect.AT_ONCE, False),
     ],
 )
 def test_each_fault_says_whether_the_call_has_its_effect(fault: Fault, effect: Effect, cut: bool) -> None:
@@ -149,6 +161,7 @@ def test_a_group_names_all_its_endpoints(group: str, pattern: str) -> None:
 
 def test_requests_that_a_fault_answers_are_counted_by_the_rate_limit() -> None:
     bigcommerce = BigCommerce(lambda: 1000.0)
-    bigcommerce.add_store(Store(hash="abc", rate_limit=5))
+    bigcommerce.add_store(Store(hash="abc", rate_limit=5, core_rate_limit=7))
     assert bigcommerce.limit_headers(CREATE)["X-Requests-Remaining"] == "4 times"
-    assert bigcommerce.limit_headers(LOOK_UP) == {}
+    assert bigcommerce.limit_headers(LOOK_UP)["X-Rate-Limit-Requests-Left"] == "6"
+    assert bigcommerce.limit_headers(Call(endpoint="unknown")) == {}

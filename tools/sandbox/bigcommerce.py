@@ -53,13 +53,17 @@ class Shop:
         self.orders: dict[int, Order] = {}
         self.order_ids = count(FIRST_ORDER_ID)
         self.b2b = B2BOrders(store, self.orders, clock)
-        self.core = CoreOrders(self.orders, clock)
+        self.core = CoreOrders(store, self.orders, clock)
         self.hooks = Hooks(store, clock)
-        self.limit = FixedWindow(clock)
+        self._b2b_limit, self._core_limit = FixedWindow(clock), FixedWindow(clock)
 
-    def take(self, requests: int = 1) -> Taken:
+    def take_b2b(self, requests: int = 1) -> Taken:
         """Count B2B requests against the store's limit; 0 only looks."""
-        return self.limit.take(self.store.rate_limit, self.store.rate_window_seconds, requests)
+        return self._b2b_limit.take(self.store.rate_limit, self.store.rate_window_seconds, requests)
+
+    def take_core(self) -> Taken:
+        """Count a request of the core API against the store's limit."""
+        return self._core_limit.take(self.store.core_rate_limit, self.store.core_rate_window_seconds)
 
 
 class BigCommerce:
@@ -125,10 +129,13 @@ class BigCommerce:
         return self._answer_b2b(call) if call.endpoint.startswith("b2b.") else self._answer_core(call)
 
     def limit_headers(self, call: Call, requests: int = 1) -> dict[str, str]:
-        """Count a B2B request that is answered without reaching the orders (0: do not), and tell so in headers."""
+        """Count a request that is answered without reaching the orders (0: do not), and tell so in headers."""
         shop = self.shops.get(call.store_hash)
-        b2b = call.endpoint.startswith("b2b.")
-        return shop.take(requests).headers() if shop and b2b else {}
+        if shop is None:
+            return {}
+        if call.endpoint.startswith("b2b."):
+            return shop.take_b2b(requests).b2b_headers()
+        return shop.take_core().core_headers()
 
     def _answer_core(self, call: Call) -> Answer:
         if call.endpoint == "unknown":
@@ -137,8 +144,12 @@ class BigCommerce:
         error = v2_error if "/v2/" in call.path else v3_error
         if shop is None or call.token != shop.store.access_token:
             return error(401, "No valid API token was provided.")
+        taken = shop.take_core()
+        if not taken.allowed:
+            return replace(error(429, "Too many requests."), headers=taken.core_headers())
         if ("hooks" if call.endpoint == "core.hooks" else "core") in shop.store.missing_scopes:
-            return error(403, "You don't have a required scope to access the endpoint.")
+            refusal = error(403, "You don't have a required scope to access the endpoint.")
+            return replace(refusal, headers=taken.core_headers())
         serve = {
             "core.get_order": shop.core.get,
             "core.list_orders": shop.core.listing,
@@ -146,7 +157,7 @@ class BigCommerce:
             "core.time": shop.core.time,
             "core.hooks": shop.hooks.answer,
         }[call.endpoint]
-        return serve(call)
+        return replace(serve(call), headers=taken.core_headers())
 
     def _answer_b2b(self, call: Call) -> Answer:
         owners = [shop for shop in self.shops.values() if shop.store.token_for_b2b == call.token]
@@ -157,9 +168,9 @@ class BigCommerce:
         if shop is None:  # documented: "will return server errors"
             error = {"code": 500, "data": {}, "meta": {"message": "Internal Server Error"}}
             return Answer(500, error, self.limit_headers(call, 0))
-        taken = shop.take()
+        taken = shop.take_b2b()
         if not taken.allowed:
-            return replace(shop.b2b.refusal(Refused(429, "Too Many Requests")), headers=taken.headers())
+            return replace(shop.b2b.refusal(Refused(429, "Too Many Requests")), headers=taken.b2b_headers())
         serve = {
             "b2b.create": shop.b2b.create,
             "b2b.get": shop.b2b.get,
@@ -169,7 +180,7 @@ class BigCommerce:
             "b2b.user": shop.b2b.user,
         }[call.endpoint]
         if "b2b" in shop.store.missing_scopes:
-            return replace(shop.b2b.refusal(Refused(403, "Forbidden")), headers=taken.headers())
+            return replace(shop.b2b.refusal(Refused(403, "Forbidden")), headers=taken.b2b_headers())
         try:
             answer = serve(call)
         except Refused as refused:
@@ -177,10 +188,10 @@ class BigCommerce:
         else:
             if call.endpoint == "b2b.create":
                 self._write_po_number(shop, answer)
-        return replace(answer, headers=taken.headers())
+        return replace(answer, headers=taken.b2b_headers())
 
     def _write_po_number(self, shop: Shop, created: Answer) -> None:
         """Create Order changes the core order too, and the store says so."""
-        order = shop.orders[created.body["data"]["bcOrderId"]]
-        if shop.store.create_writes_customer_message and order.write_po_number(created.body["data"]["poNumber"]):
+        order = shop.orders[int(created.body["data"]["bcOrderId"])]
+        if shop.store.create_writes_customer_message and order.write_po_number(str(created.body["data"]["poNumber"])):
             self.on_event(order, ORDER_UPDATED)

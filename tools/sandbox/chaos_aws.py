@@ -117,8 +117,8 @@ def _sqs_refuses(field: Field, store_hash: str) -> None:
 def _order_function_killed(name: str, *, effect: bool) -> None:
     @scenario(f"OrderFunction is killed in the middle of Create Order, {name}", long=True)
     def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash)
-        order = shop.place()
+        shop = field.open_store(store_hash, late_create_without_record=True)
+        order = shop.place(automatic_record_after=None)
         field.sandbox.fault(faults.hang(effect=effect), endpoint="b2b.create", order=order)
         shop.announce(order)
         field.kill_caller(shop.request("b2b.create", order))

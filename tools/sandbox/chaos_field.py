@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import threading
 import time
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -14,7 +16,7 @@ from sandbox.cloud import Cloud
 from sandbox.orders import PO_LINE, Order, OrderOptions
 from sandbox.scenarios import secret_of
 from sandbox.store import SandboxStore
-from sandbox.stores import Store
+from sandbox.stores import ExtraField, Store
 from sandbox.webhooks import Delivery, DeliveryOptions, webhook_body
 
 if TYPE_CHECKING:
@@ -44,6 +46,10 @@ RETRIED_SOON = DeliveryOptions(time_compression=30)
 """The store's first retry comes after two seconds instead of sixty."""
 
 
+AFTER_THE_WINDOW_SECONDS = 12.0
+FIELDS = tuple(ExtraField(name=name) for name in ("own", "team"))
+
+
 class Violated(Exception):  # noqa: N818  says what happened
     """Something did not come out as it was promised; the text says what was expected and what was found."""
 
@@ -60,11 +66,13 @@ class Field:
     """How long whatever shall happen is waited for, where a scenario does not say."""
     over: bool = False
     """Nothing is waited for any more."""
+    reads_letters: threading.Lock = dataclasses.field(default_factory=threading.Lock)
+    """Whoever reads DeadLetterQueue hides its messages from the others for that long."""
 
     def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> Shop:
-        """A store of its own for one scenario. It makes records on demand even late, so that slowness alone is no loss."""
-        always: dict[str, Any] = {"company_customers": {BUYER}, "late_create_without_record": True}
-        store = self.sandbox.add_store(Store(hash=store_hash, **always | settings))
+        """A store of its own for one scenario, as strict as the documents allow unless the settings say otherwise."""
+        usual: dict[str, Any] = {"company_customers": {BUYER}, "extra_fields": FIELDS}
+        store = self.sandbox.add_store(Store(hash=store_hash, **usual | settings))
         if with_secret:
             self.cloud.put_secret(store.hash, secret_of(store))
         return Shop(self, store)
@@ -96,11 +104,11 @@ class Shop:
     store: Store
 
     def place(self, po_number: str = "PO-1", **options: Unpack[OrderOptions]) -> Order:
-        """An order of the company's buyer, without an automatic record unless the options say so."""
+        """An order of the company's buyer. B2B Edition's own record comes when the window is over, and is empty."""
         merged: OrderOptions = {
             "customer_id": BUYER,
             "customer_message": f"{PO_LINE}{po_number}",
-            "automatic_record_after": None,
+            "automatic_record_after": AFTER_THE_WINDOW_SECONDS,
             **options,
         }
         return self.field.sandbox.place_order(self.store, **merged)
@@ -130,20 +138,26 @@ class Shop:
     def carries(
         self,
         order: Order,
-        po_number: str = "PO-1",
+        po_number: Any = "PO-1",
         *,
         patience_seconds: float | None = None,
-        **extra_fields: str,
+        **extra_fields: Any,
     ) -> None:
-        """Waits until the order's record carries this; at most one Create Order had an effect. Raises Violated."""
+        """Waits until the order's record carries this, type for type. Raises Violated, also when it was created twice."""
+        expected = json.dumps([po_number, extra_fields], sort_keys=True)  # to Python, 0 is False
 
-        def right() -> bool:
+        def right() -> object:
             record = self.field.sandbox.record(self.store, order.id)
-            return record is not None and record.po_number == po_number and record.extra_fields == extra_fields
+            return record and json.dumps([record.po_number, record.extra_fields], sort_keys=True) == expected
 
-        self.until(right, f"order {order.id} carries {po_number} {extra_fields or ''}", order, patience_seconds)
-        if (creates := self.field.sandbox.effects(self.store, order.id).creates) > 1:
-            raise Violated(f"order {order.id} was created {creates} times")
+        self.until(right, f"order {order.id} carries {expected}", order, patience_seconds)
+        self.is_created_once(order)
+
+    def is_created_once(self, order: Order) -> None:
+        """No Create Order had an effect beside another, or was sent after one had succeeded. Raises Violated."""
+        creates = self.field.sandbox.effects(self.store, order.id).creates
+        if creates > 1 or self.field.sandbox.creates_after_success(order):
+            raise Violated(f"order {order.id} was created {creates} times, or again after a success")
 
     def is_dead_once(self, order: Order, words: str = "") -> dict[str, Any]:
         """Waits for the order's dead letter; there is exactly one, and its reason has these words. Raises Violated."""
@@ -157,17 +171,20 @@ class Shop:
 
     def dead_letters(self, order: Order) -> list[dict[str, Any]]:
         """The order's messages in DeadLetterQueue."""
+        with self.field.reads_letters:
+            messages = self.field.cloud.dead_letters()
         found = []
-        for message in self.field.cloud.dead_letters():
+        for message in messages:
             body = json.loads(message["Body"]) if message["Body"].startswith("{") else {}
             detail = body.get("order", {})
             if detail.get("producer") == f"stores/{self.store.hash}" and detail["data"]["id"] == order.id:
                 found.append(message)
         return found
 
-    def says(self, order: Order, outcome: str) -> None:
-        """Waits until the functions' logs say so of the order. Raises Violated."""
-        self.until(lambda: outcome in self.outcomes(order), f"the log says {outcome!r} of order {order.id}", order)
+    def says(self, order: Order, outcome: str, times: int = 1) -> None:
+        """Waits until the functions' logs say so of the order, so often. Raises Violated."""
+        expected = f"the log says {outcome!r} of order {order.id}, {times} times"
+        self.until(lambda: self.outcomes(order).count(outcome) >= times, expected, order)
 
     def is_finished(self, order: Order, *, patience_seconds: float | None = None) -> None:
         """Waits until the functions' logs say that the order is done. Raises Violated."""
@@ -187,10 +204,11 @@ class Shop:
         )
 
     def had_effects(self, order: Order, *, creates: int, updates: int) -> None:
-        """The APIs did so much for the order, and no more. Raises Violated."""
+        """Calls changed so much about the order, and no more; no second Create Order followed a success. Raises Violated."""
         effects = self.field.sandbox.effects(self.store, order.id)
         if (effects.creates, effects.updates) != (creates, updates):
             raise Violated(f"expected {creates} creates and {updates} updates, found {effects}")
+        self.is_created_once(order)
 
     def called(self, order: Order, endpoint: str, times: int) -> None:
         """The relay made so many calls for the order. Raises Violated."""

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox import faults
 from sandbox.aws_faults import AwsFault
 from sandbox.chaos_field import Field, Violated
 from sandbox.chaos_list import scenario
 from sandbox.chaos_live import PASSING_FAULTS
+from sandbox.orders import PO_LINE
 from sandbox.webhooks import webhook_body
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ for _name in ("503", "reset", "hang", "drip in the headers", "closed in the head
 @scenario("late, and already as it should be")
 def _already_right(field: Field, store_hash: str) -> None:
     shop = field.open_store(store_hash)
-    order = shop.place(created_ago_seconds=15, automatic_record_after=0.0)
+    order = shop.place(created_ago_seconds=15, automatic_record_after=0.0, buyer_po_number="PO-1")
     shop.put_late(order)
     shop.says(order, "already_right")
     shop.called(order, "b2b.update", 0)
@@ -90,10 +91,45 @@ def _down_for_long(field: Field, store_hash: str) -> None:
 
 @scenario("the record of an API-made order never appears")
 def _never_appears(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+    shop = field.open_store(store_hash, late_create_without_record=True)
     order = shop.place(created_ago_seconds=15, source="api")
     shop.announce(order)
     shop.carries(order)
+
+
+@scenario("values of any type survive an update, also where the API replaces")
+def _odd_values(field: Field, store_hash: str) -> None:
+    odd: dict[str, Any] = {
+        "own": ["x", "y"],
+        "number": 7,
+        "no": False,
+        "zero": 0,
+        "half": 1.5,
+        "deep": {"a": [1, None]},
+    }
+    shop = field.open_store(store_hash, update_replaces_extra_fields=True)
+    typed, numbered = (
+        shop.place(created_ago_seconds=15, buyer_extra_fields=odd, buyer_po_number=4711, customer_message=message)
+        for message in (f"{PO_LINE}PO-1", "")
+    )
+    for order in (typed, numbered):
+        shop.put_on_bus(order, extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
+    shop.carries(typed, "PO-1", **odd, team="blue")
+    shop.carries(numbered, 4711, **odd, team="blue")
+
+
+@scenario("extra fields of a shape that nobody knows are never overwritten")
+def _odd_shapes(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash, update_replaces_extra_fields=True)
+    shapes = ({"own": "kept"}, "own=kept", [["own", "kept"]], [{"name": "own", "value": "kept"}])
+    orders = [shop.place(created_ago_seconds=15, raw_extra_fields=shape) for shape in shapes]
+    for order in orders:
+        shop.put_on_bus(order, extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
+    for order, shape in zip(orders, shapes, strict=True):
+        shop.says(order, "late", times=3)  # handed over, and left in the queue twice
+        record = field.sandbox.record(shop.store, order.id)
+        if record is None or record.rows != shape:
+            raise Violated(f"expected extraFields as they were, {shape}; found {record}")
 
 
 @scenario("the store itself denies the order")

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import time
 from typing import TYPE_CHECKING
 
 from sandbox import faults
-from sandbox.chaos_field import GUEST, OUTSIDER, RETRIED_SOON, Field, Violated
+from sandbox.chaos_field import BUYER, GUEST, OUTSIDER, RETRIED_SOON, Field, Violated
 from sandbox.chaos_list import scenario
+from sandbox.webhooks import DeliveryOptions, webhook_body
 
 if TYPE_CHECKING:
     from sandbox.faults import Fault
 
 NOTHING_FAILS = "nothing fails"
+OTHER_BUYER = 9
+OTHER_COPIES = 5
 PASSING_FAULTS: dict[str, Fault] = {
     "503": faults.status(503),
     "502": faults.status(502),
@@ -167,6 +172,84 @@ def _slow(field: Field, store_hash: str) -> None:
     if (seconds := delivery.first().seconds) > 7.0 / 2:
         raise Violated(f"the acknowledgement took {seconds:.1f} s")
     shop.carries(order)
+
+
+@scenario("Create Order's answer is cut off: Get Order is asked before anything is sent again")
+def _cut_off(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place()
+    field.sandbox.fault(faults.cut_body(), endpoint="b2b.create", order=order)
+    shop.announce(order)
+    shop.is_finished(order)
+    shop.carries(order)
+    calls = [request.endpoint for request in field.sandbox.requests("b2b", order=order)]
+    if calls[:2] != ["b2b.create", "b2b.get"]:
+        raise Violated(f"expected Get Order after Create Order, found {calls}")
+
+
+@scenario("created once, though the store would take a second Create Order")
+def _once(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash, accepts_second_create=True)
+    order = shop.place()
+    shop.announce(order, DeliveryOptions(copies=3, time_compression=30))
+    shop.put_on_bus(order)
+    shop.is_finished(order)
+    shop.announce(order)
+    shop.put_late(order)
+    shop.says(order, "duplicate", times=OTHER_COPIES)
+    shop.carries(order)
+    shop.called(order, "b2b.create", 1)
+
+
+@scenario("a webhook's own customer, PO number and fields change nothing")
+def _forged_values(field: Field, store_hash: str) -> None:
+    header = ("X-Relay-Key", f"{store_hash}-key")
+    shop = field.open_store(
+        store_hash,
+        with_secret=False,
+        signs_webhooks=False,
+        webhook_header=header,
+        company_customers={BUYER, OTHER_BUYER},
+    )
+    secret = {"access_token": shop.store.access_token, "webhook_header": {"name": header[0], "value": header[1]}}
+    field.cloud.put_secret(store_hash, secret)
+    order = shop.place()
+    forged = {"poNumber": "FORGED", "extraFields": [{"fieldName": "team", "fieldValue": "FORGED"}]}
+    body = json.dumps(webhook_body(order) | {"customerId": OTHER_BUYER} | forged).encode()
+    shop.announce(order, dataclasses.replace(RETRIED_SOON, body=body))
+    shop.carries(order)
+    if "FORGED" in (sent := str([request.body for request in field.sandbox.requests(order=order)])):
+        raise Violated(f"the webhook's values were sent: {sent}")
+
+
+def _own_event(name: str, *, while_working: bool) -> None:
+    @scenario(f"the merchant's own event, {name}")
+    def play(field: Field, store_hash: str) -> None:
+        shop = field.open_store(store_hash)
+        order = shop.place()
+        if while_working:
+            field.sandbox.fault(faults.delay(3.0), endpoint="b2b.create", order=order)
+        shop.announce(order)
+        shop.request("b2b.create", order)
+        if not while_working:
+            shop.is_finished(order)
+        shop.put_on_bus(order, poNumber="PO-ERP", extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
+        shop.carries(order, "PO-ERP", team="blue")
+
+
+_own_event("after the order was finished", while_working=False)
+_own_event("while the order is being worked on", while_working=True)
+
+
+@scenario("an emoji in the PO number")
+def _emoji(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    live, late = shop.place("PO-🧾-1"), shop.place("PO-👩‍🚀-2", created_ago_seconds=15)
+    shop.announce(live)
+    shop.announce(late)
+    shop.carries(live, "PO-🧾-1")
+    shop.is_created_in_time(live)
+    shop.carries(late, "PO-👩‍🚀-2")
 
 
 @scenario("a connection that was idle for long is not trusted")

@@ -14,7 +14,7 @@ from sandbox.webhooks import DeliveryOptions, webhook_body
 
 @scenario("ten deliveries at once, while the API fails")
 def _duplicates(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+    shop = field.open_store(store_hash, accepts_second_create=True)
     order = shop.place()
     field.sandbox.fault(faults.status(503), endpoint="b2b", order=order, times=3)
     shop.announce(order, DeliveryOptions(copies=10, time_compression=30))

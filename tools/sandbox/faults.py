@@ -1,15 +1,22 @@
 """Faults that the simulated store can be told to have, and the rules by which they strike."""
 
+import gzip
 import json
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
 from fnmatch import fnmatchcase
+from functools import cache
 from hashlib import sha256
+from http import HTTPStatus
 from typing import Any, Literal
 
+from sandbox.b2b import refusal_body
 from sandbox.exchange import Call, Clock
+from sandbox.stores import RefusalShape
+
+BOMB_BYTES = 120 * 1024 * 1024
 
 
 class Effect(Enum):
@@ -33,12 +40,24 @@ class Fault:
     """This answer instead of the real one, with `headers` and `content`."""
     headers: Mapping[str, str] = field(default_factory=dict)
     content: bytes = b""
+    edge: bool = False
+    """Something between the caller and the API answers: nothing is counted, and no header of the API's is there."""
+    first: bytes = b""
+    """Goes over the wire before the answer, and before the delay."""
+    alter: Callable[[bytes], bytes] | None = None
+    """Changes the body of the answer."""
+    other_order: int | None = None
+    """The answer is the one about this order."""
+    endless: bool = False
+    """The body never ends (spaces, some megabytes a second)."""
+    closes_after_seconds: float | None = None
+    """The connection is closed, politely, so long after the answer."""
     drip_seconds: float = 0.0
     """One byte of the answer's body in each interval of this length."""
     drip_from_headers: bool = False
     """Drip the header, too."""
-    ends_in: Literal["", "headers", "body"] = ""
-    """The connection is closed, politely, in the middle of the answer's headers or of its body."""
+    ends_in: Literal["", "start", "headers", "body"] = ""
+    """The connection is closed, politely, before the answer, or in the middle of its headers or its body."""
 
 
 def delay(seconds: float, *, effect: bool = True) -> Fault:
@@ -78,6 +97,86 @@ def status(code: int, headers: Mapping[str, str] | None = None, body: Any = None
     content = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
     when = Effect.AT_ONCE if effect else Effect.NEVER
     return Fault(name=f"status {code}", effect=when, status=code, headers=dict(headers or {}), content=content)
+
+
+def edge(code: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Fault:
+    """Something between the caller and the API answers in its place; no body, text as it is (HTML), or JSON."""
+    fault = status(code, headers, body)
+    html = {"Content-Type": "text/html"} if fault.content.startswith(b"<") else {}
+    return replace(fault, name=f"edge {code}", edge=True, headers=html | dict(fault.headers))
+
+
+def no_route() -> Fault:
+    """A gateway's 404: JSON, but not the API's (docs.konghq.com: no route matched)."""
+    return edge(404, {"message": "no Route matched with those values"})
+
+
+def refusal(code: int, words: str, shape: RefusalShape = "documented") -> Fault:
+    """Let the B2B API refuse a call, in one of the documented or reported shapes."""
+    return status(code, body=refusal_body(code, words, shape=shape))
+
+
+def hints(count: int = 1, code: int = 103, *, delay_seconds: float = 0.0) -> Fault:
+    """Send 1xx answers before the real one (RFC 9110, 15.2), which comes after the delay."""
+    line = f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\nLink: </x>; rel=preload\r\n\r\n"
+    return Fault(name=f"{code} first", first=line.encode() * count, delay_seconds=delay_seconds)
+
+
+def about_order(order_id: int) -> Fault:
+    """Answer as if another order had been asked for."""
+    return Fault(name="another order", other_order=order_id)
+
+
+def byte_order_mark() -> Fault:
+    """Put a byte order mark before the answer's JSON."""
+    return Fault(name="byte order mark", alter=lambda body: b"\xef\xbb\xbf" + body)
+
+
+def half_emoji(member: str = "customer_message") -> Fault:
+    """Put a lone surrogate, escaped as JSON allows it, at the beginning of a text of the answer."""
+    start = f'"{member}": "'.encode()
+    return Fault(name="half an emoji", alter=lambda body: body.replace(start, start + b"\\ud83d", 1))
+
+
+def gzip_unlabelled() -> Fault:
+    """Compress the answer's body, and do not say so."""
+    return Fault(name="gzip unlabelled", alter=gzip.compress)
+
+
+def gzip_bomb(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
+    """Answer with a body that is small on the wire and unpacks to more than a hundred megabytes; no effect."""
+    fault = edge(code, {}, {"Content-Encoding": "gzip", **(headers or {})})
+    return replace(fault, name="gzip bomb", alter=lambda body: gzip.compress(body) + _spaces())
+
+
+@cache
+def _spaces() -> bytes:
+    return gzip.compress(b" " * 2**20) * (BOMB_BYTES // 2**20)
+
+
+def endless(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
+    """Answer with a body that never ends; the call has no effect."""
+    return replace(edge(code, None, headers), name="endless", endless=True)
+
+
+def latin_1() -> Fault:
+    """Encode the answer's body in ISO 8859-1, and say so."""
+    headers = {"Content-Type": "application/json; charset=iso-8859-1"}
+    return Fault(name="latin 1", headers=headers, alter=_latin_1)
+
+
+def _latin_1(body: bytes) -> bytes:
+    return json.dumps(json.loads(body), ensure_ascii=False).encode("iso-8859-1", "replace") if body else body
+
+
+def hang_up() -> Fault:
+    """Close the connection without a byte, as when the server had closed a kept connection that is used once more."""
+    return Fault(name="hang up", effect=Effect.NEVER, ends_in="start")
+
+
+def close_idle(seconds: float = 0.0) -> Fault:
+    """Give the real answer, then close the connection, which the caller may have kept."""
+    return Fault(name="close idle", closes_after_seconds=seconds)
 
 
 def cut_headers(*, effect: bool = True) -> Fault:

@@ -1,5 +1,6 @@
 """The webhooks of one store, as `/v3/hooks` manages them."""
 
+from collections import defaultdict, deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
@@ -13,6 +14,11 @@ from sandbox.stores import Store
 
 MOST_HOOKS = 10
 """Hooks that a store takes for one scope and client."""
+RATED_SECONDS = 120.0
+RATED_FROM = 100
+LOWEST_SUCCESS = 0.9
+BLOCKED_SECONDS = 180.0
+"""A domain is blocked for so long when fewer than nine in ten of its deliveries in two minutes (from a hundred on) succeed."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -52,6 +58,7 @@ class Hooks:
         self._hooks: dict[int, Hook] = {}
         self._ids = count(18_048_287)
         self._blocked_until: dict[str, float] = {}
+        self._attempts: defaultdict[str, deque[tuple[float, bool]]] = defaultdict(deque)
 
     def all(self) -> list[Hook]:
         """Every hook, whoever made it."""
@@ -80,6 +87,17 @@ class Hooks:
     def block(self, domain: str, seconds: float) -> None:
         """Put a domain on the denylist, as BigCommerce does after too many failures."""
         self._blocked_until[domain] = self._clock() + seconds
+
+    def attempted(self, destination: str, *, success: bool, time_compression: float = 1.0) -> None:
+        """Count a delivery, and block its domain when too many fail (docs/integrations/webhooks/overview.mdx)."""
+        domain, now = urlsplit(destination).hostname or "", self._clock()
+        attempts = self._attempts[domain]
+        attempts.append((now, success))
+        while attempts[0][0] <= now - RATED_SECONDS / time_compression:
+            attempts.popleft()
+        if len(attempts) >= RATED_FROM and sum(good for _, good in attempts) < LOWEST_SUCCESS * len(attempts):
+            self.block(domain, BLOCKED_SECONDS / time_compression)
+            attempts.clear()
 
     def blocked_seconds(self, destination: str) -> float:
         """How long deliveries to a destination are still held back; 0 when they are not."""

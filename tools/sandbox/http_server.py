@@ -6,6 +6,7 @@ import struct
 import threading
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -75,6 +76,8 @@ class HttpServer:
             self._lock.notify_all()
         status = 0
         try:
+            if fault is not None and fault.first and http.transport is not None:
+                http.transport.write(fault.first)
             reply = await self._reply(call, fault)
             if reply is None:
                 _cut(http)
@@ -91,20 +94,24 @@ class HttpServer:
         """Return what is to be sent; None when the connection is to be cut."""
         if fault is None:
             return self._answer(call)
+        if fault.other_order is not None:
+            call = replace(call, order_id=fault.other_order)
         reply = self._answer(call) if fault.effect is Effect.AT_ONCE else None
         await asyncio.sleep(fault.delay_seconds)
         if fault.effect is Effect.AFTER_DELAY:
             reply = self._answer(call)
         if fault.cut:
             return None
+        if reply is None:
+            with self._lock:
+                limit = {} if fault.edge else self._bigcommerce.limit_headers(call)
+            # A 429 that says itself when to come again is not contradicted.
+            told = fault.status == HTTPStatus.TOO_MANY_REQUESTS and fault.headers
+            reply = _Reply(200, {} if told else limit, b"")
         if fault.status is not None:
-            if reply is None:
-                with self._lock:
-                    reply = _Reply(fault.status, self._bigcommerce.limit_headers(call), b"")
-            return replace(
-                reply, status=fault.status, headers={**reply.headers, **fault.headers}, content=fault.content
-            )
-        return reply
+            reply = replace(reply, status=fault.status, content=fault.content)
+        content = fault.alter(reply.content) if fault.alter else reply.content
+        return replace(reply, headers={**reply.headers, **fault.headers}, content=content)
 
     def _answer(self, call: Call) -> _Reply:
         with self._lock:
@@ -152,6 +159,11 @@ async def _send(http: web.Request, reply: _Reply, fault: Fault | None) -> tuple[
     if fault is not None and fault.ends_in:
         _end_in_the_middle(http, replace(reply, headers=headers), fault.ends_in)
         return web.Response(), False
+    if fault is not None and fault.endless:
+        return await _never_end(http, replace(reply, headers=headers))
+    if fault is not None and fault.closes_after_seconds is not None and http.transport is not None:
+        # Not before the answer is written, which the framework does once this returns.
+        asyncio.get_running_loop().call_later(0.01 + fault.closes_after_seconds, http.transport.close)
     if fault is None or not fault.drip_seconds:
         return web.Response(status=reply.status, headers=headers, body=reply.content or None), not _gone(http)
     if fault.drip_from_headers:
@@ -179,13 +191,24 @@ async def _drip_everything(http: web.Request, reply: _Reply, seconds: float) -> 
     return web.Response(), True
 
 
+async def _never_end(http: web.Request, reply: _Reply) -> tuple[web.StreamResponse, bool]:
+    """Write spaces until the caller hangs up."""
+    response = web.StreamResponse(status=reply.status, headers=reply.headers)
+    await response.prepare(http)
+    with suppress(ConnectionError):
+        while not _gone(http):
+            await response.write(b" " * 65536)
+            await asyncio.sleep(0.005)
+    return response, False
+
+
 def _end_in_the_middle(http: web.Request, reply: _Reply, part: str) -> None:
-    """Write the first half of the headers, or of the body after whole headers, and say goodbye."""
+    """Write nothing, the first half of the headers, or of the body after whole headers, and say goodbye."""
     if http.transport is None:
         return
     head = _head(reply)
-    half = head[: len(head) // 2] if part == "headers" else head + reply.content[: len(reply.content) // 2]
-    http.transport.write(half)
+    halves = {"headers": head[: len(head) // 2], "body": head + reply.content[: len(reply.content) // 2]}
+    http.transport.write(halves.get(part, b""))
     http.transport.close()
 
 

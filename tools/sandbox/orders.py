@@ -1,7 +1,7 @@
 """Orders as the core API knows them: what one is, how it reads as JSON, how a list of them is filtered."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -21,8 +21,10 @@ class OrderOptions(TypedDict, total=False):
     order_id: int
     customer_id: int
     customer_message: str
-    buyer_extra_fields: dict[str, str]
-    form_fields: dict[str, str]
+    buyer_po_number: Any
+    buyer_extra_fields: dict[str, Any]
+    raw_extra_fields: Any
+    form_fields: dict[str, Any]
     external_order_id: str
     staff_notes: str
     payment_method: str
@@ -49,9 +51,13 @@ class Order:
     """When it was really made: the window counts from here."""
     customer_id: int = 0
     customer_message: str = ""
-    buyer_extra_fields: dict[str, str] = field(default_factory=dict)
+    buyer_po_number: Any = ""
+    """What the checkout itself puts onto an automatic record, in any JSON type. The comments are read by no one else."""
+    buyer_extra_fields: dict[str, Any] = field(default_factory=dict)
     """What the buyer typed into B2B Edition's own fields: only an automatic record carries it."""
-    form_fields: dict[str, str] = field(default_factory=dict)
+    raw_extra_fields: Any = None
+    """`extraFields` of an automatic record as they are, in any JSON shape, in place of `buyer_extra_fields`."""
+    form_fields: dict[str, Any] = field(default_factory=dict)
     external_order_id: str = ""
     staff_notes: str = ""
     payment_method: str = "Purchase Order"
@@ -69,10 +75,9 @@ class Order:
     """When B2B Edition makes the record by itself; None: never."""
 
     @property
-    def typed_po_number(self) -> str:
-        """The PO number that the buyer typed at checkout."""
-        found = _PO.search(self.customer_message)
-        return found.group(1).strip() if found else ""
+    def cart_id(self) -> str:
+        """The cart that it was."""
+        return f"00000000-0000-4000-8000-{self.id:012d}"
 
     @property
     def shown_created_at(self) -> datetime:
@@ -85,7 +90,8 @@ class Order:
 
     def write_po_number(self, po_number: str) -> bool:
         """Put a PO number into the customer's message, as Create Order does; True when that changed the order."""
-        if not po_number or self.typed_po_number == po_number:
+        found = _PO.search(self.customer_message)
+        if not po_number or (found and found.group(1).strip() == po_number):
             return False
         line = PO_LINE + po_number
         rest = _PO.sub("", self.customer_message).strip()
@@ -131,7 +137,7 @@ class Order:
             "external_id": None,
             "external_order_id": self.external_order_id,
             "external_merchant_id": None,
-            "cart_id": f"00000000-0000-4000-8000-{self.id:012d}",
+            "cart_id": self.cart_id,
             "customer_locale": "en",
             "staff_notes": self.staff_notes,
             "customer_message": self.customer_message,
@@ -197,8 +203,13 @@ def select(orders: Iterable[Order], query: Mapping[str, str]) -> list[Order]:
         raise ValueError("sort takes one of the sortable fields")
     attribute = "shown_created_at" if by.startswith("date_") else by
     chosen.sort(key=lambda order: (getattr(order, attribute), order.id), reverse=direction == "desc")
-    page, limit = page_of(query)
-    return chosen[(page - 1) * limit : page * limit]
+    return page(chosen, query)
+
+
+def page(orders: Sequence[Order], query: Mapping[str, str]) -> list[Order]:
+    """Return the page of a list that a query asks for; ValueError when it cannot be read."""
+    number, limit = page_of(query)
+    return list(orders[(number - 1) * limit : number * limit])
 
 
 def _moment(text: str) -> datetime:

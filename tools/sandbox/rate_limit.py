@@ -1,5 +1,6 @@
-"""The B2B API's limit: so many requests in a fixed window, told in headers that carry text."""
+"""The APIs' limits: so many requests in a fixed window, told in headers. Each API words them its own way."""
 
+import math
 from dataclasses import dataclass
 
 from sandbox.exchange import Clock
@@ -10,11 +11,23 @@ class Taken:
     """The state of the window after one request."""
 
     allowed: bool
+    limit: int
+    window_seconds: float
     remaining: int
     resets_after_seconds: float
 
-    def headers(self) -> dict[str, str]:
-        """Return the headers, worded as the live API words them."""
+    def core_headers(self) -> dict[str, str]:
+        """Return the core API's headers (docs/start/about/index.mdx: milliseconds; `X-Retry-After` is in seconds)."""
+        headers = {
+            "X-Rate-Limit-Time-Window-Ms": f"{self.window_seconds * 1000:.0f}",
+            "X-Rate-Limit-Time-Reset-Ms": f"{self.resets_after_seconds * 1000:.0f}",
+            "X-Rate-Limit-Requests-Quota": str(self.limit),
+            "X-Rate-Limit-Requests-Left": str(self.remaining),
+        }
+        return headers if self.allowed else headers | {"X-Retry-After": str(math.ceil(self.resets_after_seconds))}
+
+    def b2b_headers(self) -> dict[str, str]:
+        """Return the B2B API's headers, worded as the live API words them."""
         return {
             "X-Requests-Remaining": f"{self.remaining} times",
             "X-Request-Window-Resets-After": f"{self.resets_after_seconds:.2f} s",
@@ -36,4 +49,4 @@ class FixedWindow:
             self._opened_at, self._used = now, 0
         allowed = self._used + requests <= limit
         self._used += requests if allowed else 0
-        return Taken(allowed, max(0, limit - self._used), self._opened_at + window_seconds - now)
+        return Taken(allowed, limit, window_seconds, max(0, limit - self._used), self._opened_at + window_seconds - now)

@@ -135,8 +135,8 @@ def _play_own_event(stage: Stage) -> Played:
     return Played(stage, placed, [])
 
 
-def _created(po_number: str = "", **extra_fields: str) -> Callable[[Played], bool]:
-    """Created once, by the relay, inside the window, with exactly this on the record."""
+def _created(po_number: str = "", *, calls: int | None = None, **extra_fields: str) -> Callable[[Played], bool]:
+    """Created once, by the relay, inside the window, with exactly this on the record; with so many Create Orders."""
 
     def holds(played: Played) -> bool:
         record = played.record
@@ -145,6 +145,7 @@ def _created(po_number: str = "", **extra_fields: str) -> Callable[[Played], boo
             and record.origin == "created"
             and (record.window_left or -1) > 0
             and played.creates == 1
+            and calls in {None, len(played.stage.sandbox.requests("b2b.create", order=played.order))}
             and _carries(record, po_number, extra_fields)
         )
 
@@ -163,7 +164,7 @@ def _updated(po_number: str, **extra_fields: str) -> Callable[[Played], bool]:
 
 def _carries(record: Record, po_number: str, extra_fields: dict[str, str]) -> bool:
     names = {name.replace("_", " "): value for name, value in extra_fields.items()}
-    return record.po_number == po_number and record.extra_fields == names
+    return bool(record.po_number == po_number and record.extra_fields == names)
 
 
 def _no_record(played: Played) -> bool:
@@ -216,7 +217,7 @@ SCENARIOS = (
         _play(DeliveryOptions(copies=5, retries=TRIES_ONCE), customer_message=_message("PO-1003")),
         "created once",
         "created",
-        _created("PO-1003"),
+        _created("PO-1003", calls=1),
     ),
     Scenario(
         "B2B API answers 503 twice",

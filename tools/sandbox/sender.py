@@ -3,19 +3,21 @@
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 
 import aiohttp
 
 from sandbox.exchange import Clock
+from sandbox.hooks import Hooks
 from sandbox.webhooks import Attempt, Delivery, tries_seconds
 
 
 class Sender:
     """Sends deliveries from the event loop it was opened in."""
 
-    def __init__(self, clock: Clock, blocked_seconds: Callable[[Delivery], float]) -> None:
+    def __init__(self, clock: Clock, hooks: Callable[[Delivery], AbstractContextManager[Hooks]]) -> None:
         self._clock = clock
-        self._blocked_seconds = blocked_seconds
+        self._hooks = hooks
         self._session = aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0), auto_decompress=False)
 
     async def close(self) -> None:
@@ -45,14 +47,16 @@ class Sender:
         at, started = self._clock(), time.monotonic()
         headers = delivery.request_headers(at)
         status, error = None, ""
-        if self._blocked_seconds(delivery) > 0:
+        with self._hooks(delivery) as hooks:
+            blocked = hooks.blocked_seconds(delivery.url) > 0
+        if blocked:
             error = "the destination is blocked"
         else:
             try:
                 status = await self._post(delivery, headers)
             except (aiohttp.ClientError, TimeoutError, ValueError) as failure:
                 error = repr(failure)
-        return Attempt(
+        attempt = Attempt(
             at=at,
             headers=headers,
             body=delivery.content,
@@ -60,6 +64,11 @@ class Sender:
             seconds=time.monotonic() - started,
             error=error,
         )
+        if not blocked:
+            with self._hooks(delivery) as hooks:
+                compression = delivery.options.time_compression
+                hooks.attempted(delivery.url, success=attempt.acknowledged, time_compression=compression)
+        return attempt
 
     async def _post(self, delivery: Delivery, headers: dict[str, str]) -> int:
         timeout = aiohttp.ClientTimeout(total=delivery.options.timeout_seconds)

@@ -27,7 +27,7 @@ from sandbox.b2b import Effects, Record
 from sandbox.bigcommerce import BigCommerce, Request, Shop
 from sandbox.exchange import Clock
 from sandbox.faults import Fault, Rule, pattern_of, status
-from sandbox.hooks import Hook
+from sandbox.hooks import Hook, Hooks
 from sandbox.http_server import HttpServer
 from sandbox.orders import Order, OrderOptions
 from sandbox.sender import Sender
@@ -211,6 +211,12 @@ class SandboxStore:
         with self._lock:
             return copy.copy(self._shop(store).b2b.effects[order_id])
 
+    def creates_after_success(self, order: Order) -> list[Request]:
+        """Return the Create Orders that were sent although an earlier one had been answered with success."""
+        creates = self.requests("b2b.create", order=order)
+        told = [r.at + (r.seconds or 0) for r in creates if r.status in range(200, 300) and r.fault is None]
+        return [request for request in creates if told and request.at > min(told)]
+
     def window_left(self, order: Order) -> float:
         """Seconds in which Create Order is still accepted for an order."""
         with self._lock:
@@ -262,7 +268,11 @@ class SandboxStore:
         with self._lock:
             store = self._shop(order.store_hash).store
             payload = webhook_body(
-                order, options.scope, channel_scoped=options.channel_scoped, created_at=options.created_at
+                order,
+                options.scope,
+                channel_scoped=options.channel_scoped,
+                created_at=options.created_at,
+                numbers=store.webhook_numbers,
             )
             signed = store.signs_webhooks if options.signed is None else options.signed
             delivery = Delivery(
@@ -283,9 +293,10 @@ class SandboxStore:
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
 
-    def _blocked_seconds(self, delivery: Delivery) -> float:
+    @contextmanager
+    def _hooks(self, delivery: Delivery) -> Iterator[Hooks]:
         with self._lock:
-            return self._shop(delivery.order.store_hash).hooks.blocked_seconds(delivery.url)
+            yield self._shop(delivery.order.store_hash).hooks
 
     async def _main(self) -> None:
         """Serve until told to stop; `asyncio.run` cancels what is still being sent."""
@@ -295,7 +306,7 @@ class SandboxStore:
         try:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
-            self._sender = Sender(self.clock, self._blocked_seconds)
+            self._sender = Sender(self.clock, self._hooks)
         except OSError as error:  # the port is taken
             self._ready.set_exception(error)
             await runner.cleanup()
