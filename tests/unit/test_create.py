@@ -633,6 +633,7 @@ def own_fields(**fields: str) -> list[dict[str, str]]:
 def test_values_that_come_after_the_order_was_finished_reach_its_record(world: World) -> None:
     world.place(customer_message=f"{PO_LINE}typed")
     world.create()
+    world.clock.advance(1.0)
 
     assert world.create(extraFields=own_fields(Team="Blue")) == Updated()
 
@@ -650,6 +651,7 @@ def test_values_that_come_later_leave_alone_what_somebody_has_corrected_on_the_r
     record = world.shop.b2b.record(ORDER_ID)
     assert record is not None
     record.po_number = "corrected by hand"
+    world.clock.advance(1.0)
 
     world.create(extraFields=own_fields(Team="Blue"))
 

@@ -26,6 +26,8 @@ MENDS = {
     str(Cause.SECRET_UNAVAILABLE): "relay store add {store}",
     str(Cause.API_REFUSED): "relay failed show ORDER has BigCommerce's words; relay doctor {store} checks the rules",
     str(Cause.ORDER_NOT_FOUND): "if the store has no such order any more: relay failed drop",
+    str(Cause.UNEXPECTED_ANSWER): "check StoreApiUrl and B2BApiUrl (relay doctor {store}), then redrive",
+    str(Cause.RECORD_UNREADABLE): "correct the record in B2B Edition by hand: its extra fields have an unknown shape",
     str(Cause.NOT_THERE_YET): "look the order up in B2B Edition: it has no record there",
     str(Cause.UNREADABLE): "relay failed show; no redrive helps before the sender is mended",
     OTHER_SCOPE: "not an order: relay failed drop --reason other_scope",
