@@ -79,7 +79,7 @@ class Attempt:
     def found_connection_closed(self, error: BaseException) -> bool:
         """Whether a kept connection was closed before any byte of an answer came.
 
-        Then the other side closed it before it saw the request, which may be sent again (RFC 9112, 9.3.1).
+        Then the other side probably closed it before it saw the request.
         """
         closed = isinstance(cause_of(error), (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError))
         return closed and not self.connecting and not self.answered

@@ -92,7 +92,7 @@ class NoAnswer(RetryLater):
     """No whole answer came.
 
     `may_have_arrived` tells whether the other side may have done what it was asked; it cannot when no connection came
-    about, or when a kept one was closed before any byte of an answer.
+    about.
     """
 
     def __init__(self, detail: str, *, may_have_arrived: bool = True, cause: Cause = Cause.NO_ANSWER) -> None:
@@ -101,7 +101,7 @@ class NoAnswer(RetryLater):
 
 
 class _ConnectionClosed(NoAnswer):
-    """A kept connection was found closed. The next attempt makes a new one."""
+    """A kept connection was closed before any byte of an answer: probably while it was idle."""
 
 
 class HttpExchange:
@@ -122,6 +122,9 @@ class HttpExchange:
         try:
             return self._attempt(request, ends_at)
         except _ConnectionClosed as closed:
+            if method != "GET":
+                # The other side may also have failed while it worked on the request (RFC 9112, 9.3.1).
+                raise
             logger.info("repeated on a new connection", method=method, detail=closed.detail)
         return self._attempt(request, ends_at)
 
@@ -138,7 +141,7 @@ class HttpExchange:
             except FAILURES as error:
                 detail = f"{type(cause_of(error)).__name__} after {time.monotonic() - began:.1f} s"
                 if attempt.found_connection_closed(error):
-                    raise _ConnectionClosed(detail, may_have_arrived=False) from error
+                    raise _ConnectionClosed(detail) from error
                 raise NoAnswer(detail, may_have_arrived=attempt.sent) from error
         answer_headers = {name.lower(): answer.headers[name] for name in answer.headers}
         try:
