@@ -57,6 +57,8 @@ class Metric(StrEnum):
     LATE_PACED = "LatePaced"
     UNAUTHORISED = "Unauthorised"
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
+    SECRET_ACCESS_DENIED = "SecretAccessDenied"  # noqa: S105  a metric's name
+    SECRET_READ_FAILED = "SecretReadFailed"  # noqa: S105  a metric's name
     RULE_FAILED = "EnrichmentRuleFailed"
     IDEMPOTENCY_UNAVAILABLE = "IdempotencyUnavailable"
     UNEXPECTED_ERROR = "UnexpectedError"
