@@ -1,4 +1,4 @@
-"""Names of AWS errors, for logs and decisions."""
+"""AWS errors as logs and reasons show them."""
 
 from __future__ import annotations
 
@@ -6,10 +6,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 
 def error_code(error: ClientError | BotoCoreError) -> str:
-    """AWS's own code (`ThrottlingException`), or the class when AWS gave no answer (`ConnectTimeoutError`).
+    """AWS's own code, such as `ThrottlingException`, or the class where no answer came.
 
-    The message stays out: it names accounts, roles and resources.
+    The message may name more than a log should hold.
     """
-    if isinstance(error, ClientError):
-        return str(error.response.get("Error", {}).get("Code") or type(error).__name__)
-    return type(error).__name__
+    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else type(error).__name__
