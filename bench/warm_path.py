@@ -106,8 +106,9 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
     events = boto3.client("events", config=assembly.AWS_CALLS)
     once = once_module.OncePerOrder("orders", table, 35)
     pace = importlib.import_module("handler.pace").LatePace("orders", table, 60, time.time)
+    secretsmanager = boto3.client("secretsmanager", config=assembly.AWS_CALLS)
     credentials = importlib.import_module("handler.credentials").Credentials(
-        boto3.client("secretsmanager", config=assembly.AWS_CALLS), "b2b-order-relay", time.time
+        secretsmanager, lambda: secretsmanager, "b2b-order-relay", list, time.time
     )
     transport = transport_module.Transport(
         transport_module.HttpExchange(), transport_module.LIVE, time.time, time.sleep, random.uniform

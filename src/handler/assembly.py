@@ -27,6 +27,7 @@ from handler.transport import LATE, LIVE, HttpExchange, Transport
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
     from handler.deadline import Clock
@@ -39,6 +40,9 @@ TABLE_CALLS = AWS_CALLS.merge(Config(connect_timeout=0.5, read_timeout=0.7))
 """DynamoDB answers in milliseconds. The second attempt is for a kept connection that AWS has closed meanwhile; `once`
 recognises a claim that was made twice. When the table does not answer, the order goes on without it, within 1.5 seconds.
 """
+
+REREAD_SECRET = Config(connect_timeout=0.5, read_timeout=0.5, retries={"total_max_attempts": 1, "mode": "standard"})
+"""With a secret in memory, an order's window is worth more than a newer secret."""
 
 HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"})
 """Handing over is the last thing that can be done for an order, so SQS is asked more often."""
@@ -61,10 +65,16 @@ class Assembly:
         self._rules = Rules.load()
         self._exchange = HttpExchange()
         self._dynamodb = boto3.client("dynamodb", config=TABLE_CALLS)
-        self._credentials = Credentials(boto3.client("secretsmanager", config=AWS_CALLS), settings.secret_prefix, clock)
+        self._stores = KnownStores(settings.idempotency_table, self._dynamodb)
+        self._credentials = Credentials(
+            boto3.client("secretsmanager", config=AWS_CALLS),
+            lambda: self._reread_secretsmanager,
+            settings.secret_prefix,
+            self._stores.all,
+            clock,
+        )
         self._once = OncePerOrder(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
         self._journal = Journal(settings.idempotency_table, self._dynamodb, settings.remember_done_days, clock)
-        self._stores = KnownStores(settings.idempotency_table, self._dynamodb)
         self.queues = Queues(lambda: self._sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, clock)
         live = Transport(self._exchange, LIVE, clock, sleep, uniform)
         self.create_order = CreateOrder(
@@ -117,6 +127,10 @@ class Assembly:
             queues=self.queues,
             clock=self._clock,
         )
+
+    @cached_property
+    def _reread_secretsmanager(self) -> SecretsManagerClient:
+        return boto3.client("secretsmanager", config=REREAD_SECRET)
 
     @cached_property
     def _sqs(self) -> SQSClient:

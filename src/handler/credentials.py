@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler import strict_json
+from handler.aws_errors import error_code
 from handler.errors import Cause, MalformedEvent, RetryLater, Unauthorised
+from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from mypy_boto3_secretsmanager import SecretsManagerClient
 
@@ -22,13 +24,30 @@ KEPT_SECONDS = 300.0
 """A known store's secret is read again after this long even when nothing was refused."""
 
 UNKNOWN_KEPT_SECONDS = 60.0
-"""A store without a secret is not asked for again within this time."""
+"""A store without a usable secret is not asked for again within this time."""
 
 REFRESH_SECONDS = 10.0
 """However many refusals and bad signatures come in, one store's secret is read afresh at most this often."""
 
 MOST_UNKNOWN = 60
-"""Made-up store hashes cost at most this many reads a minute; those beyond are unknown without being asked for."""
+"""So many stores without a secret are remembered; webhooks of further stores that the table does not list are unknown
+without being asked for. So invented store hashes cost at most this many reads a minute."""
+
+LIST_KEPT_SECONDS = 60.0
+"""The table's list of stores is read at most this often."""
+
+ACCESS_DENIED = "AccessDeniedException"
+"""What a role limited to a prefix is answered for a secret that is not there: a name without the suffix of an ARN is
+not covered by the role's `secret:<prefix>/*`. A key that the role may not use is answered with the same code."""
+
+NO_SECRET_CODES = frozenset(
+    {
+        "ResourceNotFoundException",
+        "InvalidRequestException",  # it is scheduled for deletion
+        "InvalidParameterException",  # the name is none that a secret can have
+        "ValidationException",
+    }
+)
 
 HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
 
@@ -36,19 +55,29 @@ Answer = TypeVar("Answer")
 
 
 class UnknownStore(RetryLater):
-    """Secrets Manager holds no secret for this store."""
+    """Secrets Manager holds no secret for this store, as far as can be seen."""
 
-    def __init__(self) -> None:
+    def __init__(self, reason: str) -> None:
         super().__init__(
-            Cause.SECRET_UNAVAILABLE, "the store has no secret; add it with the name <SecretPrefix>/<store hash>"
+            Cause.SECRET_UNAVAILABLE, f"no secret of the store is known ({reason}); relay store add writes it"
         )
+        self.reason = reason
 
 
 class SecretInvalid(RetryLater):
     """The store's secret is there and not of the published form."""
 
-    def __init__(self, expected: str) -> None:
-        super().__init__(Cause.SECRET_UNAVAILABLE, f"the store's secret is malformed: {expected}")
+    def __init__(self, reason: str) -> None:
+        super().__init__(Cause.SECRET_UNAVAILABLE, f"the store's secret is malformed: {reason}")
+        self.reason = reason
+
+
+class _Unreadable(RetryLater):
+    """Secrets Manager gives no answer, or refuses the read with this code."""
+
+    def __init__(self, code: str) -> None:
+        super().__init__(Cause.SECRET_UNAVAILABLE, f"Secrets Manager: {code}")
+        self.code = code
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,35 +116,56 @@ class StoreSecret:
 
 @dataclass(slots=True)
 class _Kept:
-    secret: StoreSecret | None
+    """A secret in memory. `previous` is the version before it (AWSPREVIOUS), due to be read at `previous_due`."""
+
+    secret: StoreSecret
     read_at: float
-    error: RetryLater | None = None
     previous: StoreSecret | None = None
-    previous_read_at: float | None = None
+    previous_due: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """That a store has no usable secret. Not the exception itself, which would keep the request in memory."""
+
+    kind: type[UnknownStore | SecretInvalid]
+    reason: str
+    seen_at: float
 
 
 class Credentials:
-    """Reads and remembers stores' secrets, sparing Secrets Manager whatever an attacker sends."""
+    """Reads the stores' secrets and keeps them in memory.
 
-    def __init__(self, client: SecretsManagerClient, prefix: str, clock: Clock) -> None:
+    `client` reads a secret for the first time. `reread_client` is asked where a secret is in memory already and can be
+    used on: one short attempt. `listed_stores` are those that the table lists; it may raise botocore's errors.
+    """
+
+    def __init__(
+        self,
+        client: SecretsManagerClient,
+        reread_client: Callable[[], SecretsManagerClient],
+        prefix: str,
+        listed_stores: Callable[[], Collection[str]],
+        clock: Clock,
+    ) -> None:
         self._client = client
+        self._reread_client = reread_client
         self._prefix = prefix
+        self._listed_stores = listed_stores
         self._clock = clock
         self._kept: dict[str, _Kept] = {}
+        self._failures: dict[str, _Failure] = {}
+        """Oldest first."""
+        self._listed: frozenset[str] | None = None
+        self._list_due = 0.0
 
     def get(self, store_hash: str) -> StoreSecret:
         """The store's secret. Raises UnknownStore, SecretInvalid, or RetryLater when Secrets Manager does not answer."""
-        kept = self._kept.get(store_hash)
-        if kept is None or self._age(kept) >= (KEPT_SECONDS if kept.secret else UNKNOWN_KEPT_SECONDS):
-            kept = self._read(store_hash)
-        return _secret_of(kept)
+        return self._get(store_hash, KEPT_SECONDS)
 
     def refreshed(self, store_hash: str) -> StoreSecret:
-        """The store's secret, read afresh unless that was done moments ago. Raises as `get` does."""
-        kept = self._kept.get(store_hash)
-        if kept is None or (kept.secret is not None and self._age(kept) >= REFRESH_SECONDS):
-            kept = self._read(store_hash)
-        return _secret_of(kept)
+        """The store's secret, read again unless that was done moments ago. Raises as `get` does."""
+        return self._get(store_hash, REFRESH_SECONDS)
 
     def authorised(self, store_hash: str, call: Callable[[StoreSecret], Answer]) -> Answer:
         """What `call` answers; once more with the secret read afresh when the first token was refused (Unauthorised)."""
@@ -125,7 +175,12 @@ class Credentials:
             return call(self.refreshed(store_hash))
 
     def for_proof(self, store_hash: str) -> Iterator[StoreSecret]:
-        """The secrets that may prove a webhook: the one in memory, the current one, and the one before (AWSPREVIOUS)."""
+        """The secrets that may prove a webhook: the one in memory, the current one, and the one before (AWSPREVIOUS).
+
+        Anybody can send webhooks, so only here reads for unknown stores are rationed (MOST_UNKNOWN). Raises as `get`.
+        """
+        if store_hash not in self._kept and self._is_rationed() and not self._may_be_listed(store_hash):
+            raise UnknownStore("not asked for: there were too many unknown stores within a minute")
         first = self.get(store_hash)
         yield first
         current = self.refreshed(store_hash)
@@ -135,60 +190,112 @@ class Credentials:
         if previous is not None and previous != current:
             yield previous
 
-    def _age(self, kept: _Kept) -> float:
-        return self._clock() - kept.read_at
+    def _get(self, store_hash: str, longest_seconds: float) -> StoreSecret:
+        kept = self._kept.get(store_hash)
+        if kept is None:
+            return self._read(store_hash)
+        if self._clock() - kept.read_at < longest_seconds:
+            return kept.secret
+        return self._read_again(store_hash, kept)
 
-    def _read(self, store_hash: str) -> _Kept:
-        before = self._kept.get(store_hash)
-        if before is None and self._unknown_lately() >= MOST_UNKNOWN:
-            raise UnknownStore
+    def _read(self, store_hash: str) -> StoreSecret:
+        """A secret that is not in memory."""
+        self._forget_old_failures()
+        if (failure := self._failures.get(store_hash)) is not None:
+            raise failure.kind(failure.reason)
         try:
-            kept = _Kept(self._fetch(store_hash, "AWSCURRENT"), self._clock())
+            secret = self._fetch(self._client, store_hash, "AWSCURRENT")
+        except _Unreadable as error:
+            if error.code != ACCESS_DENIED or self._may_be_listed(store_hash):
+                raise
+            unknown = UnknownStore(f"{error.code}: there is none, or the role may not read or decrypt it")
+            self._remember(store_hash, unknown)
+            raise unknown from error
         except (UnknownStore, SecretInvalid) as error:
-            kept = _Kept(None, self._clock(), error=error)
-        except (ClientError, BotoCoreError) as error:
-            # A token that worked moments ago most likely still does: better than no order at all.
-            if before is not None and before.secret is not None:
-                before.read_at = self._clock()
-                return before
-            raise RetryLater(Cause.SECRET_UNAVAILABLE, f"Secrets Manager: {_short(error)}") from error
-        self._kept[store_hash] = kept
-        return kept
+            self._remember(store_hash, error)
+            raise
+        self._kept[store_hash] = _Kept(secret, self._clock())
+        return secret
 
-    def _unknown_lately(self) -> int:
-        """How many unknown stores are remembered; forgets those whose time is over."""
-        over = [
-            name for name, kept in self._kept.items() if kept.secret is None and self._age(kept) >= UNKNOWN_KEPT_SECONDS
-        ]
-        for name in over:
-            del self._kept[name]
-        return sum(kept.secret is None for kept in self._kept.values())
+    def _read_again(self, store_hash: str, kept: _Kept) -> StoreSecret:
+        """A secret that is in memory; when Secrets Manager does not answer or denies it, that one is used on."""
+        try:
+            secret = self._fetch_quickly(store_hash, "AWSCURRENT")
+        except _Unreadable as error:
+            # A token that worked moments ago most likely still does: better than no order at all.
+            logger.warning("the secret could not be read again, the one in memory is used", error=error.code)
+            kept.read_at = self._clock()
+            return kept.secret
+        except (UnknownStore, SecretInvalid) as error:
+            del self._kept[store_hash]
+            self._remember(store_hash, error)
+            raise
+        self._kept[store_hash] = _Kept(secret, self._clock())
+        return secret
 
     def _previous(self, store_hash: str) -> StoreSecret | None:
         kept = self._kept[store_hash]
-        if kept.previous_read_at is None or self._clock() - kept.previous_read_at >= KEPT_SECONDS:
-            kept.previous_read_at = self._clock()
+        now = self._clock()
+        if now >= kept.previous_due:
             try:
-                kept.previous = self._fetch(store_hash, "AWSPREVIOUS")
-            except (RetryLater, ClientError, BotoCoreError):
+                kept.previous_due = now + KEPT_SECONDS
+                kept.previous = self._fetch_quickly(store_hash, "AWSPREVIOUS")
+            except (UnknownStore, SecretInvalid):
                 kept.previous = None
+            except _Unreadable:
+                kept.previous_due = now + REFRESH_SECONDS
         return kept.previous
 
-    def _fetch(self, store_hash: str, stage: str) -> StoreSecret:
+    def _fetch_quickly(self, store_hash: str, stage: str) -> StoreSecret:
+        client = self._reread_client()
         try:
-            answer = self._client.get_secret_value(SecretId=f"{self._prefix}/{store_hash}", VersionStage=stage)
-        except (
-            self._client.exceptions.ResourceNotFoundException,
-            self._client.exceptions.InvalidRequestException,  # it is waiting for its deletion
-        ) as error:
-            raise UnknownStore from error
+            return self._fetch(client, store_hash, stage)
+        finally:
+            # A kept connection may have died while the environment was frozen, and there is no second attempt.
+            client.close()
+
+    def _fetch(self, client: SecretsManagerClient, store_hash: str, stage: str) -> StoreSecret:
+        try:
+            answer = client.get_secret_value(SecretId=f"{self._prefix}/{store_hash}", VersionStage=stage)
+        except (ClientError, BotoCoreError) as error:
+            code = error_code(error)
+            if code in NO_SECRET_CODES:
+                raise UnknownStore(code) from error
+            count(Metric.SECRET_ACCESS_DENIED if code == ACCESS_DENIED else Metric.SECRET_READ_FAILED)
+            raise _Unreadable(code) from error
         return StoreSecret.parse(answer.get("SecretString") or "")
 
+    def _remember(self, store_hash: str, error: UnknownStore | SecretInvalid) -> None:
+        if len(self._failures) >= MOST_UNKNOWN:
+            del self._failures[next(iter(self._failures))]
+        self._failures[store_hash] = _Failure(type(error), error.reason, self._clock())
 
-def _secret_of(kept: _Kept) -> StoreSecret:
-    if kept.secret is None:
-        raise kept.error or UnknownStore()
-    return kept.secret
+    def _forget_old_failures(self) -> None:
+        now = self._clock()
+        over = [name for name, each in self._failures.items() if now - each.seen_at >= UNKNOWN_KEPT_SECONDS]
+        for name in over:
+            del self._failures[name]
+
+    def _is_rationed(self) -> bool:
+        self._forget_old_failures()
+        return len(self._failures) >= MOST_UNKNOWN
+
+    def _may_be_listed(self, store_hash: str) -> bool:
+        """Whether the table lists the store; True when the list cannot be read.
+
+        Without the list a real store cannot be told from an invented one. Asking Secrets Manager for all of them costs
+        some reads, which API Gateway's throttling limits; asking for none would refuse real stores.
+        """
+        now = self._clock()
+        if now >= self._list_due:
+            self._list_due = now + LIST_KEPT_SECONDS
+            try:
+                self._listed = frozenset(self._listed_stores())
+            except (ClientError, BotoCoreError) as error:
+                self._listed = None
+                count(Metric.IDEMPOTENCY_UNAVAILABLE)
+                logger.warning("the list of stores could not be read", error=error_code(error))
+        return self._listed is None or store_hash in self._listed
 
 
 def _sendable(values: dict[str, Any], name: str) -> str | None:
@@ -211,8 +318,3 @@ def _header(value: Any) -> tuple[str, str] | None:
     if text is None or not HEADER_NAME.fullmatch(value["name"]):
         raise SecretInvalid(expected)
     return value["name"].lower(), text
-
-
-def _short(error: ClientError | BotoCoreError) -> str:
-    """An AWS error by its code; the message may name more than a log should hold."""
-    return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else type(error).__name__

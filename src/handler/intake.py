@@ -89,16 +89,16 @@ class Intake:
 
     def _prove(self, store_hash: str, headers: dict[str, str], body: bytes) -> None:
         """Raises NotProven; RetryLater when the secret cannot be had, which must not look like a forgery."""
-        failure = NotProven("the store has no usable secret")
+        failed: list[str] = []
         try:
             for secret in self._credentials.for_proof(store_hash):
                 try:
                     return prove(headers, body, secret)
                 except NotProven as error:
-                    failure = error
+                    failed.append(str(error))
         except (UnknownStore, SecretInvalid) as error:
-            failure = NotProven(error.detail)
-        raise failure
+            failed.append(error.detail)
+        raise NotProven("; ".join(dict.fromkeys(failed)))
 
     def _publish(self, detail: Any, event: OrderEvent) -> None:
         """Puts `detail` on the bus; when the bus refuses it, the order goes straight to RecoveryQueue."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import hmac
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from standardwebhooks import Webhook, WebhookVerificationError
+from standardwebhooks.webhooks import EmptyWebhookSecretError
 
 from handler.errors import NotProven
 
@@ -13,6 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from handler.credentials import StoreSecret
+
+SIGNATURE_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def prove(headers: Mapping[str, str], body: bytes, secret: StoreSecret) -> None:
@@ -35,7 +39,32 @@ def _check_signature(headers: Mapping[str, str], body: bytes, client_secret: str
     except (WebhookVerificationError, ValueError, TypeError) as error:
         # On malformed headers `verify` also raises binascii.Error and UnicodeDecodeError (ValueErrors), and
         # compare_digest a TypeError: all of them mean that nothing was proven.
-        raise NotProven("the signature headers are missing, stale or do not match the body") from error
+        raise NotProven(_why_unsigned(headers, body, client_secret)) from error
+
+
+def _why_unsigned(headers: Mapping[str, str], body: bytes, client_secret: str) -> str:
+    """Why a signature does not hold, for the log alone."""
+    if not all(headers.get(name) for name in SIGNATURE_HEADERS):
+        return "the signature headers are missing"
+    if _has_signed(client_secret.encode(), headers, body):
+        return "the signature matches the body, but it is stale: its timestamp is more than five minutes off"
+    bare = client_secret.removeprefix("whsec_")
+    if bare != client_secret and _has_signed(bare.encode(), headers, body):
+        return "the signature does not match, but it would with the client secret without its prefix whsec_"
+    # Given as text, the library decodes the secret from base64, without the prefix if there is one.
+    if _has_signed(client_secret, headers, body):
+        return "the signature does not match, but it would with the client secret decoded from base64"
+    return "the signature does not match the body, or its headers are malformed"
+
+
+def _has_signed(key: bytes | str, headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether one of the signatures is this key's, however old it is."""
+    try:
+        timestamp = datetime.fromtimestamp(float(headers["webhook-timestamp"]), UTC)
+        expected = Webhook(key).sign(headers["webhook-id"], timestamp, body.decode())
+        return any(hmac.compare_digest(expected, signature) for signature in headers["webhook-signature"].split(" "))
+    except (EmptyWebhookSecretError, ValueError, TypeError, OverflowError, OSError):
+        return False  # headers, a body or a secret of another form
 
 
 def _check_header(headers: Mapping[str, str], name: str, value: str) -> None:

@@ -60,6 +60,8 @@ class Metric(StrEnum):
     RECORD_UNREADABLE = "RecordUnreadable"
     UNAUTHORISED = "Unauthorised"
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
+    SECRET_ACCESS_DENIED = "SecretAccessDenied"  # noqa: S105  a metric's name
+    SECRET_READ_FAILED = "SecretReadFailed"  # noqa: S105  a metric's name
     RULE_FAILED = "EnrichmentRuleFailed"
     IDEMPOTENCY_UNAVAILABLE = "IdempotencyUnavailable"
     UNEXPECTED_ERROR = "UnexpectedError"

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from sandbox.aws_faults import AwsProxy
 from sandbox.cloud import Cloud
 from sandbox.scenarios import Stage, demo_store, secret_of
 from sandbox.store import SandboxStore
@@ -26,7 +27,8 @@ PARAMETERS = {
 def stage() -> Iterator[Stage]:
     with SandboxStore.run() as sandbox:
         store = sandbox.add_store(demo_store())
-        with Cloud(PARAMETERS | {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}) as cloud:
+        addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
+        with AwsProxy.run() as proxy, Cloud(PARAMETERS | addresses, proxy=proxy) as cloud:
             cloud.put_secret(store.hash, secret_of(store))
             yield Stage(sandbox, cloud, store)
 

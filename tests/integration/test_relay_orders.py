@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
+from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -18,12 +19,14 @@ from botocore.exceptions import ClientError
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import Cause, RetryLater
 from handler.journal import Journal
+from handler.known_stores import KnownStores
 from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Late
 from handler.queues import Letter
 from handler.telemetry import NAMESPACE, Metric
 from relay import desk as relay_desk
+from relay.vault import Vault
 from sandbox import faults
 from sandbox.orders import PO_LINE
 from sandbox.scenarios import secret_of
@@ -167,6 +170,15 @@ def remove_secret(_desk: Desk) -> None:
     boto3.client("secretsmanager").delete_secret(SecretId="relay/abc123", ForceDeleteWithoutRecovery=True)
 
 
+def schedule_deletion(_desk: Desk) -> None:
+    boto3.client("secretsmanager").delete_secret(SecretId="relay/abc123", RecoveryWindowInDays=7)
+
+
+def secret_without_value(desk: Desk) -> None:
+    remove_secret(desk)
+    boto3.client("secretsmanager").create_secret(Name="relay/abc123")
+
+
 def put_secret(values: dict[str, Any]) -> Callable[[Desk], None]:
     def put(_desk: Desk) -> None:
         boto3.client("secretsmanager").put_secret_value(SecretId="relay/abc123", SecretString=json.dumps(values))
@@ -186,6 +198,8 @@ def configure(**settings: Any) -> Callable[[Desk], Any]:
     ("trouble", "step", "what", "mend"),
     [
         (remove_secret, "secret", "no secret relay/abc123", "relay store add abc123"),
+        (schedule_deletion, "secret", "relay/abc123 is scheduled for deletion", "relay store add abc123"),
+        (secret_without_value, "secret", "relay/abc123 has no value", "relay store add abc123"),
         (put_secret({"client_secret": "s"}), "secret", '"access_token" is missing', "relay store add abc123"),
         (put_secret({"access_token": "abc123-access-token"}), "secret", "neither client_secret", "relay hook create abc123"),
         (configure(access_token="revoked"), "core API", "HTTP 401", "relay store add abc123"),
@@ -218,6 +232,30 @@ def test_what_is_wrong_is_red_and_comes_with_its_mend(
     assert finding["state"] == "bad"
     assert what in finding["what"]
     assert mend in finding["mend"]
+
+
+def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
+    well: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetSecretValue")
+    monkeypatch.setattr(Vault, "read", Mock(side_effect=denied))
+
+    finding = findings(well, 0)["secret"]
+
+    assert finding["state"] == "unknown"
+    assert "AWS denies you the secret relay/abc123 (AccessDeniedException)" in finding["what"]
+
+
+@pytest.mark.parametrize("named", [("abc123",), ()])
+def test_a_store_that_only_has_a_secret_is_looked_at_and_told_from_a_listed_one(
+    well: Desk, named: tuple[str, ...]
+) -> None:
+    KnownStores(TABLE, boto3.client("dynamodb")).forget("abc123")
+
+    found = findings(well, 0, *named)
+
+    assert (found["core API"]["state"], found["list of stores"]["state"]) == ("good", "doubtful")
+    assert "relay store add abc123" in found["list of stores"]["mend"]
 
 
 def test_a_ringing_alarm_is_red_with_its_description(well: Desk, alarms: Ring) -> None:

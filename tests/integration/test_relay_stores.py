@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import time
 from typing import TYPE_CHECKING, Any
+from unittest.mock import Mock
 
 import boto3
 import pytest
+from botocore.exceptions import ClientError
 
 from handler.credentials import Credentials
 from handler.errors import NotProven
@@ -52,7 +54,36 @@ def test_a_store_is_added_and_listed(desk: Desk) -> None:
         "client_secret": True,
         "b2b_token": False,
         "webhook_header": False,
+        "listed": True,
     }
+
+
+def test_a_store_that_only_has_a_secret_is_shown_and_joins_the_list(desk: Desk) -> None:
+    client = boto3.client("secretsmanager")
+    client.create_secret(Name="relay/abc123", SecretString=json.dumps(WHOLE))
+    for other in ("relayed/abc", "relay/not-a-store", "my/relay/abc"):
+        client.create_secret(Name=other, SecretString="{}")
+
+    [row] = desk.json("store", "list")
+    assert (row["store"], row["secret"], row["listed"]) == ("abc123", "complete", False)
+
+    desk.run("store", "add", "abc123", typed="\n\n\n")
+
+    assert desk.json("store", "list")[0]["listed"] is True
+    assert saved(desk) == WHOLE
+
+
+def test_without_the_right_to_list_secrets_the_stores_on_the_list_are_shown(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(desk, WHOLE)
+    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListSecrets")
+    monkeypatch.setattr(Vault, "stores", Mock(side_effect=denied))
+
+    result = desk.run("store", "list")
+
+    assert "AWS refused ListSecrets (AccessDeniedException)" in result.output
+    assert "abc123" in result.stdout
 
 
 def test_values_are_asked_for_and_not_shown(desk: Desk) -> None:
@@ -255,7 +286,8 @@ def is_proven(desk: Desk, hook: Any) -> bool:
     headers = {name.lower(): value for name, value in hook.headers.items()} | sign(
         body, store.client_secret, time.time()
     )
-    for secret in Credentials(boto3.client("secretsmanager"), "relay", time.time).for_proof(store.hash):
+    client = boto3.client("secretsmanager")
+    for secret in Credentials(client, lambda: client, "relay", list, time.time).for_proof(store.hash):
         try:
             prove(headers, body, secret)
         except NotProven:

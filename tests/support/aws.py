@@ -19,14 +19,6 @@ DEAD_LETTER_URL = "https://sqs.test/dead-letters"
 QUEUE_VISIBILITY_SECONDS = 360.0
 
 
-class ResourceNotFound(ClientError):  # noqa: N818  as AWS names it
-    """What Secrets Manager raises for a secret or a stage that is not there."""
-
-
-class InvalidRequest(ClientError):  # noqa: N818  as AWS names it
-    """What Secrets Manager raises for a secret that waits for its deletion."""
-
-
 class ConditionalCheckFailed(ClientError):  # noqa: N818  as AWS names it
     """What DynamoDB raises when a condition does not hold."""
 
@@ -62,11 +54,6 @@ class FakeSecretsManager:
     secrets: dict[str, dict[str, str]] = field(default_factory=dict)
     error: Exception | None = None
     asked: list[tuple[str, str]] = field(default_factory=list)
-    exceptions: Any = field(
-        default_factory=lambda: SimpleNamespace(
-            ResourceNotFoundException=ResourceNotFound, InvalidRequestException=InvalidRequest
-        )
-    )
 
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803  boto3's names
         self.asked.append((SecretId, VersionStage))
@@ -75,7 +62,10 @@ class FakeSecretsManager:
         try:
             return {"SecretString": self.secrets[SecretId][VersionStage]}
         except KeyError:
-            raise refusal("ResourceNotFoundException", ResourceNotFound) from None
+            raise refusal("ResourceNotFoundException") from None
+
+    def close(self) -> None:
+        """As boto3's; there are no connections."""
 
     def put(self, name: str, text: str) -> None:
         """A new current value; the one before becomes AWSPREVIOUS."""

@@ -87,9 +87,15 @@ class World:
         self.bus = FakeEventBridge()
         self.table = FakeTable()
         self.once = InMemoryOnce()
-        self.credentials = Credentials(cast("Any", self.secrets), self.settings.secret_prefix, self.clock)
         self.queues = Queues(lambda: cast("Any", self.sqs), RECOVERY_URL, DEAD_LETTER_URL, self.clock)
         self.stores = KnownStores(self.settings.idempotency_table, cast("Any", self.table))
+        self.credentials = Credentials(
+            cast("Any", self.secrets),
+            lambda: cast("Any", self.secrets),
+            self.settings.secret_prefix,
+            self.stores.all,
+            self.clock,
+        )
         self.journal = Journal(
             self.settings.idempotency_table, cast("Any", self.table), self.settings.remember_done_days, self.clock
         )

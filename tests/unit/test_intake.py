@@ -195,7 +195,7 @@ def test_when_secrets_manager_is_down_a_genuine_webhook_is_not_called_a_forgery(
     world.secrets.error = refusal("InternalServiceError")
 
     assert world.intake.handle(genuine(world))["statusCode"] == 503
-    assert written.metrics == {"WebhookTurnedAway": [1.0]}
+    assert written.metrics == {"SecretReadFailed": [1.0], "WebhookTurnedAway": [1.0]}
 
 
 def test_a_new_signing_secret_is_accepted_at_once_and_the_old_one_as_long_as_it_is_kept(world: World) -> None:

@@ -2,23 +2,35 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import time
+from collections import deque
+from collections.abc import Sized
+from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
-from botocore.exceptions import ClientError, EndpointConnectionError
+from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
-from handler.credentials import Credentials, SecretInvalid, StoreSecret, UnknownStore
+from handler.aws_errors import error_code
+from handler.credentials import MOST_UNKNOWN, Credentials, SecretInvalid, StoreSecret, UnknownStore
 from handler.errors import ConfigurationError, NotProven, RetryLater, Unauthorised
 from handler.settings import Settings
 from handler.signature import prove
 from sandbox.webhooks import sign
+from support.aws import FakeSecretsManager, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    from support.telemetry import Written
+
 BODY = b'{"producer": "stores/abcde"}'
+FLOOD = 100_000
 
 
 def secret(**values: Any) -> StoreSecret:
@@ -62,6 +74,32 @@ def test_whatever_is_missing_stale_or_foreign_proves_nothing(headers: Callable[[
 def test_a_malformed_signature_proves_nothing(signature: str) -> None:
     with pytest.raises(NotProven):
         prove(signed() | {"webhook-signature": signature}, BODY, BOTH)
+
+
+@pytest.mark.parametrize(
+    ("headers", "client_secret", "words"),
+    [
+        (lambda: signed(seconds=-400), "shh", "stale"),
+        (lambda: signed(seconds=400), "shh", "stale"),
+        (lambda: signed("other", seconds=-400), "shh", "does not match the body"),
+        (lambda: signed(body=b"{}"), "shh", "does not match the body"),
+        (lambda: {"webhook-id": "1"}, "shh", "headers are missing"),
+        (lambda: signed("shh"), base64.b64encode(b"shh").decode(), "decoded from base64"),
+        (lambda: signed("shh"), base64.b64encode(b"shh").decode().rstrip("="), "decoded from base64"),
+        (lambda: signed("shh"), "whsec_" + base64.b64encode(b"shh").decode(), "decoded from base64"),
+        (lambda: signed("shh", seconds=-400), "whsec_" + base64.b64encode(b"shh").decode(), "decoded from base64"),
+        (lambda: signed("shh"), "whsec_shh", "without its prefix"),
+        (lambda: signed("shh"), "whsec_", "does not match the body"),
+        (lambda: signed("shh"), "=", "does not match the body"),
+        (lambda: signed() | {"webhook-timestamp": "nan"}, "shh", "does not match the body"),
+        (lambda: signed() | {"webhook-timestamp": "1e300"}, "shh", "does not match the body"),
+    ],
+)
+def test_the_log_is_told_why_a_signature_fails(
+    headers: Callable[[], dict[str, str]], client_secret: str, words: str
+) -> None:
+    with pytest.raises(NotProven, match=words):
+        prove(headers(), BODY, secret(client_secret=client_secret))
 
 
 def test_bytes_that_are_no_text_prove_nothing() -> None:
@@ -109,44 +147,55 @@ def test_a_malformed_secret_is_refused_without_repeating_it(text: str) -> None:
     assert "mark" not in str(refused.value)
 
 
-class SecretsManager:
-    """Secrets by name and stage; counts its calls, and fails when told to."""
-
-    class exceptions:  # noqa: N801  as boto3 names it
-        class ResourceNotFoundException(ClientError):  # noqa: N818  as AWS names it
-            pass
-
-        class InvalidRequestException(ClientError):  # noqa: N818  as AWS names it
-            pass
-
-    def __init__(self) -> None:
-        self.versions: dict[tuple[str, str], str] = {}
-        self.calls: list[tuple[str, str]] = []
-        self.failure: Exception | None = None
-
-    def put(self, name: str, **values: Any) -> None:
-        if (name, "AWSCURRENT") in self.versions:
-            self.versions[name, "AWSPREVIOUS"] = self.versions[name, "AWSCURRENT"]
-        self.versions[name, "AWSCURRENT"] = json.dumps({"access_token": "token"} | values)
+class LimitedRole(FakeSecretsManager):
+    """Secrets Manager as a role limited to `secret:<prefix>/*` meets it: an absent secret is denied, not missing."""
 
     def get_secret_value(self, *, SecretId: str, VersionStage: str) -> dict[str, str]:  # noqa: N803  boto3's names
-        self.calls.append((SecretId, VersionStage))
-        if self.failure:
-            raise self.failure
-        if (SecretId, VersionStage) not in self.versions:
-            raise self.exceptions.ResourceNotFoundException({"Error": {"Code": "ResourceNotFoundException"}}, "Get")
-        return {"SecretString": self.versions[SecretId, VersionStage]}
+        if SecretId not in self.secrets and self.error is None:
+            self.asked.append((SecretId, VersionStage))
+            raise refusal("AccessDeniedException")
+        return FakeSecretsManager.get_secret_value(self, SecretId=SecretId, VersionStage=VersionStage)
 
 
+@dataclass
 class World:
-    def __init__(self) -> None:
-        self.now = 1000.0
-        self.manager = SecretsManager()
-        self.manager.put("relay/abcde", client_secret="first")
-        self.credentials = Credentials(cast("Any", self.manager), "relay", lambda: self.now)
+    """Credentials of one store, "abcde", with a client for first reads and one for reading again."""
 
-    def client_secrets(self) -> list[str | None]:
-        return [found.client_secret for found in self.credentials.for_proof("abcde")]
+    manager: FakeSecretsManager = field(default_factory=FakeSecretsManager)
+    quick: FakeSecretsManager = field(default_factory=FakeSecretsManager)
+    now: float = 1000.0
+    listed: set[str] = field(default_factory=lambda: {"abcde"})
+    list_error: Exception | None = None
+    list_reads: int = 0
+
+    def __post_init__(self) -> None:
+        self.quick.secrets = self.manager.secrets
+        self.put("abcde", client_secret="first")
+        self.credentials = Credentials(
+            cast("Any", self.manager), lambda: cast("Any", self.quick), "relay", self.read_list, lambda: self.now
+        )
+
+    def put(self, store: str, **values: Any) -> None:
+        self.manager.put(f"relay/{store}", json.dumps({"access_token": "token"} | values))
+
+    def read_list(self) -> set[str]:
+        self.list_reads += 1
+        if self.list_error is not None:
+            raise self.list_error
+        return self.listed
+
+    def at_door(self, store: str) -> list[str | None]:
+        """The client secrets that may prove a webhook of this store."""
+        return [found.client_secret for found in self.credentials.for_proof(store)]
+
+    def flood(self, number: int) -> None:
+        """Forged webhooks of so many invented stores."""
+        for each in range(number):
+            with pytest.raises(RetryLater):
+                self.at_door(f"invented{each}")
+
+    def fail(self, error: Exception | None) -> None:
+        self.manager.error = self.quick.error = error
 
 
 @pytest.fixture
@@ -154,16 +203,25 @@ def world() -> World:
     return World()
 
 
+@pytest.fixture
+def limited_world() -> World:
+    """A world in which Secrets Manager denies what is not there."""
+    return World(manager=LimitedRole())
+
+
+NO_CONNECTION = EndpointConnectionError(endpoint_url="https://secrets")
+
+
 def test_a_secret_is_read_once_and_again_after_a_while(world: World) -> None:
     world.credentials.get("abcde")
     world.now += 299
     world.credentials.get("abcde")
-    assert len(world.manager.calls) == 1
+    assert world.quick.asked == []
 
     world.now += 1
     world.credentials.get("abcde")
 
-    assert len(world.manager.calls) == 2
+    assert (len(world.manager.asked), len(world.quick.asked)) == (1, 1)
 
 
 def test_an_unknown_store_is_not_asked_for_twice_within_a_minute(world: World) -> None:
@@ -171,55 +229,206 @@ def test_an_unknown_store_is_not_asked_for_twice_within_a_minute(world: World) -
         with pytest.raises(UnknownStore):
             world.credentials.get("nobody")
         world.now += 11
-    assert len(world.manager.calls) == 1
+    assert len(world.manager.asked) == 1
 
     world.now += 60
-    world.manager.put("relay/nobody")
+    world.put("nobody")
 
     assert world.credentials.get("nobody").access_token == "token"
 
 
-def test_a_store_whose_secret_waits_for_its_deletion_is_unknown(world: World) -> None:
-    world.manager.failure = world.manager.exceptions.InvalidRequestException(
-        {"Error": {"Code": "InvalidRequestException"}}, "GetSecretValue"
-    )
-
-    with pytest.raises(UnknownStore):
+@pytest.mark.parametrize(
+    "code",
+    ["ResourceNotFoundException", "InvalidRequestException", "InvalidParameterException", "ValidationException"],
+)
+@pytest.mark.parametrize("in_memory", [False, True])
+def test_a_secret_that_is_absent_or_scheduled_for_deletion_or_cannot_be_named_is_an_unknown_store(
+    world: World, code: str, *, in_memory: bool
+) -> None:
+    if in_memory:
         world.credentials.get("abcde")
+        world.now += 400
+    world.fail(refusal(code))
+
+    for _ in range(2):
+        with pytest.raises(UnknownStore, match=code):
+            world.at_door("abcde")
+    assert len(world.manager.asked) + len(world.quick.asked) == (2 if in_memory else 1)
 
 
-def test_a_flood_of_made_up_stores_costs_a_limited_number_of_reads(world: World) -> None:
-    for number in range(500):
-        with pytest.raises(UnknownStore):
-            world.credentials.get(f"madeup{number}")
+# --- invented stores --------------------------------------------------------------------------------------------------
 
-    assert len(world.manager.calls) == 60
+
+def test_a_flood_of_invented_stores_costs_a_limited_number_of_reads(world: World) -> None:
+    world.flood(500)
+
+    assert len(world.manager.asked) == MOST_UNKNOWN
+
+
+def test_a_steady_flood_never_refuses_a_store_that_the_table_lists(world: World) -> None:
+    """1.05 invented stores a second, for nine minutes; each minute a listed store that is not in memory."""
+    world.listed = {f"listed{minute}" for minute in range(9)}
+    for minute in range(9):
+        for second in range(63):
+            with pytest.raises(UnknownStore):
+                world.at_door(f"invented{minute}x{second}")
+            world.now += 60 / 63
+        world.put(f"listed{minute}", client_secret="shh")
+
+        assert world.at_door(f"listed{minute}")[0] == "shh"
+    assert world.list_reads <= 10
+
+
+def test_a_store_outside_the_list_is_found_again_when_the_flood_is_over(world: World) -> None:
+    world.put("unlisted", client_secret="shh")
+    world.flood(MOST_UNKNOWN)
+    with pytest.raises(UnknownStore, match="too many unknown stores"):
+        world.at_door("unlisted")
+
     world.now += 61
-    assert world.credentials.get("abcde").access_token == "token"
+
+    assert world.at_door("unlisted") == ["shh"]
+
+
+def test_a_store_in_memory_needs_neither_the_list_nor_the_ration(world: World) -> None:
+    world.credentials.get("abcde")
+    world.listed = set()
+    world.flood(MOST_UNKNOWN)
+    world.list_reads = 0
+
+    assert world.at_door("abcde") == ["first"]
+    assert world.list_reads == 0
+
+
+def test_the_list_is_read_only_when_it_decides_something(world: World) -> None:
+    world.at_door("abcde")
+    world.flood(MOST_UNKNOWN)
+    assert world.list_reads == 0
+
+    world.flood(MOST_UNKNOWN + 100)
+
+    assert world.list_reads == 1
+
+
+@pytest.mark.parametrize("ask", [Credentials.get, Credentials.refreshed])
+def test_behind_the_door_nothing_is_rationed(world: World, ask: Callable[[Credentials, str], StoreSecret]) -> None:
+    world.put("unlisted")
+    world.flood(500)
+
+    assert ask(world.credentials, "unlisted").access_token == "token"
+    assert world.credentials.authorised("unlisted", lambda found: found.access_token) == "token"
+
+
+def test_when_the_list_cannot_be_read_no_real_store_is_refused(world: World) -> None:
+    world.list_error = NO_CONNECTION
+    world.put("unlisted", client_secret="shh")
+    world.flood(500)
+
+    assert world.at_door("unlisted") == ["shh"]
+    assert world.list_reads == 1
+
+
+@pytest.mark.parametrize("list_error", [None, NO_CONNECTION])
+@pytest.mark.parametrize("ask", [World.at_door, lambda world, store: world.credentials.get(store)])
+def test_what_is_remembered_stays_small_whatever_the_flood(
+    ask: Callable[[World, str], object], list_error: Exception | None
+) -> None:
+    world = World(list_error=list_error)
+    world.manager.asked = cast("Any", deque(maxlen=0))
+
+    for number in range(FLOOD):
+        with suppress(UnknownStore):
+            ask(world, f"invented{number}")
+
+    remembered = [value for value in vars(world.credentials).values() if isinstance(value, Sized)]
+    assert sum(map(len, remembered)) < 2 * MOST_UNKNOWN
+
+
+# --- a role that is denied what is not there --------------------------------------------------------------------------
+
+
+def test_a_denied_read_of_a_store_that_nobody_knows_is_an_unknown_store(limited_world: World, written: Written) -> None:
+    for _ in range(5):
+        with pytest.raises(UnknownStore, match="AccessDeniedException"):
+            limited_world.at_door("nobody")
+    assert len(limited_world.manager.asked) == 1
+    assert written.metrics == {"SecretAccessDenied": [1.0]}
+
+    limited_world.now += 60
+    limited_world.put("nobody", client_secret="shh")
+
+    assert limited_world.at_door("nobody") == ["shh"]
+
+
+def test_denied_reads_are_rationed_as_those_of_missing_secrets(limited_world: World) -> None:
+    limited_world.flood(500)
+
+    assert len(limited_world.manager.asked) == MOST_UNKNOWN
+
+
+def test_a_denied_read_of_a_listed_store_is_an_outage(limited_world: World) -> None:
+    limited_world.listed.add("listed")
+
+    with pytest.raises(RetryLater, match="AccessDeniedException") as error:
+        limited_world.at_door("listed")
+
+    assert not isinstance(error.value, UnknownStore)
+
+
+def test_a_denied_read_is_an_outage_while_the_list_cannot_be_read(limited_world: World) -> None:
+    limited_world.list_error = refusal("ThrottlingException")
+
+    with pytest.raises(RetryLater) as error:
+        limited_world.at_door("nobody")
+
+    assert not isinstance(error.value, UnknownStore)
+
+
+def test_a_denied_read_of_a_store_in_memory_is_an_outage_and_its_secret_is_used_on(world: World) -> None:
+    world.credentials.get("abcde")
+    world.now += 400
+    world.listed = set()
+    world.fail(refusal("AccessDeniedException"))
+
+    assert world.at_door("abcde") == ["first"]
+    assert world.credentials.refreshed("abcde").client_secret == "first"
+
+
+# --- a secret in memory -----------------------------------------------------------------------------------------------
 
 
 def test_a_flood_of_bad_signatures_costs_two_reads_in_ten_seconds(world: World) -> None:
     world.credentials.get("abcde")
     world.now += 10
-    world.manager.calls.clear()
 
     for _ in range(100):
-        world.client_secrets()
+        world.at_door("abcde")
 
-    assert world.manager.calls == [("relay/abcde", "AWSCURRENT"), ("relay/abcde", "AWSPREVIOUS")]
+    assert world.quick.asked == [("relay/abcde", "AWSCURRENT"), ("relay/abcde", "AWSPREVIOUS")]
 
 
 def test_new_and_previous_signing_secrets_are_accepted_at_once(world: World) -> None:
     world.credentials.get("abcde")
-    world.manager.put("relay/abcde", client_secret="second")
+    world.put("abcde", client_secret="second")
     world.now += 10
 
-    assert world.client_secrets() == ["first", "second", "first"]
+    assert world.at_door("abcde") == ["first", "second", "first"]
+
+
+def test_a_previous_secret_that_could_not_be_read_is_asked_for_again_soon(world: World) -> None:
+    world.put("abcde", client_secret="second")
+    world.quick.error = NO_CONNECTION
+    assert world.at_door("abcde") == ["second"]
+
+    world.quick.error = None
+    world.now += 10
+
+    assert world.at_door("abcde") == ["second", "first"]
 
 
 def test_a_refused_token_is_read_afresh_and_tried_once_more(world: World) -> None:
     world.credentials.get("abcde")
-    world.manager.put("relay/abcde", access_token="new")
+    world.put("abcde", access_token="new")
     world.now += 10
     tokens = []
 
@@ -233,36 +442,73 @@ def test_a_refused_token_is_read_afresh_and_tried_once_more(world: World) -> Non
     assert tokens == ["token", "new"]
 
 
-def test_when_secrets_manager_is_down_a_known_secret_is_used_on(world: World) -> None:
+OUTAGES = [
+    NO_CONNECTION,
+    ReadTimeoutError(endpoint_url="https://secrets"),
+    *(
+        refusal(code)
+        for code in ("ThrottlingException", "InternalServiceError", "DecryptionFailure", "UnrecognizedClientException")
+    ),
+]
+
+
+@pytest.mark.parametrize("failure", OUTAGES, ids=repr)
+def test_with_a_secret_in_memory_an_outage_costs_one_quick_attempt_and_the_secret_is_used_on(
+    world: World, written: Written, failure: Exception
+) -> None:
     world.credentials.get("abcde")
     world.now += 400
-    world.manager.failure = EndpointConnectionError(endpoint_url="https://secrets")
+    world.fail(failure)
 
-    assert world.credentials.get("abcde").client_secret == "first"
-    assert world.client_secrets() == ["first"]
+    for _ in range(3):
+        assert world.credentials.get("abcde").client_secret == "first"
+        assert world.credentials.refreshed("abcde").client_secret == "first"
+
+    assert (len(world.manager.asked), len(world.quick.asked)) == (1, 1)
+    assert written.metrics == {"SecretReadFailed": [1.0]}
 
 
-@pytest.mark.parametrize(
-    "failure", [EndpointConnectionError(endpoint_url="x"), ClientError({"Error": {"Code": "Throttling"}}, "Get")]
-)
-def test_when_secrets_manager_is_down_an_unread_secret_is_for_later(world: World, failure: Exception) -> None:
-    world.manager.failure = failure
+def test_the_previous_secret_is_read_with_a_quick_attempt_too(world: World) -> None:
+    world.fail(None)
+    world.put("abcde", client_secret="second")
+
+    assert world.at_door("abcde") == ["second", "first"]
+    assert (world.manager.asked, world.quick.asked) == (
+        [("relay/abcde", "AWSCURRENT")],
+        [("relay/abcde", "AWSPREVIOUS")],
+    )
+
+
+@pytest.mark.parametrize("failure", OUTAGES, ids=repr)
+def test_during_an_outage_an_unread_secret_is_for_later(world: World, failure: ClientError | BotoCoreError) -> None:
+    world.fail(failure)
 
     with pytest.raises(RetryLater) as error:
         world.credentials.get("abcde")
 
     assert error.value.cause == "secret_unavailable"
+    assert error.value.detail == f"Secrets Manager: {error_code(failure)}"
     assert not isinstance(error.value, UnknownStore)
 
 
-def test_a_malformed_secret_is_told_apart_and_looked_at_again_after_a_minute(world: World) -> None:
-    world.manager.versions["relay/abcde", "AWSCURRENT"] = "oops"
-    with pytest.raises(SecretInvalid):
+def test_an_outage_is_not_remembered(world: World) -> None:
+    world.fail(NO_CONNECTION)
+    with pytest.raises(RetryLater):
         world.credentials.get("abcde")
-    with pytest.raises(SecretInvalid):
-        world.credentials.refreshed("abcde")
 
-    world.manager.put("relay/abcde")
+    world.fail(None)
+
+    assert world.credentials.get("abcde").client_secret == "first"
+
+
+def test_a_malformed_secret_is_told_apart_and_looked_at_again_after_a_minute(world: World) -> None:
+    world.manager.secrets["relay/abcde"]["AWSCURRENT"] = "oops"
+    for ask in (world.credentials.get, world.credentials.refreshed):
+        with pytest.raises(SecretInvalid, match=r"malformed: it must be a JSON object$"):
+            ask("abcde")
+    assert len(world.manager.asked) == 1
+
+    world.put("abcde")
     world.now += 60
 
     assert world.credentials.get("abcde").access_token == "token"

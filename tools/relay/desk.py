@@ -137,7 +137,13 @@ class Desk:
 
     @cached_property
     def _credentials(self) -> Credentials:
-        return Credentials(self._secretsmanager, self.settings.secret_prefix, self.clock)
+        return Credentials(
+            self._secretsmanager,
+            lambda: self._secretsmanager,
+            self.settings.secret_prefix,
+            self.stores.all,
+            self.clock,
+        )
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.aws_errors import error_code
 from handler.credentials import SecretInvalid, StoreSecret
 from handler.enrichment import Rules
 from handler.errors import ConfigurationError, RelayError
@@ -19,6 +20,8 @@ from relay.field_checks import check_fields, field_configs, recent_orders
 from relay.hook_checks import check_hook, check_refusals
 from relay.plain import plain
 from relay.po_checks import check_po_number
+from relay.store import known_stores
+from relay.trouble import DENIED, Trouble, explained
 from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
@@ -76,7 +79,7 @@ def _sections(desk: Desk, store: str, destination: str) -> Iterator[tuple[str, I
     url = destination or stack.destination
     rules: list[Rules] = []
     yield "Deployment", _deployment(desk, url, rules)
-    stores = [store] if store else desk.stores.all()
+    stores = [store] if store else list(known_stores(desk))
     if not stores:
         yield "Stores", [Finding("stores", State.BAD, "there is no store yet", "Add one: relay store add STORE")]
     for each in stores:
@@ -103,6 +106,7 @@ def _store(desk: Desk, store: str, url: str, rules: Rules | None) -> Iterator[Fi
     yield from _known("secret", lambda: [_check_secret(desk, store, secret)])
     if not secret:
         return
+    yield from _known("list of stores", lambda: _check_listed(desk, store))
     [token] = secret
     before = desk.clock()
     core, answer = check_core(desk, store, token)
@@ -133,9 +137,20 @@ def _check_rules(desk: Desk, store: str, secret: StoreSecret, rules: StoreRules)
 def _check_secret(desk: Desk, store: str, secret: list[StoreSecret]) -> Finding:
     """Whether the store's secret is complete; puts it, if it can be used, into `secret`."""
     mend = f"Write it: relay store add {store}"
-    values = desk.vault.read(store)
+    try:
+        values = desk.vault.read(store)
+    except ClientError as error:
+        if error_code(error) not in DENIED:
+            raise
+        return Finding(
+            "secret",
+            State.UNKNOWN,
+            f"AWS denies you the secret {desk.vault.name(store)} ({error_code(error)}): "
+            "your role may not read or decrypt it, or there is none",
+            "Use a role that may (--profile).",
+        )
     if values is None:
-        return Finding("secret", State.BAD, f"there is no secret {desk.vault.name(store)}", mend)
+        return Finding("secret", State.BAD, desk.vault.why_none(store), mend)
     try:
         secret.append(StoreSecret.parse(json.dumps(values)))
     except SecretInvalid as error:
@@ -150,6 +165,21 @@ def _check_secret(desk: Desk, store: str, secret: list[StoreSecret]) -> Finding:
             f"Have a secret header made: relay hook create {store}",
         )
     return Finding("secret", State.GOOD, f"complete; webhooks are proven by {' and '.join(checks)}")
+
+
+def _check_listed(desk: Desk, store: str) -> list[Finding]:
+    """A finding when the relay's list lacks the store: then it is known only by its secret."""
+    if store in desk.stores.all():
+        return []
+    return [
+        Finding(
+            "list of stores",
+            State.DOUBTFUL,
+            "the store is not on the relay's list until its first order: reconcile does not look at it, "
+            "and a flood of forged webhooks may have its own refused",
+            f"Put it on the list (its values stay as they are): relay store add {store}",
+        )
+    ]
 
 
 def _known(step: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:

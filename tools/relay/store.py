@@ -7,9 +7,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from botocore.exceptions import ClientError
 from rich.table import Table
 
 from handler import strict_json
+from handler.aws_errors import error_code
 from handler.credentials import SecretInvalid, StoreSecret
 from handler.errors import MalformedEvent, Refused, RetryLater
 from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_hooks
@@ -127,21 +129,37 @@ def _register(desk: Desk, store: str) -> None:
         )
 
 
+def known_stores(desk: Desk) -> dict[str, bool]:
+    """Every store that the table lists or that has a secret, and whether the table lists it."""
+    listed = desk.stores.all()
+    try:
+        with_secret = desk.vault.stores()
+    except ClientError as error:
+        with_secret = []
+        desk.err.print(
+            f"[yellow]![/] Stores that only have a secret are not shown: AWS refused ListSecrets ({error_code(error)})."
+        )
+    return {store: store in listed for store in sorted({*listed, *with_secret})}
+
+
 def list_stores(desk: Desk) -> bool:
     """List the stores, and what their secrets hold (never the values).
+
+    A store whose secret was made by other means (Terraform) joins the relay's list with its first
+    order, or with `relay store add`. Reconcile looks only at stores on the list.
 
     Example:
       relay store list
     """
-    rows = [_described(desk, store) for store in desk.stores.all()]
+    rows = [_described(desk, store) | {"listed": listed} for store, listed in known_stores(desk).items()]
 
     def picture() -> None:
         if not rows:
             desk.out.print("No store yet. Add one: relay store add STORE")
             return
-        table = Table("store", "secret", "second token", "checks signatures", "checks a header")
+        table = Table("store", "secret", "second token", "checks signatures", "checks a header", "on the list")
         for row in rows:
-            flags = ["yes" if row[key] else "no" for key in ("b2b_token", "client_secret", "webhook_header")]
+            flags = ["yes" if row[key] else "no" for key in ("b2b_token", "client_secret", "webhook_header", "listed")]
             table.add_row(row["store"], row["secret"], *flags)
         desk.out.print(table)
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler import strict_json
 from handler.errors import MalformedEvent
+from handler.order_event import STORE_HASH
 from relay.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -45,6 +46,25 @@ class Vault:
         if not isinstance(values, dict):
             raise Trouble(f"The secret {name} is not a JSON object.", mend)
         return values
+
+    def why_none(self, store_hash: str) -> str:
+        """Why `read` gave None. Raises botocore's errors."""
+        name = self.name(store_hash)
+        try:
+            described = self._client.describe_secret(SecretId=name)
+        except self._client.exceptions.ResourceNotFoundException:
+            return f"there is no secret {name}"
+        if described.get("DeletedDate"):
+            return f"the secret {name} is scheduled for deletion"
+        return f"the secret {name} has no value"
+
+    def stores(self) -> list[str]:
+        """The stores that have a secret, by name; not those whose secret is scheduled for deletion. Raises botocore's errors."""
+        prefix = self.name("")
+        pages = self._client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
+        names = [secret.get("Name", "") for page in pages for secret in page["SecretList"]]
+        hashes = [name.removeprefix(prefix) for name in names if name.startswith(prefix)]
+        return sorted(each for each in hashes if STORE_HASH.fullmatch(each))
 
     def write(self, store_hash: str, values: dict[str, Any]) -> None:
         """Creates or replaces the store's secret; brings back one that waits to be deleted."""

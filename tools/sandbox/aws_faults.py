@@ -1,9 +1,16 @@
-"""Faults of AWS itself: a proxy between the Lambda functions and the emulator that fails the calls it is told to."""
+"""Faults of AWS itself: a proxy between the Lambda functions and the emulator that fails the calls it is told to.
+
+Without being told, it does two things as AWS does and the emulator does not: a secret that is not there is denied to the
+functions, and a connection to DynamoDB that idled for a while is reset.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import json
 import re
+import socket
+import struct
 import threading
 from collections import Counter
 from concurrent.futures import Future
@@ -12,6 +19,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from random import Random
 from typing import TYPE_CHECKING, Self
+from weakref import WeakKeyDictionary
 
 from aiohttp import ClientSession, ClientTimeout, web
 
@@ -21,6 +29,22 @@ if TYPE_CHECKING:
 START_SECONDS = 10.0
 LARGEST_BODY_BYTES = 8 * 1024 * 1024
 HOP_BY_HOP = {"connection", "transfer-encoding", "content-length", "content-encoding", "keep-alive"}
+JSON = "application/x-amz-json-1.1"
+GET_SECRET, DESCRIBE_SECRET = "secretsmanager.GetSecretValue", "secretsmanager.DescribeSecret"
+BAD_REQUEST, NOT_FOUND = 400, "ResourceNotFoundException"
+DENIED = (
+    "User: arn:aws:sts::000000000000:assumed-role/functions/function is not authorized to perform: "
+    "secretsmanager:GetSecretValue on resource: {name} because no identity-based policy allows the "
+    "secretsmanager:GetSecretValue action"
+)
+"""A name that is no secret's has no ARN, so it is not covered by a policy for `secret:<prefix>/*`."""
+
+IDLE_SECONDS = 3.0
+"""A kept connection to DynamoDB that was not used for so long is reset when the next request arrives on it."""
+
+NO_LINGERING = struct.pack("ii", 1, 0)
+"""For SO_LINGER: on, for no seconds."""
+
 SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "AWSEvents": "events"}
 
 
@@ -28,7 +52,7 @@ SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "AWSEvents": "e
 class AwsFault:
     """Fails calls of an operation, such as `sqs.SendMessage` or `dynamodb.*`, with an error code.
 
-    Or hangs, or refuses single entries, or only counts.
+    Or hangs, or resets the connection, or refuses single entries, or only counts.
     """
 
     operation: str
@@ -41,6 +65,8 @@ class AwsFault:
     probability: float = 1.0
     hang_seconds: float = 0.0
     """Waits so long before failing."""
+    resets: bool = False
+    """The request is read, and the connection reset instead of an answer."""
     refuses_entries: bool = False
     """PutEvents answers 200 and says that the entry failed."""
     only_counts: bool = False
@@ -56,6 +82,10 @@ class AwsProxy:
         self.target = ""
         """Set once the emulator's address is known."""
         self.calls: Counter[str] = Counter()
+        self.denied: Counter[str] = Counter()
+        """Reads of secrets that are not there, by the secret's name."""
+        self._used_at: WeakKeyDictionary[asyncio.BaseTransport, float] = WeakKeyDictionary()
+        """When the last request on a connection was answered."""
         self._faults: list[AwsFault] = []
         self._random = Random(seed)  # noqa: S311  chance, not secrecy
         self._lock = threading.Lock()
@@ -131,25 +161,66 @@ class AwsProxy:
 
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
-        fault = self._draw(operation_of(request.headers, body), body)
+        operation = operation_of(request.headers, body)
+        fault = self._draw(operation, body)
+        connection = request.transport
+        if connection is None:
+            return web.Response()
+        if (fault and fault.resets) or (operation.startswith("dynamodb.") and self._has_idled(connection)):
+            # Closing with the option set sends RST instead of FIN. What is returned is never sent.
+            connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGERING)
+            connection.abort()
+            return web.Response()
+        try:
+            return await self._answer(request, operation, body, fault)
+        finally:
+            self._used_at[connection] = asyncio.get_running_loop().time()
+
+    def _has_idled(self, connection: asyncio.BaseTransport) -> bool:
+        now = asyncio.get_running_loop().time()
+        return now - self._used_at.get(connection, now) > IDLE_SECONDS
+
+    async def _answer(
+        self, request: web.Request, operation: str, body: bytes, fault: AwsFault | None
+    ) -> web.StreamResponse:
         if fault is not None:
             await asyncio.sleep(fault.hang_seconds)
             if fault.refuses_entries:
                 refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": fault.code, "ErrorMessage": "refused"}]}
-                return web.json_response(refused, content_type="application/x-amz-json-1.1")
-            return web.json_response(
-                {"__type": fault.code, "message": "made to fail"},
-                status=fault.status,
-                content_type="application/x-amz-json-1.1",
-                headers={"x-amzn-errortype": fault.code},
-            )
+                return web.json_response(refused, content_type=JSON)
+            return _refusal(fault.code, "made to fail", fault.status)
+        answer = await self._pass_on(request, body)
+        if operation == GET_SECRET and _is_not_found(answer):
+            name = json.loads(body)["SecretId"]
+            asked = json.dumps({"SecretId": name}).encode()
+            described = await self._pass_on(request, asked, {"X-Amz-Target": DESCRIBE_SECRET})
+            if _is_not_found(described):  # the secret itself, and not only a version of it
+                self.denied[name] += 1
+                return _refusal("AccessDeniedException", DENIED.format(name=name), BAD_REQUEST)
+        return answer
+
+    async def _pass_on(
+        self, request: web.Request, body: bytes, changed_headers: Mapping[str, str] | None = None
+    ) -> web.Response:
+        """The emulator's answer."""
         headers = {name: value for name, value in request.headers.items() if name.lower() not in HOP_BY_HOP}
+        headers |= changed_headers or {}
         async with self._session.request(
             request.method, self.target + str(request.rel_url), data=body, headers=headers
         ) as answer:
             content = await answer.read()
             kept = {name: value for name, value in answer.headers.items() if name.lower() not in HOP_BY_HOP}
             return web.Response(status=answer.status, body=content, headers=kept)
+
+
+def _refusal(code: str, message: str, status: int) -> web.Response:
+    return web.json_response(
+        {"__type": code, "Message": message}, status=status, content_type=JSON, headers={"x-amzn-errortype": code}
+    )
+
+
+def _is_not_found(answer: web.Response) -> bool:
+    return answer.status == BAD_REQUEST and str(json.loads(answer.text or "{}").get("__type")).endswith(NOT_FOUND)
 
 
 def operation_of(headers: Mapping[str, str], body: bytes) -> str:

@@ -78,6 +78,31 @@ _table_fails("dynamodb.PutItem", "ProvisionedThroughputExceededException", 400)
 _table_fails("dynamodb.UpdateItem", "InternalServerError", 500)
 
 
+def _connection_reset(name: str, operation: str) -> None:
+    @scenario(f"a kept connection to DynamoDB is reset when {name}")
+    def play(field: Field, store_hash: str) -> None:
+        shop = field.open_store(store_hash)
+        order = shop.place()
+        key = order_id(store_hash, order.id)
+        with field.proxy.fault(AwsFault(operation, contains=key, resets=True, times=1)) as fault:
+            shop.announce(order)
+            shop.is_finished(order)
+        if fault.struck != 1:
+            raise Violated("the fault never struck")
+        table = field.cloud.outputs["IdempotencyTableName"]
+        item = field.cloud.client("dynamodb").get_item(TableName=table, Key={"id": {"S": key}}).get("Item", {})
+        if item.get("status") != {"S": "COMPLETED"}:
+            raise Violated(f"expected the finished order's record in the table, found {item}")
+        shop.put_on_bus(order)
+        shop.until(lambda: "duplicate" in shop.outcomes(order)[-1:], "the log says 'duplicate' last", order)
+        shop.carries(order)
+        shop.called(order, "b2b.create", 1)
+
+
+_connection_reset("the order is claimed", "dynamodb.PutItem")
+_connection_reset("the order is finished", "dynamodb.UpdateItem")
+
+
 @scenario("the table is gone")
 def _no_table(field: Field, store_hash: str) -> None:
     shop = field.open_store(store_hash)

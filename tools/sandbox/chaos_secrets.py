@@ -4,16 +4,30 @@ from __future__ import annotations
 
 import json
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import requests
 
+from handler.credentials import LIST_KEPT_SECONDS
+from sandbox import faults
 from sandbox.aws_faults import AwsFault
-from sandbox.chaos_field import ACCEPTED, RETRIED_SOON, TRY_AGAIN, UNPROVEN, Field, Violated
+from sandbox.chaos_field import ACCEPTED, BUYER, RETRIED_SOON, TRY_AGAIN, UNPROVEN, Field, Shop, Violated
 from sandbox.chaos_list import scenario
 from sandbox.scenarios import secret_of
 from sandbox.webhooks import DeliveryOptions, sign, webhook_body
 
 FORGERIES = 100
+ENVIRONMENTS = 4
+"""So many requests at the same moment are spread over so many environments at least."""
+
+INVENTED = 90 * ENVIRONMENTS
+"""An environment reads the secrets of 60 unknown stores a minute."""
+
+THROTTLED = 429
+"""API Gateway's answer above `ApiRateLimit`; the request reached no function."""
+
+ONCE = DeliveryOptions(retries=0)
 READ = "secretsmanager.GetSecretValue"
 
 
@@ -65,8 +79,34 @@ def _secret_comes_late(field: Field, store_hash: str) -> None:
     for delivery in shop.announce(order, DeliveryOptions(copies=6, time_compression=30)):
         if (status := delivery.first().status) != UNPROVEN:
             raise Violated(f"expected 401, found {status}")
+    if not any(name.endswith(f"/{store_hash}") for name in field.proxy.denied):
+        raise Violated("the secret that was not there was not denied, as AWS does")
     field.cloud.put_secret(store_hash, secret_of(shop.store))
     shop.carries(order)
+
+
+@scenario("Secrets Manager hangs while the token is in memory")
+def _hangs_with_token(field: Field, store_hash: str) -> None:
+    """The token is refused once, so that the secret is read again; the environment must have read it before."""
+    shop = field.open_store(store_hash)
+    for _ in range(5):
+        known = shop.place()
+        shop.put_on_bus(known)
+        shop.is_finished(known)
+        time.sleep(11)  # a secret that was read moments ago is not read again
+        order = shop.place()
+        field.sandbox.fault(faults.status(401), endpoint="b2b.create", order=order, times=1)
+        with field.proxy.fault(AwsFault(READ, contains=store_hash, hang_seconds=20)) as hanging:
+            shop.put_on_bus(order, customerId=BUYER, poNumber="PO-1")
+            shop.until(partial(shop.outcomes, order), f"order {order.id} is worked on", order)
+        if field.sandbox.requests("b2b.create", order=order):
+            if hanging.struck != 1:
+                raise Violated(f"expected one attempt to read the secret again, found {hanging.struck}")
+            shop.carries(order)
+            shop.is_created_in_time(order)
+            return
+        # This environment had never read the secret, and so had no token to go on with.
+    raise Violated("no environment with the token in memory was met")
 
 
 @scenario("Secrets Manager down at the door")
@@ -123,6 +163,36 @@ def _flood(name: str, store_of_forgery: str) -> None:
                 raise Violated(f"{FORGERIES} forgeries cost {reads.struck} reads of secrets")
         shop.announce(order, RETRIED_SOON)
         shop.carries(order)
+
+
+@scenario("a flood of invented stores does not shut a real one out", long=True)
+def _shut_out(field: Field, store_hash: str) -> None:
+    """The real stores are on the table's list, and no environment has read their secrets."""
+    shops = [field.open_store(f"{store_hash}r{number}") for number in range(ENVIRONMENTS)]
+    time.sleep(LIST_KEPT_SECONDS + 1)  # an environment may have read the list before they were on it
+    some_order = shops[0].place()
+
+    def forge(number: int) -> int:
+        body = json.dumps(webhook_body(some_order) | {"producer": f"stores/{store_hash}i{number}"}).encode()
+        headers = sign(body, "guessed", time.time())
+        answer = requests.post(field.cloud.webhook_url, data=body, headers=headers, timeout=30)
+        while answer.status_code == THROTTLED:
+            time.sleep(0.5)
+            answer = requests.post(field.cloud.webhook_url, data=body, headers=headers, timeout=30)
+        return answer.status_code
+
+    def announce(shop: Shop) -> int | None:
+        [delivery] = shop.announce(shop.place(), ONCE)
+        return delivery.first().status
+
+    with ThreadPoolExecutor(ENVIRONMENTS) as pool:
+        if (forged := set(pool.map(forge, range(INVENTED)))) != {UNPROVEN}:
+            raise Violated(f"expected 401 for every invented store, found {forged}")
+        if (announced := set(pool.map(announce, shops))) != {ACCEPTED}:
+            raise Violated(f"expected 200 for every real store, found {announced}")
+    reads = sum(f"/{store_hash}i" in name for name in field.proxy.denied)
+    if reads == INVENTED:
+        raise Violated("the reads for invented stores were not rationed")
 
 
 _flood("of a store that is known", "")
