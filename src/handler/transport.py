@@ -29,6 +29,9 @@ TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 1000)})
 SHORTEST_ATTEMPT_SECONDS = 0.2
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 1.5
+SETTLE_SECONDS = 1.0
+"""A request whose answer was lost may still be at work, and its effect may not be readable at once."""
+
 LONGEST_RESET_SECONDS = 3600.0
 LARGEST_ANSWER_BYTES = 4_000_000
 PIECE_BYTES = 65_536
@@ -219,10 +222,13 @@ class Transport:
             count(Metric.RATE_LIMITED if failure.cause is Cause.RATE_LIMITED else Metric.ATTEMPT_FAILED)
             logger.info("attempt failed", method=method, attempt=attempts, cause=failure.cause, detail=failure.detail)
             wait = self._wait_seconds(attempts, reset_seconds)
+            asks_first = before_repeat is not None and isinstance(failure, NoAnswer) and failure.may_have_arrived
+            if asks_first:
+                wait = max(wait, SETTLE_SECONDS)
             if not self._patience.tries_again or wait > deadline.remaining_seconds - SHORTEST_ATTEMPT_SECONDS:
                 raise failure
             self._sleep(wait)
-            if before_repeat is not None and isinstance(failure, NoAnswer) and failure.may_have_arrived:
+            if before_repeat is not None and asks_first:
                 before_repeat()
 
     def _attempt_seconds(self, deadline: Deadline) -> float:

@@ -22,7 +22,6 @@ from relay.plain import plain
 from relay.po_checks import check_po_number
 from relay.store import known_stores
 from relay.trouble import DENIED, Trouble, explained
-from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
