@@ -84,7 +84,7 @@ class KnownStores:
 
     def note_progress(self, store_hash: str, progress: Progress) -> None:
         """Remembers how far reconcile has come with the store."""
-        moments = {name: {"N": str(int(getattr(progress, name)))} for name in PROGRESS}
+        moments = {name: {"N": f"{getattr(progress, name):.3f}"} for name in PROGRESS}
         self._client.put_item(TableName=self._table_name, Item={"id": {"S": _progress_id(store_hash)}} | moments)
 
     def _read(self, attribute: str) -> Sequence[str]:
