@@ -120,6 +120,7 @@ class Assembly:
         late = Transport(self._exchange, LATE, self._clock, self._sleep, self._uniform)
         return ReconcileStores(
             webhook_url=self._settings.webhook_url,
+            remember_done_days=self._settings.remember_done_days,
             store_api=StoreApi(self._settings.store_api_url, late, self._credentials),
             hooks_api=HooksApi(self._settings.store_api_url, late, self._credentials),
             journal=self._journal,

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from handler.api_answer import SUCCESS, core_answer, words
 from handler.authorised_api import AuthorisedApi
 from handler.errors import Cause, Refused, RetryLater
+from handler.rows import usable_rows
 
 if TYPE_CHECKING:
     from handler.deadline import Deadline
     from handler.transport import Response
 
 ORDER_CREATED = "store/order/created"
+
+CHANNEL_SCOPE = re.compile(r"store/channel/([^/]+)/(.+)")
+ANY_CHANNEL = "*"
 
 
 class HooksApi(AuthorisedApi):
@@ -21,13 +27,17 @@ class HooksApi(AuthorisedApi):
     NAME = "hooks API"
 
     def list_hooks(self, store_hash: str, deadline: Deadline) -> list[dict[str, Any]]:
-        """The hooks on created orders, as the API gives them. Raises RetryLater, Unauthorised or Refused."""
+        """The hooks on created orders, as the API gives them: of the whole store, of a channel, or with a `*` as scope.
+
+        Raises RetryLater, Unauthorised or Refused.
+        """
         answer = self.call("GET", store_hash, "?limit=250", deadline)
         whole = answer.json()
         hooks = whole.get("data") if isinstance(whole, dict) else None
         if not isinstance(hooks, list):
             raise RetryLater(Cause.API_UNAVAILABLE, "hooks API: the answer is not a list of hooks")
-        return [hook for hook in hooks if isinstance(hook, dict) and hook.get("scope") == ORDER_CREATED]
+        ours = [hook for hook in hooks if not isinstance(hook, dict) or _announces_orders(hook.get("scope"))]
+        return usable_rows(ours, self.NAME)
 
     def pointing_at(self, store_hash: str, destination: str, deadline: Deadline) -> list[dict[str, Any]]:
         """Those of `list_hooks` that send orders to `destination`, active ones first."""
@@ -45,3 +55,31 @@ class HooksApi(AuthorisedApi):
         if answer.status not in SUCCESS:
             raise Refused(Cause.API_REFUSED, f"hooks API: HTTP {answer.status}: {words(answer) or 'no message'}")
         return answer
+
+
+def covers(hook: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether `hook`, when it is active, announces every order that `other` announces."""
+    return _channel(hook) in {ANY_CHANNEL, _channel(other)}
+
+
+def silent(hooks: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The inactive ones of `hooks` whose orders no active one announces; of several that cover each other, one."""
+    heard = [hook for hook in hooks if hook.get("is_active")]
+    found: list[dict[str, Any]] = []
+    for hook in sorted(hooks, key=lambda hook: _channel(hook) != ANY_CHANNEL):
+        if not any(covers(other, hook) for other in [*heard, *found]):
+            found.append(hook)
+    return found
+
+
+def _announces_orders(scope: Any) -> bool:
+    """Whether a hook with this scope is sent created orders. The documents have scopes such as `store/order/*`."""
+    if not isinstance(scope, str):
+        return False
+    of_channel = CHANNEL_SCOPE.fullmatch(scope)
+    return fnmatchcase(ORDER_CREATED, f"store/{of_channel[2]}" if of_channel else scope)
+
+
+def _channel(hook: dict[str, Any]) -> str:
+    of_channel = CHANNEL_SCOPE.fullmatch(hook["scope"])
+    return of_channel[1] if of_channel else ANY_CHANNEL

@@ -31,6 +31,9 @@ MOST_KEYS = 100
 MOST_IDLE_READS = 5
 """BatchGetItem may leave keys unread when it is throttled; after so many answers in a row with nothing new, it is."""
 
+KNOWN_BY = ("id", "status", "expiration", "in_progress_expiration")
+"""What of an order's items says whether the relay knows the order."""
+
 BURIED_ONCE_SECONDS = 3600.0
 """An event delivered again makes no second dead letter for so long. Not for longer: the first may be gone by then."""
 
@@ -115,12 +118,23 @@ class Journal:
     def unknown(self, store_hash: str, orders: Collection[int]) -> list[int]:
         """Those of `orders` that the relay has neither finished, nor works on, nor holds in a queue.
 
+        An item that has expired, or a claim that has (the function that made it has crashed), makes no order known.
         Raises botocore's errors, and RetryLater when the table is too busy to say.
         """
         of_id = {order_id(store_hash, order): order for order in orders}
         of_id |= {journal_id(store_hash, order): order for order in orders}
-        known = {of_id[found] for found in read_items(self._client, self._table_name, list(of_id), ("id",))}
+        items = read_items(self._client, self._table_name, list(of_id), KNOWN_BY)
+        known = {of_id[key] for key, item in items.items() if self._holds(item)}
         return [order for order in orders if order not in known]
+
+    def _holds(self, item: dict[str, Any]) -> bool:
+        """Whether an item of the table still says something. Powertools compares likewise (DynamoDBPersistenceLayer)."""
+        now = self._clock()
+        if "expiration" in item and _number(item, "expiration") < int(now):
+            return False
+        if item.get("status", {}).get("S") == "INPROGRESS" and "in_progress_expiration" in item:
+            return _number(item, "in_progress_expiration") >= int(now * 1000)
+        return True
 
     def _note(self, store_hash: str, order: int) -> dict[str, Any]:
         key = {"id": {"S": journal_id(store_hash, order)}}

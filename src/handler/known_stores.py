@@ -5,22 +5,39 @@ Items of the idempotency table, since Secrets Manager cannot list by prefix: doc
 
 from __future__ import annotations
 
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.journal import ignored
+from handler.journal import ignored, read_items
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
 
 STORES_ID = "stores"
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far reconcile has come with a store; all three in unix seconds.
+
+    The next look begins at `since`. All orders up to `until` were looked at; for a store whose first look has not
+    succeeded yet it is when that look was first tried. `tried_at` is when the last look began.
+    """
+
+    since: float
+    until: float
+    tried_at: float
+
+
+PROGRESS = tuple(field.name for field in fields(Progress))
+
+
 class KnownStores:
-    """The list of stores. All methods but `note` raise botocore's errors."""
+    """The list of stores, and what is known of each. All methods but `note` raise botocore's errors."""
 
     def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
@@ -39,8 +56,9 @@ class KnownStores:
             self._noted.add(store_hash)
 
     def forget(self, store_hash: str) -> None:
-        """The opposite of `note`."""
+        """The opposite of `note`; a store that is added again later begins with a first look."""
         self._update(store_hash, "DELETE hashes :store, resting :store")
+        self._client.delete_item(TableName=self._table_name, Key={"id": {"S": _progress_id(store_hash)}})
 
     def all(self) -> list[str]:
         """The stores known so far, by name."""
@@ -54,18 +72,20 @@ class KnownStores:
         """Remembers whether the store's hook is off on purpose."""
         self._update(store_hash, f"{'ADD' if rests else 'DELETE'} resting :store")
 
-    def reconciled_until(self, store_hash: str) -> float | None:
-        """Up to when (unix seconds) all orders of the store were looked at, or None when none ever were."""
-        key = {"id": {"S": _progress_id(store_hash)}}
-        item = self._client.get_item(TableName=self._table_name, Key=key).get("Item", {})
-        return float(item["until"]["N"]) if "until" in item else None
+    def progress(self, stores: Collection[str]) -> dict[str, Progress]:
+        """How far reconcile has come, for those of `stores` that it has looked at. Raises what `read_items` raises."""
+        of_id = {_progress_id(store_hash): store_hash for store_hash in stores}
+        items = read_items(self._client, self._table_name, list(of_id), ("id", *PROGRESS))
+        return {
+            of_id[key]: Progress(*(float(item[name]["N"]) for name in PROGRESS))
+            for key, item in items.items()
+            if item.keys() >= set(PROGRESS)
+        }
 
-    def note_reconciled(self, store_hash: str, until: float) -> None:
-        """Remembers how far `reconcile` has come."""
-        self._client.put_item(
-            TableName=self._table_name,
-            Item={"id": {"S": _progress_id(store_hash)}, "until": {"N": str(int(until))}},
-        )
+    def note_progress(self, store_hash: str, progress: Progress) -> None:
+        """Remembers how far reconcile has come with the store."""
+        moments = {name: {"N": f"{getattr(progress, name):.3f}"} for name in PROGRESS}
+        self._client.put_item(TableName=self._table_name, Item={"id": {"S": _progress_id(store_hash)}} | moments)
 
     def _read(self, attribute: str) -> Sequence[str]:
         item = self._client.get_item(TableName=self._table_name, Key={"id": {"S": STORES_ID}}).get("Item", {})

@@ -139,8 +139,8 @@ def _unwrapped(value: Any) -> Any:
 
 
 def _identifier(value: Any, name: str, least: int = 1) -> int:
-    number = whole_number(value)
-    if number is None or not least <= number <= LARGEST_ID:
+    number = whole_number(value, least)
+    if number is None:
         raise MalformedEvent(f"{name} must be a whole number of at least {least}")
     return number
 

@@ -6,18 +6,23 @@ is switched on again.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.aws_errors import error_code
 from handler.deadline import Clock, Deadline
 from handler.errors import Cause, Refused, RetryLater
+from handler.hooks_api import silent
+from handler.known_stores import Progress
 from handler.order_event import OrderEvent
 from handler.outcomes import Late
 from handler.store_api import date_created
 from handler.telemetry import Metric, count, logger, measure_seconds
 from handler.wanted import GUEST
+from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +35,8 @@ if TYPE_CHECKING:
     from handler.queues import Queues
     from handler.store_api import StoreApi
 
+T = TypeVar("T")
+
 SETTLE_SECONDS = 120.0
 """Orders younger than this may still be on their way through the live path."""
 
@@ -37,20 +44,22 @@ OVERLAP_SECONDS = 900.0
 """Looked at again each time, for orders that the store's list showed late."""
 
 FIRST_LOOK_SECONDS = 3600.0
-"""How far back the first look at a store goes: orders from before the relay's time are not its business."""
+"""How far back the first look at a store goes at most; not before its webhook was made: nobody was told of orders then."""
 
-LONGEST_LOOK_SECONDS = 30 * 86_400.0
-"""After a longer rest than finished orders are remembered, older ones would be taken for missed."""
-
+LONGEST_LOOK_DAYS = 30.0
 STORE_SECONDS = 60.0
 RESERVED_SECONDS = 5.0
+
+SHORTEST_LOOK_SECONDS = 5.0
+"""With less time left, a store is left to the next invocation, which begins with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReconcileStores:
-    """Finds orders without a webhook, and hooks without life."""
+    """Finds orders without a webhook, and hooks that are switched off."""
 
     webhook_url: str
+    remember_done_days: float
     store_api: StoreApi
     hooks_api: HooksApi
     journal: Journal
@@ -59,66 +68,119 @@ class ReconcileStores:
     clock: Clock
 
     def handle(self, context: LambdaContext) -> dict[str, int]:
-        """Looks at every known store; answers how many orders were found missing, by store. One store's trouble is its own."""
+        """Looks at every known store, the one first whose last look is longest ago.
+
+        Answers how many orders were found missing, by store: 0 for a store whose look failed, nothing when the list of
+        stores could not be read. Raises nothing: failures are counted, and one store's failure costs the others nothing.
+        """
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
+        progress = _guarded(self._progress, None)
+        if progress is None:
+            return {}
         found = {}
-        for store_hash in self._in_turn(self.stores.all()):
-            deadline = Deadline.after(STORE_SECONDS, self.clock).earlier_of(invocation)
+        for store_hash, reached in progress.items():
             with logger.append_context_keys(store=store_hash):
-                self._try(self._look_at_hook, store_hash, deadline)
-                found[store_hash] = self._try(self._look_at_orders, store_hash, deadline)
+                behind = 0.0 if reached is None else self.clock() - SETTLE_SECONDS - reached.until
+                measure_seconds(Metric.RECONCILE_BEHIND, behind)
+                deadline = Deadline.after(STORE_SECONDS, self.clock).earlier_of(invocation)
+                found[store_hash] = _guarded(partial(self._look_at_store, store_hash, reached, deadline), 0)
         count(Metric.RECONCILED)
         return found
 
-    def _in_turn(self, stores: list[str]) -> list[str]:
-        """The stores, each time beginning with another: those that hang must not always leave the same ones without time."""
-        first = int(self.clock() // 60) % len(stores) if stores else 0
-        return stores[first:] + stores[:first]
+    def _progress(self) -> dict[str, Progress | None]:
+        """How far each store was reconciled, in the order in which they are looked at; None for a new store.
 
-    @staticmethod
-    def _try(look: Callable[[str, Deadline], int], store_hash: str, deadline: Deadline) -> int:
-        """What a look found; a look that fails is counted, and costs the others nothing."""
-        try:
-            return look(store_hash, deadline)
-        except (RetryLater, Refused) as error:
-            cause = str(error)
-        except (ClientError, BotoCoreError) as error:
-            cause = type(error).__name__
-        count(Metric.RECONCILE_FAILED)
-        logger.warning("a store could not be reconciled", cause=cause)
-        return 0
+        By the last look and not by the last success: stores that hang must not always leave the same ones without time.
+        """
+        stores = self.stores.all()
+        progress = self.stores.progress(stores)
+        in_turn = sorted(stores, key=lambda store: progress[store].tried_at if store in progress else 0.0)
+        return {store: progress.get(store) for store in in_turn}
 
-    def _look_at_hook(self, store_hash: str, deadline: Deadline) -> int:
-        """How many hooks were switched on again."""
-        ours = self.hooks_api.pointing_at(store_hash, self.webhook_url, deadline)
-        count(Metric.HOOK_MISSING, 0 if ours else 1)
-        if not ours:
-            logger.warning("the store has no webhook that points here")
-        elif not any(hook.get("is_active") for hook in ours) and not self.stores.hook_rests(store_hash):
-            self.hooks_api.switch(store_hash, ours[0]["id"], deadline, active=True)
-            count(Metric.HOOK_REACTIVATED)
-            logger.warning("the store's webhook was switched off; it is active again")
-            return 1
-        return 0
-
-    def _look_at_orders(self, store_hash: str, deadline: Deadline) -> int:
-        """How many orders were handed over. Only when all of them were, the next look begins where this one ended."""
+    def _look_at_store(self, store_hash: str, progress: Progress | None, deadline: Deadline) -> int:
+        """How many orders were handed over."""
+        if deadline.remaining_seconds < SHORTEST_LOOK_SECONDS:
+            raise RetryLater(Cause.WINDOW_MISSED, "no time was left to look at the store")
+        hook_made_at = _guarded(partial(self._look_at_hooks, store_hash, deadline), None)
         now = self.clock()
         until = now - SETTLE_SECONDS
-        looked_until = self.stores.reconciled_until(store_hash)
-        measure_seconds(Metric.RECONCILE_BEHIND, 0.0 if looked_until is None else until - looked_until)
-        since = now - FIRST_LOOK_SECONDS if looked_until is None else looked_until - OVERLAP_SECONDS
+        if progress is None:
+            since = max(now - FIRST_LOOK_SECONDS, hook_made_at or 0.0)
+            progress = Progress(since=min(since, until), until=until, tried_at=now)
+        progress = replace(progress, tried_at=now)
+        self.stores.note_progress(store_hash, progress)
+        return self._look_at_orders(store_hash, progress, until, deadline)
+
+    def _look_at_hooks(self, store_hash: str, deadline: Deadline) -> float | None:
+        """Switches hooks on again. Answers when the store's first hook was made (unix seconds), None if that is unknown."""
+        hooks = self.hooks_api.pointing_at(store_hash, self.webhook_url, deadline)
+        count(Metric.HOOK_MISSING, 0 if hooks else 1)
+        if not hooks:
+            logger.warning("the store has no webhook that points here")
+        switched_off = silent(hooks)
+        if switched_off and not self.stores.hook_rests(store_hash):
+            for hook in switched_off:
+                _guarded(partial(self._switch_on, store_hash, hook["id"], deadline), None)
+        made_at = [whole_number(hook.get("created_at")) for hook in hooks]
+        return min((moment for moment in made_at if moment is not None and moment <= self.clock()), default=None)
+
+    def _switch_on(self, store_hash: str, hook_id: int, deadline: Deadline) -> None:
+        self.hooks_api.switch(store_hash, hook_id, deadline, active=True)
+        count(Metric.HOOK_REACTIVATED)
+        logger.warning("the store's webhook was switched off; it is active again", hook=hook_id)
+
+    def _look_at_orders(self, store_hash: str, progress: Progress, until: float, deadline: Deadline) -> int:
+        """How many orders were handed over. The next look begins where this one ended, also when it ends with an error."""
         missing = 0
         count(Metric.ORDER_RECONCILED, 0)  # somebody has looked, and the alarm can tell that from silence
-        for page in self.store_api.list_orders(store_hash, max(since, now - LONGEST_LOOK_SECONDS), until, deadline):
-            dated = {order["id"]: date_created(order) or until for order in page if order.get("customer_id") != GUEST}
-            for order in self.journal.unknown(store_hash, dated):
-                late = Late(Cause.RECONCILED, "no webhook has told of the order")
-                event = OrderEvent(store_hash, order, dated[order], f"{store_hash}-{order}")
-                self.queues.hand_over(event, late.cause, late.detail)
-                self.journal.note(store_hash, order, late)
-                count(Metric.ORDER_RECONCILED)
-                logger.warning("order handed to RecoveryQueue", order=order, outcome="late", cause=late.cause)
-                missing += 1
-        self.stores.note_reconciled(store_hash, until)
+        since = max(progress.since, self.clock() - self._longest_look_seconds)
+        for page in self.store_api.list_orders(store_hash, since, until, deadline):
+            missing += self._hand_over_unknown(store_hash, page, until, deadline)
+            dates = [date for order in page if (date := date_created(order)) is not None]
+            if dates and dates == sorted(dates):  # otherwise a further page may have earlier orders
+                progress = _advanced(progress, dates[-1])
+                self.stores.note_progress(store_hash, progress)
+        self.stores.note_progress(store_hash, _advanced(progress, until))
         return missing
+
+    @property
+    def _longest_look_seconds(self) -> float:
+        """Finished orders that are no longer remembered would be taken for missed."""
+        days = min(LONGEST_LOOK_DAYS, max(self.remember_done_days - 1, self.remember_done_days / 2))
+        return days * 86_400
+
+    def _hand_over_unknown(self, store_hash: str, page: list[dict[str, Any]], until: float, deadline: Deadline) -> int:
+        """How many orders of the page the relay has not heard of. `until` is the date of those without one."""
+        dated = {order["id"]: date_created(order) or until for order in page if order.get("customer_id") != GUEST}
+        unknown = self.journal.unknown(store_hash, dated)
+        for order in unknown:
+            if deadline.remaining_seconds <= 0:
+                raise RetryLater(Cause.WINDOW_MISSED, "no time was left to hand all orders over")
+            late = Late(Cause.RECONCILED, "no webhook has told of the order, or its work was broken off")
+            self.queues.hand_over(
+                OrderEvent(store_hash, order, dated[order], f"{store_hash}-{order}"), late.cause, late.detail
+            )
+            self.journal.note(store_hash, order, late)
+            count(Metric.ORDER_RECONCILED)
+            logger.warning("order handed to RecoveryQueue", order=order, outcome="late", cause=late.cause)
+        return len(unknown)
+
+
+def _advanced(progress: Progress, reached: float) -> Progress:
+    """The progress of a store whose orders up to `reached` (unix seconds) were looked at."""
+    return replace(progress, since=max(progress.since, reached - OVERLAP_SECONDS), until=max(progress.until, reached))
+
+
+def _guarded(look: Callable[[], T], otherwise: T) -> T:
+    """What `look` answers; a failure is counted and logged, and `otherwise` is answered."""
+    try:
+        return look()
+    except (RetryLater, Refused) as error:
+        logger.warning("a look of reconcile failed", cause=error.cause, detail=error.detail)
+    except (ClientError, BotoCoreError) as error:
+        logger.warning("a look of reconcile failed", error=error_code(error))
+    except Exception:  # noqa: BLE001  one store's bad data must not keep the others from being looked at
+        logger.exception("a look of reconcile failed unexpectedly")
+        count(Metric.UNEXPECTED_ERROR)
+    count(Metric.RECONCILE_FAILED)
+    return otherwise

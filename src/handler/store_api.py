@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import email.utils
 import itertools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
@@ -10,7 +9,8 @@ from urllib.parse import urlencode
 from handler.api_answer import NOT_FOUND, SUCCESS, core_answer, words
 from handler.authorised_api import AuthorisedApi
 from handler.errors import Cause, Refused, RetryLater
-from handler.mail_date import unix_seconds
+from handler.mail_date import mail_date, unix_seconds
+from handler.rows import usable_rows
 from handler.transport import NO_CONTENT
 from handler.whole_number import whole_number
 
@@ -21,6 +21,11 @@ if TYPE_CHECKING:
     from handler.transport import Response
 
 PAGE_SIZE = 250
+LIKELY_PAGE_SIZE = 50
+"""The API's default. A page of a multiple of it may be a full one, also where the API gives fewer rows than asked for."""
+
+DATE_TOLERANCE_SECONDS = 60.0
+"""How far outside of the asked period an order of the list may be dated: the filter may round."""
 
 
 class StoreApi(AuthorisedApi):
@@ -30,7 +35,7 @@ class StoreApi(AuthorisedApi):
     SCOPE = "Orders: read-only"
 
     def get_order(self, store_hash: str, order_id: int, deadline: Deadline) -> dict[str, Any]:
-        """The core order, as the API gives it.
+        """The core order, as the API gives it, with `id` and `customer_id` as ints.
 
         Whether an order is readable the moment its webhook arrives is unknown, so a 404 is asked again until
         `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorised, or Refused.
@@ -51,25 +56,34 @@ class StoreApi(AuthorisedApi):
     ) -> Iterator[list[dict[str, Any]]]:
         """The core orders created between `since` and `until` (unix seconds), oldest first, in pages.
 
-        Raises RetryLater, Unauthorised or Refused.
+        `id` is an int, and `customer_id` too where it can be read as one. Raises RetryLater, also when the list is not
+        the one that was asked for; Unauthorised or Refused.
         """
+        before: list[Any] = []
         for page in itertools.count(1):
             query = urlencode(
                 {
-                    "min_date_created": email.utils.formatdate(since),
-                    "max_date_created": email.utils.formatdate(until),
+                    "min_date_created": mail_date(since),
+                    "max_date_created": mail_date(until),
                     "sort": "date_created:asc",
                     "limit": PAGE_SIZE,
                     "page": page,
                 }
             )
             answer = self._get(store_hash, f"orders?{query}", deadline, core_answer)
-            orders = [] if answer.status == NO_CONTENT else answer.json()
-            if not isinstance(orders, list) or not all(isinstance(order, dict) and "id" in order for order in orders):
+            rows = [] if answer.status == NO_CONTENT else answer.json()
+            if not isinstance(rows, list):
                 raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the answer is not a list of orders")
-            yield orders
-            if len(orders) < PAGE_SIZE:
+            if rows and rows == before:
+                raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the list repeats a page")
+            orders = usable_rows(rows, self.NAME)
+            if rows and not orders:
+                raise RetryLater(Cause.UNEXPECTED_ANSWER, "core Orders API: the answer is not a list of orders")
+            _check_dates(orders, since, until)
+            yield [order | _customer_id(order) for order in orders]
+            if not rows or len(rows) % LIKELY_PAGE_SIZE:
                 return
+            before = rows
 
     def _get(self, store_hash: str, path: str, deadline: Deadline, read: Callable[[Response], Response]) -> Response:
         """The answer to a GET below `/v2`. Raises Unauthorised; Refused for what is no success."""
@@ -85,9 +99,28 @@ def _order_in(answer: Response, order_id: int) -> dict[str, Any] | None:
     if not isinstance(order, dict) or whole_number(order.get("id")) != order_id:
         return None
     customer_id = whole_number(order.get("customer_id"))
-    return None if customer_id is None else order | {"customer_id": customer_id}
+    return None if customer_id is None else order | {"id": order_id, "customer_id": customer_id}
 
 
 def date_created(order: dict[str, Any]) -> float | None:
     """When the core order was created (unix seconds), or None when it does not say. RFC 2822, UTC, whole seconds."""
     return unix_seconds(str(order.get("date_created", "")))
+
+
+def _customer_id(order: dict[str, Any]) -> dict[str, Any]:
+    customer_id = whole_number(order.get("customer_id"))
+    return {} if customer_id is None else {"customer_id": customer_id}
+
+
+def _check_dates(orders: list[dict[str, Any]], since: float, until: float) -> None:
+    """Raises RetryLater when the list does not keep to the period, as one does that ignores the filter.
+
+    Such a list begins with the store's oldest orders. bigcommerce-api-php #89 is about one.
+    """
+    dates = [date for order in orders if (date := date_created(order)) is not None]
+    if orders and not dates:
+        raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: no order of the list has a date that can be read")
+    if any(not since - DATE_TOLERANCE_SECONDS <= date <= until + DATE_TOLERANCE_SECONDS for date in dates):
+        raise RetryLater(
+            Cause.API_UNAVAILABLE, "core Orders API: the list has orders from outside of the period that was asked for"
+        )

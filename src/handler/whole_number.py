@@ -11,10 +11,13 @@ LARGEST = 2**53
 DIGITS = re.compile(r"\s*([0-9]{1,16})(?:\.0{1,8})?\s*", re.ASCII)
 
 
-def whole_number(value: Any) -> int | None:
-    """The number that `value` is without any doubt: 250, 250.0, "250" and "250.00" are 250. None for anything else."""
+def whole_number(value: Any, least: int = 0) -> int | None:
+    """The number that `value` is without any doubt: 250, 250.0, "250" and "250.00" are 250.
+
+    None for anything else, and for what is less than `least` or more than `LARGEST`.
+    """
     if isinstance(value, str) and (found := DIGITS.fullmatch(value)):
-        return int(found.group(1))
-    if isinstance(value, float) and value.is_integer() and abs(value) <= LARGEST:
-        return int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
+        value = int(found.group(1))
+    elif isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if type(value) is int and least <= value <= LARGEST else None  # `true` is an int to Python

@@ -187,6 +187,7 @@ class FakeTable:
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     stores: set[str] = field(default_factory=set)
+    resting: set[str] = field(default_factory=set)
     error: Exception | None = None
     exceptions: Any = field(
         default_factory=lambda: SimpleNamespace(ConditionalCheckFailedException=ConditionalCheckFailed)
@@ -196,6 +197,7 @@ class FakeTable:
         self,
         *,
         Key: dict[str, Any],  # noqa: N803  boto3's names, here and below
+        UpdateExpression: str,  # noqa: N803
         ExpressionAttributeValues: dict[str, Any],  # noqa: N803
         ExpressionAttributeNames: dict[str, str] | None = None,  # noqa: N803
         **_: Any,
@@ -204,7 +206,11 @@ class FakeTable:
             raise self.error
         key = Key["id"]["S"]
         if ":store" in ExpressionAttributeValues:
-            self.stores.update(ExpressionAttributeValues[":store"]["SS"])
+            verb, _space, clauses = UpdateExpression.partition(" ")
+            for clause in clauses.split(", "):
+                changed = {"hashes": self.stores, "resting": self.resting}[clause.split()[0]]
+                change = {"ADD": changed.update, "DELETE": changed.difference_update}[verb]
+                change(ExpressionAttributeValues[":store"]["SS"])
             return {}
         if ":outcome" in ExpressionAttributeValues:
             given = {name[1:]: value for name, value in ExpressionAttributeValues.items()}
@@ -237,14 +243,22 @@ class FakeTable:
             raise self.error
         key = Key["id"]["S"]
         if key == STORES_ID:
-            return {"Item": {"hashes": {"SS": sorted(self.stores)}}}
-        item = self.notes.get(key, {}) | _numbers(self.failures[key])
+            sets = {"hashes": self.stores, "resting": self.resting}
+            return {"Item": {name: {"SS": sorted(members)} for name, members in sets.items() if members}}
+        item = self._item(key)
         return {"Item": item} if item else {}
 
     def batch_get_item(self, *, RequestItems: dict[str, Any]) -> dict[str, Any]:  # noqa: N803
+        if self.error is not None:
+            raise self.error
         [(table, asked)] = RequestItems.items()
-        ids = [key["id"]["S"] for key in asked["Keys"]]
-        return {"Responses": {table: [{"id": {"S": each}} for each in ids if each in self.notes]}}
+        names = asked["ExpressionAttributeNames"].values()
+        items = [item for key in asked["Keys"] if (item := self._item(key["id"]["S"]))]
+        return {"Responses": {table: [{name: item[name] for name in names if name in item} for item in items]}}
+
+    def _item(self, key: str) -> dict[str, Any]:
+        item = self.notes.get(key, {}) | _numbers(self.failures[key])
+        return item and item | {"id": {"S": key}}
 
 
 def _numbers(counted: Counter[str]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections import defaultdict, deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from handler.transport import NoAnswer, Response
 from support.clock import FakeClock
@@ -18,6 +18,7 @@ class Sent:
 
     method: str
     path: str
+    query: Mapping[str, str] = field(default_factory=dict)
     headers: Mapping[str, str]
     body: Any
     at: float
@@ -67,14 +68,14 @@ class FakeExchange:
     otherwise: Otherwise | None = None
     sent: list[Sent] = field(default_factory=list)
     _scripts: defaultdict[tuple[str, str], deque[Step]] = field(default_factory=lambda: defaultdict(deque))
-    _always: dict[tuple[str, str], Step] = field(default_factory=dict)
+    _always: dict[tuple[str, str], Step | Otherwise] = field(default_factory=dict)
 
     def on(self, method: str, path: str, *steps: Step) -> None:
         """The next requests to this path meet these steps, in this order."""
         self._scripts[method, path].extend(steps)
 
-    def always(self, method: str, path: str, step: Step) -> None:
-        """Every request to this path meets this step once its script is played."""
+    def always(self, method: str, path: str, step: Step | Otherwise) -> None:
+        """Every request to this path meets this step, or what it answers, once its script is played."""
         self._always[method, path] = step
 
     def mend(self) -> None:
@@ -87,8 +88,15 @@ class FakeExchange:
         return [sent.path for sent in self.sent if sent.method == method]
 
     def __call__(self, method: str, url: str, headers: Mapping[str, str], body: Any, seconds: float) -> Response:
+        parts = urlsplit(url)
         sent = Sent(
-            method=method, path=urlsplit(url).path, headers=headers, body=body, at=self.clock.now, seconds=seconds
+            method=method,
+            path=parts.path,
+            query=dict(parse_qsl(parts.query)),
+            headers=headers,
+            body=body,
+            at=self.clock.now,
+            seconds=seconds,
         )
         self.sent.append(sent)
         step = self._step(sent)
@@ -102,6 +110,7 @@ class FakeExchange:
         if self._scripts[key]:
             return self._scripts[key].popleft()
         if key in self._always:
-            return self._always[key]
+            always = self._always[key]
+            return always if isinstance(always, Step) else always(sent)
         assert self.otherwise is not None, f"nobody said what {sent.method} {sent.path} answers"
         return self.otherwise(sent)

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from handler.enrichment import Rules
+from handler.mail_date import mail_date, unix_seconds
 from support.aws import DEAD_LETTER_URL, RECOVERY_URL, FakeContext
 from support.aws_metrics import PUBLISHED
 from support.cloudwatch import Alarm, Metrics
-from support.events import STORE_HASH, request, webhook
-from support.exchange import answer
+from support.events import BUYER, STORE_HASH, request, webhook
+from support.exchange import Sent, Step, answer
 from support.telemetry import SERVICE, Written
 from support.template import STACK, Resolved
 from support.world import SECRET_NAME, SETTINGS, World
@@ -147,8 +148,15 @@ class Night:
         self.world.exchange.always("PUT", f"{HOOKS}/1", answer(200, {"data": hook}))
 
     def store_lists(self, orders: list[int], status: int = 200) -> None:
-        """What the store answers to the question for its recent orders."""
-        self.world.exchange.always("GET", ORDERS, answer(status, [{"id": each, "customer_id": 7} for each in orders]))
+        """What the store answers to the question for its recent orders: these, created this moment."""
+        created_at = self.world.clock.now
+        rows = [{"id": order, "customer_id": BUYER, "date_created": mail_date(created_at)} for order in orders]
+
+        def listing(sent: Sent) -> Step:
+            first, last = (unix_seconds(sent.query[f"{end}_date_created"]) or 0.0 for end in ("min", "max"))
+            return answer(status, rows if first <= int(created_at) <= last else [])
+
+        self.world.exchange.always("GET", ORDERS, listing)
 
 
 def new_night(written: Written, **parameters: Any) -> Night:

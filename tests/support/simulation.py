@@ -10,6 +10,9 @@ from support.exchange import Sent, Step, answer
 
 ROUTES = (
     ("GET", re.compile(r"/stores/(?P<store_hash>[^/]+)/v2/orders/(?P<order_id>\d+)"), "core.get_order"),
+    ("GET", re.compile(r"/stores/(?P<store_hash>[^/]+)/v2/orders"), "core.list_orders"),
+    ("GET", re.compile(r"/stores/(?P<store_hash>[^/]+)/v3/hooks"), "core.hooks"),
+    ("PUT", re.compile(r"/stores/(?P<store_hash>[^/]+)/v3/hooks/(?P<hook_id>\d+)"), "core.hooks"),
     ("POST", re.compile(r"/api/v3/io/orders"), "b2b.create"),
     ("GET", re.compile(r"/api/v3/io/orders/(?P<order_id>\d+)"), "b2b.get"),
     ("PUT", re.compile(r"/api/v3/io/orders/(?P<order_id>\d+)"), "b2b.update"),
@@ -42,8 +45,10 @@ def _calls(sent: Sent) -> Iterator[Call]:
                 path=sent.path,
                 store_hash=ids.get("store_hash") or sent.headers.get("X-Store-Hash", ""),
                 token=sent.headers["X-Auth-Token"],
+                query=sent.query,
                 body=b"" if sent.body is None else json.dumps(sent.body).encode(),
                 order_id=int(ids["order_id"]) if "order_id" in ids else None,
                 customer_id=int(ids["customer_id"]) if "customer_id" in ids else None,
+                hook_id=int(ids["hook_id"]) if "hook_id" in ids else None,
             )
     raise AssertionError(f"the relay has no business with {sent.method} {sent.path}")

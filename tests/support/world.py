@@ -148,6 +148,7 @@ class World:
         transport = self._transport(LATE)
         return ReconcileStores(
             webhook_url=self.settings.webhook_url,
+            remember_done_days=self.settings.remember_done_days,
             store_api=StoreApi(self.settings.store_api_url, transport, self.credentials),
             hooks_api=HooksApi(self.settings.store_api_url, transport, self.credentials),
             journal=self.journal,

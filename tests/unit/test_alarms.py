@@ -150,6 +150,7 @@ def the_stores_fall_silent(night: Night) -> Iterator[None]:
 @rings("WebhooksMissingAlarm")
 def webhooks_get_lost(night: Night) -> Iterator[None]:
     night.store_lists([night.place() for _ in range(3)])
+    night.pass_minutes(3)
     night.reconcile()
     night.pass_minutes(2)
     yield
@@ -293,6 +294,7 @@ def one_webhook_answered_5xx_twice(night: Night) -> None:
 
 def two_lost_webhooks_and_a_look_that_fails(night: Night) -> None:
     night.store_lists([night.place() for _ in range(2)])
+    night.pass_minutes(3)
     night.reconcile()
     night.store_lists([], status=503)
     night.pass_minutes(15)

@@ -224,7 +224,8 @@ def test_the_orders_own_date_can_show_that_the_window_has_closed(world: World) -
 
 
 def test_an_order_without_a_readable_date_goes_by_its_webhook(world: World) -> None:
-    world.exchange.on("GET", LOOK_UP, answer(200, {"customer_id": BUYER, "date_created": "1 Jul 99999 0:0:0 GMT"}))
+    order = {"id": ORDER_ID, "customer_id": BUYER, "date_created": "1 Jul 99999 0:0:0 GMT"}
+    world.exchange.on("GET", LOOK_UP, answer(200, order))
     world.place()
 
     assert isinstance(world.create(), Created)

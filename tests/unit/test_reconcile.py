@@ -1,0 +1,714 @@
+"""Reconcile on a movable clock: the simulated store's own lists, and the genuine table adapters on moto."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, cast
+
+import boto3
+import pytest
+from moto import mock_aws
+
+from handler.errors import Cause
+from handler.journal import Journal, journal_id
+from handler.known_stores import STORES_ID, KnownStores, Progress
+from handler.mail_date import mail_date, unix_seconds
+from handler.once import OncePerOrder, order_id
+from handler.order_event import OrderEvent
+from handler.outcomes import Dead, Late, Updated
+from sandbox.stores import Store
+from support.aws import FakeContext
+from support.clock import NOON, FakeClock
+from support.events import BUYER, STORE_HASH
+from support.exchange import Sent, Step, answer, hang
+from support.world import SETTINGS, World, secret_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from sandbox.hooks import Hook
+    from support.telemetry import Written
+
+TABLE = SETTINGS.idempotency_table
+WEBHOOK_URL = "https://relay.example.com/live/webhooks"
+KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
+ORDERS, HOOKS = f"/stores/{STORE_HASH}/v2/orders", f"/stores/{STORE_HASH}/v3/hooks"
+HOUR, DAY = 3600.0, 86_400.0
+
+
+@pytest.fixture(scope="module")
+def dynamodb() -> Iterator[Any]:
+    with mock_aws():
+        yield boto3.client("dynamodb", **KEYS)  # type: ignore[call-overload]  # keys by name
+
+
+@pytest.fixture
+def table(dynamodb: Any) -> Iterator[Any]:
+    """The client; the idempotency table is there, and empty."""
+    dynamodb.create_table(
+        TableName=TABLE,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+    yield dynamodb
+    with contextlib.suppress(dynamodb.exceptions.ResourceNotFoundException):
+        dynamodb.delete_table(TableName=TABLE)
+
+
+@pytest.fixture
+def world(table: Any) -> World:
+    """One store that the relay knows, without any hook."""
+    made = a_world(table)
+    made.stores.note(STORE_HASH)
+    return made
+
+
+def a_world(table: Any, remember_done_days: float = 35, now: float = NOON) -> World:
+    settings = replace(SETTINGS, webhook_url=WEBHOOK_URL, remember_done_days=remember_done_days)
+    made = World(settings=settings, clock=FakeClock(now))
+    made.stores = KnownStores(TABLE, table)
+    made.journal = Journal(TABLE, table, remember_done_days, made.clock)
+    return made
+
+
+def add_store(world: World, name: str) -> None:
+    store = Store(hash=name, company_customers={BUYER})
+    world.bigcommerce.add_store(store)
+    world.secrets.put(f"relay/{name}", secret_text(store))
+    world.stores.note(name)
+
+
+def place(world: World, *ages_seconds: float, store: str = STORE_HASH, **options: Any) -> list[int]:
+    """Orders of these ages, of which nobody is told."""
+    return [
+        world.bigcommerce.place_order(
+            store, cast("Any", {"customer_id": BUYER, "created_ago_seconds": age, "notify": False, **options})
+        ).id
+        for age in ages_seconds
+    ]
+
+
+def reconcile(world: World, seconds: float = 300.0) -> dict[str, int]:
+    return world.reconcile_stores.handle(cast("Any", FakeContext(world.clock, seconds)))
+
+
+def handed_over(world: World) -> list[int]:
+    return [json.loads(message.body)["order"]["data"]["id"] for message in world.waiting]
+
+
+def lists(world: World, rows: Any) -> None:
+    """The store answers every question for its orders with this."""
+    world.exchange.always("GET", ORDERS, answer(200, rows))
+
+
+def row(world: World, order: Any = 250, age_seconds: float = 300.0, **more: Any) -> dict[str, Any]:
+    return {"id": order, "customer_id": BUYER, "date_created": mail_date(world.clock.now - age_seconds)} | more
+
+
+def periods(world: World) -> list[tuple[float, float]]:
+    """The periods of which orders were asked for, in seconds before NOON; once for each page."""
+    return [
+        tuple(NOON - cast("float", unix_seconds(sent.query[f"{end}_date_created"])) for end in ("min", "max"))  # type: ignore[misc]
+        for sent in world.exchange.sent
+        if sent.path == ORDERS
+    ]
+
+
+# --- which orders -------------------------------------------------------------------------------------------------
+
+
+def test_an_order_that_no_webhook_told_of_is_handed_over_once(world: World) -> None:
+    [silent] = place(world, 300)
+    place(world, 300, customer_id=0)
+
+    assert reconcile(world) == {STORE_HASH: 1}
+    assert reconcile(world) == {STORE_HASH: 0}
+    assert handed_over(world) == [silent]
+    letter = json.loads(world.waiting[0].body)
+    assert letter["order"]["created_at"] == NOON - 300
+    assert letter["reason"]["cause"] == "reconciled"
+
+
+def test_an_order_is_left_to_the_live_path_for_two_minutes(world: World) -> None:
+    [settled, _young] = place(world, 121, 119)
+
+    reconcile(world)
+    assert handed_over(world) == [settled]
+
+    world.clock.advance(60)
+    reconcile(world)
+    assert len(handed_over(world)) == 2
+
+
+def test_a_first_look_goes_back_an_hour(world: World) -> None:
+    [_before, inside] = place(world, HOUR + 60, HOUR - 60)
+
+    reconcile(world)
+
+    assert handed_over(world) == [inside]
+    assert periods(world) == [(HOUR, 120)]
+
+
+def test_a_first_look_goes_back_to_the_making_of_the_hook(world: World) -> None:
+    first, second = (world.shop.hooks.add("store/order/created", WEBHOOK_URL) for _ in range(2))
+    first.created_at, second.created_at = int(NOON - 600), int(NOON - 60)
+    [_before, inside] = place(world, 700, 500)
+
+    for _ in range(3):
+        reconcile(world)
+        world.clock.advance(300)
+
+    assert handed_over(world) == [inside]
+    assert {first for first, _ in periods(world)} == {600}, "nor do later looks go back before it"
+
+
+@pytest.mark.parametrize("created_at", [None, True, "soon", int(NOON * 1000), [], int(NOON - 9000)])
+def test_a_hook_that_does_not_say_when_it_was_made_is_taken_for_an_old_one(world: World, created_at: Any) -> None:
+    hook = {"id": 1, "scope": "store/order/created", "destination": WEBHOOK_URL, "is_active": True}
+    world.exchange.always("GET", HOOKS, answer(200, {"data": [hook | {"created_at": created_at}]}))
+
+    reconcile(world)
+
+    assert periods(world) == [(HOUR, 120)]
+
+
+def test_an_order_that_the_list_showed_late_is_found_by_the_next_look(world: World) -> None:
+    place(world, 300, readable_after_seconds=600)
+    assert reconcile(world) == {STORE_HASH: 0}
+    world.clock.now = NOON + 900
+
+    assert reconcile(world) == {STORE_HASH: 1}
+    assert periods(world)[1] == (120 + 900, 120 - 900), "a quarter of an hour is looked at again"
+
+
+@pytest.mark.parametrize(("remember_done_days", "longest_days"), [(35, 30), (31, 30), (10, 9), (2, 1), (1, 0.5)])
+def test_no_look_goes_back_to_orders_that_may_be_finished_and_forgotten(
+    table: Any, remember_done_days: float, longest_days: float
+) -> None:
+    world = a_world(table, remember_done_days)
+    world.stores.note(STORE_HASH)
+    long_ago = NOON - 100 * DAY
+    world.stores.note_progress(STORE_HASH, Progress(since=long_ago, until=long_ago, tried_at=long_ago))
+
+    reconcile(world)
+
+    [(since, _until)] = periods(world)
+    assert since == pytest.approx(longest_days * DAY, abs=1)
+
+
+@pytest.mark.parametrize("number", [150, 250, 600])
+def test_of_many_missing_orders_none_is_left_out_and_each_is_counted(
+    world: World, written: Written, number: int
+) -> None:
+    orders = place(world, *(HOUR - 60 - 3 * place for place in range(number)))
+
+    assert reconcile(world) == {STORE_HASH: number}
+    assert handed_over(world) == orders
+    assert sum(written.metrics["OrderReconciled"]) == number
+    assert all(len(blob.get("OrderReconciled", [])) <= 100 for blob in written.blobs()), "CloudWatch reads no more"
+
+
+def test_a_list_that_gives_fewer_rows_than_asked_for_is_read_to_its_end(world: World) -> None:
+    rows = [row(world, order, HOUR - 60 - order) for order in range(1, 121)]
+
+    def page_of_fifty(sent: Sent) -> Step:
+        begin = (int(sent.query["page"]) - 1) * 50
+        return answer(200, rows[begin : begin + 50])
+
+    world.exchange.always("GET", ORDERS, page_of_fifty)
+
+    assert reconcile(world) == {STORE_HASH: 120}
+
+
+# --- what the relay knows -----------------------------------------------------------------------------------------
+
+
+def test_a_finished_order_is_not_handed_over_however_old_it_is(table: Any) -> None:
+    world = a_world(table, now=float(int(time.time())))  # Powertools reads the real clock
+    world.stores.note(STORE_HASH)
+    [finished, _missing] = place(world, 1800, 1800)
+    once = OncePerOrder(TABLE, table, 35)
+    once.run(OrderEvent(STORE_HASH, finished, NOON, "c"), lambda _: Updated(), cast("Any", FakeContext(world.clock)))
+
+    assert reconcile(world) == {STORE_HASH: 1}
+    assert finished not in handed_over(world)
+
+
+def claim(status: str, *, expires_in: float = DAY, claim_ends_in: float | None = 60.0) -> dict[str, Any]:
+    """An idempotency record as Powertools writes it."""
+    item = {
+        "id": {"S": order_id(STORE_HASH, 250)},
+        "status": {"S": status},
+        "expiration": {"N": str(int(NOON + expires_in))},
+        "in_progress_expiration": {"N": str(int((NOON + (claim_ends_in or 0)) * 1000))},
+    }
+    return item if claim_ends_in is not None else {k: v for k, v in item.items() if k != "in_progress_expiration"}
+
+
+@pytest.mark.parametrize(
+    ("item", "known"),
+    [
+        (claim("COMPLETED"), True),
+        (claim("COMPLETED", claim_ends_in=-60), True),
+        (claim("COMPLETED", claim_ends_in=None), True),
+        (claim("COMPLETED", expires_in=-1), False),
+        (claim("INPROGRESS"), True),
+        (claim("INPROGRESS", claim_ends_in=None), True),
+        (claim("INPROGRESS", claim_ends_in=-1), False),
+        (claim("INPROGRESS", expires_in=-1, claim_ends_in=-60), False),
+    ],
+)
+def test_an_order_is_known_while_its_record_or_its_claim_lasts(
+    world: World, table: Any, item: dict[str, Any], *, known: bool
+) -> None:
+    table.put_item(TableName=TABLE, Item=item)
+
+    assert world.journal.unknown(STORE_HASH, [250, 251]) == ([251] if known else [250, 251])
+
+
+@pytest.mark.parametrize("outcome", [Late(Cause.NO_ANSWER, ""), Dead(Cause.API_REFUSED, "")])
+def test_an_order_in_a_queue_is_known_until_its_note_expires(world: World, outcome: Late | Dead) -> None:
+    world.journal.note(STORE_HASH, 250, outcome)
+
+    assert world.journal.unknown(STORE_HASH, [250, 251]) == [251]
+    world.clock.advance(36 * DAY)
+    assert world.journal.unknown(STORE_HASH, [250, 251]) == [250, 251]
+
+
+def test_an_order_on_which_the_late_path_has_failed_is_known(world: World) -> None:
+    world.journal.count_failure(STORE_HASH, 250, Cause.NO_ANSWER)
+
+    assert world.journal.unknown(STORE_HASH, [250]) == []
+
+
+def test_another_stores_order_with_the_same_number_is_not_taken_for_this_one(world: World) -> None:
+    world.journal.note("other", 250, Late(Cause.NO_ANSWER, ""))
+
+    assert world.journal.unknown(STORE_HASH, [250]) == [250]
+
+
+def test_an_order_whose_function_was_killed_is_handed_over_once_its_claim_is_void(world: World, table: Any) -> None:
+    item = claim("INPROGRESS", claim_ends_in=300)
+    table.put_item(TableName=TABLE, Item=item)
+    place(world, 300, order_id=250)
+
+    assert reconcile(world) == {STORE_HASH: 0}
+    world.clock.advance(600)
+    assert reconcile(world) == {STORE_HASH: 1}
+
+
+# --- progress -----------------------------------------------------------------------------------------------------
+
+
+def test_a_look_that_breaks_off_goes_on_after_the_last_page_it_has_read(world: World) -> None:
+    # The later the order, the lower its number: the list is in order only when it is sorted by date.
+    orders = place(world, *(600.0 + 10 * number for number in range(300)))
+    world.exchange.on("GET", ORDERS, world_page(world, 1), answer(503))
+
+    assert reconcile(world) == {STORE_HASH: 0}
+    assert handed_over(world) == orders[: 300 - 251 : -1]
+    assert reconcile(world) == {STORE_HASH: 50}
+
+    assert sorted(handed_over(world)) == sorted(orders)
+    ages = [600.0 + 10 * number for number in range(300)]
+    assert periods(world)[2] == (ages[300 - 250] + 900, 120)
+
+
+def world_page(world: World, page: int) -> Step:
+    """What the store would answer to the question for this page of the last hour."""
+    query = {
+        "min_date_created": mail_date(NOON - HOUR),
+        "max_date_created": mail_date(NOON - 120),
+        "sort": "date_created:asc",
+        "limit": "250",
+        "page": str(page),
+    }
+    headers = {"X-Auth-Token": world.store.access_token}
+    sent = Sent(method="GET", path=ORDERS, query=query, headers=headers, body=None, at=NOON, seconds=12.0)
+    assert world.exchange.otherwise is not None
+    return world.exchange.otherwise(sent)
+
+
+def test_orders_of_one_second_on_two_pages_are_all_found(world: World) -> None:
+    orders = place(world, *([1800.0] * 260))
+    world.exchange.on("GET", ORDERS, world_page(world, 1), answer(503))
+
+    reconcile(world)
+    reconcile(world)
+
+    assert sorted(handed_over(world)) == sorted(orders)
+
+
+def test_a_page_that_is_not_in_order_does_not_count_as_progress(world: World) -> None:
+    rows = [row(world, order, 1800.0 - order) for order in range(250, 0, -1)]
+    world.exchange.on("GET", ORDERS, answer(200, [rows[0], *rows[2:], rows[1]]), answer(503))
+
+    reconcile(world)
+    reconcile(world)
+
+    assert periods(world)[-1] == (HOUR, 120)
+
+
+def test_a_store_whose_first_look_never_succeeds_falls_behind(world: World, written: Written) -> None:
+    world.exchange.always("GET", ORDERS, answer(503))
+    for look in range(4):
+        world.clock.now = NOON + look * 900
+        reconcile(world)
+
+    assert written.metrics["ReconcileBehind"] == pytest.approx([0, 900, 1800, 2700], abs=2)
+    world.exchange.mend()
+    [silent] = place(world, HOUR + 2600)
+    reconcile(world)
+    assert handed_over(world) == [silent], "the first look goes back as far as it would have at first"
+
+
+def test_a_store_that_was_removed_and_comes_back_begins_anew(world: World) -> None:
+    reconcile(world)
+    world.stores.forget(STORE_HASH)
+    assert world.stores.all() == []
+    world.clock.advance(10 * DAY)
+    world.stores._noted.clear()
+    world.stores.note(STORE_HASH)
+
+    reconcile(world)
+
+    assert periods(world)[1] == (HOUR - 10 * DAY, 120 - 10 * DAY)
+
+
+# --- lists that are not what was asked for ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("age_seconds", [900 * DAY, HOUR + 300, 30, -30, -DAY], ids=str)
+def test_of_a_list_that_ignores_the_dates_nothing_is_handed_over(
+    world: World, written: Written, age_seconds: float
+) -> None:
+    lists(world, [row(world, 250, 300), row(world, 251, age_seconds)])
+
+    assert reconcile(world) == {STORE_HASH: 0}
+    assert handed_over(world) == []
+    assert written.metrics["ReconcileFailed"] == [1]
+    [line] = [line for line in written.log if line["message"] == "a look of reconcile failed"]
+    assert (line["cause"], line["store"]) == ("api_unavailable", STORE_HASH)
+    assert "outside of the period" in line["detail"]
+    lists(world, [row(world, 250, 300)])
+    assert reconcile(world) == {STORE_HASH: 1}, "and the next look begins where this one did"
+
+
+def test_a_list_whose_orders_have_no_dates_is_not_believed(world: World) -> None:
+    lists(world, [row(world, 250) | {"date_created": "last week"}, row(world, 251) | {"date_created": None}])
+
+    assert reconcile(world) == {STORE_HASH: 0}
+    assert handed_over(world) == []
+
+
+def test_one_order_without_a_date_is_handed_over_with_the_others(world: World) -> None:
+    lists(world, [row(world, 250) | {"date_created": "soon"}, row(world, 251)])
+
+    assert reconcile(world) == {STORE_HASH: 2}
+
+
+def test_a_date_in_iso_8601_is_read(world: World) -> None:
+    lists(world, [row(world, 250) | {"date_created": "2026-07-25T17:15:00+00:00"}])
+    assert unix_seconds("2026-07-25T17:15:00+00:00") == NOON - 300
+
+    assert reconcile(world) == {STORE_HASH: 1}
+
+
+def test_a_list_that_repeats_its_page_ends_the_look(world: World, written: Written) -> None:
+    lists(world, [row(world, order) for order in range(1, 251)])
+
+    assert reconcile(world) == {STORE_HASH: 0}
+    assert len(periods(world)) == 2
+    assert written.metrics["ReconcileFailed"] == [1]
+
+
+@pytest.mark.parametrize("body", [{}, {"data": []}, "orders", 7, None])
+def test_what_is_no_list_ends_the_look(world: World, written: Written, body: Any) -> None:
+    lists(world, body)
+
+    assert reconcile(world) == {STORE_HASH: 0}
+    assert written.metrics["ReconcileFailed"] == [1]
+
+
+def test_rows_that_are_no_orders_are_skipped_and_counted(world: World, written: Written) -> None:
+    bad: list[Any] = [None, "250", [], {}, row(world, None), row(world, True), row(world, "x"), row(world, 0)]
+    lists(world, [*bad, row(world, "251"), row(world, 252.0), row(world, 253, customer_id="0")])
+
+    assert reconcile(world) == {STORE_HASH: 2}
+    assert handed_over(world) == [251, 252]
+    assert sum(written.metrics["ReconcileFailed"]) == len(bad)
+
+
+# --- stores -------------------------------------------------------------------------------------------------------
+
+
+def looked_at(world: World) -> list[str]:
+    """The stores in the order of the looks since the last question."""
+    paths = [sent.path.split("/")[2] for sent in world.exchange.sent if sent.path.endswith("/hooks")]
+    world.exchange.sent.clear()
+    return paths
+
+
+def test_the_store_is_first_whose_look_is_longest_ago_and_a_new_one_before_all(world: World) -> None:
+    for name in ("aaa", "zzz"):
+        add_store(world, name)
+    world.stores.note_progress("aaa", Progress(NOON - 1000, NOON - 1000, NOON - 1000))
+    world.stores.note_progress(STORE_HASH, Progress(NOON - 2000, NOON - 2000, NOON - 2000))
+
+    reconcile(world)
+    assert looked_at(world) == ["zzz", STORE_HASH, "aaa"]
+    world.clock.advance(900)
+    reconcile(world)
+    assert looked_at(world) == ["zzz", STORE_HASH, "aaa"]
+
+
+def test_stores_that_hang_leave_no_store_without_a_look_for_ever(world: World, written: Written) -> None:
+    names = [f"store{number}" for number in range(6)]
+    for name in names:
+        add_store(world, name)
+        for path in (f"/stores/{name}/v3/hooks", f"/stores/{name}/v2/orders"):
+            world.exchange.always("GET", path, hang())
+
+    assert set(reconcile(world, seconds=60.0)) == {STORE_HASH, *names}
+    first = looked_at(world)
+    assert len(first) < 7
+    left = 7 - len(first)
+    assert sum(written.metrics["ReconcileFailed"]) >= left, "a store without a look is counted"
+    world.clock.advance(900)
+    reconcile(world, seconds=60.0)
+
+    assert set(first) | set(looked_at(world)) == {STORE_HASH, *names}
+
+
+def test_a_store_with_slow_lists_takes_a_minute_at_most(world: World) -> None:
+    add_store(world, "second")
+    world.stores.note_progress("second", Progress(NOON - 900, NOON - 900, NOON - 900))
+    [waiting] = place(world, 300, store="second")
+
+    def slow(sent: Sent) -> Step:
+        page = int(sent.query["page"])
+        return answer(
+            200, [row(world, page * 1000 + number, 1000 - page, customer_id=0) for number in range(250)], seconds=10
+        )
+
+    world.exchange.always("GET", ORDERS, slow)
+
+    assert reconcile(world) == {STORE_HASH: 0, "second": 1}
+    assert 5 <= len(periods(world)) <= 6
+    assert handed_over(world)[-1] == waiting
+
+
+def test_no_order_is_handed_over_after_the_invocations_time(world: World) -> None:
+    place(world, *range(300, 320))
+    sent: list[Any] = []
+    send = world.sqs.send_message
+
+    def slow(**message: Any) -> None:
+        world.clock.advance(1)
+        sent.append(message)
+        send(**message)
+
+    object.__setattr__(world.queues, "_client", lambda: type("Slow", (), {"send_message": staticmethod(slow)}))
+
+    assert reconcile(world, seconds=15.0) == {STORE_HASH: 0}
+    assert 8 <= len(sent) <= 10
+    reconcile(world)
+    assert len(set(handed_over(world))) == len(sent) == 20
+
+
+BAD_HOOKS: list[Any] = [
+    {"data": [{"scope": "store/order/created", "destination": WEBHOOK_URL, "is_active": False}]},
+    {"data": [{"id": None, "scope": "store/order/created", "destination": WEBHOOK_URL, "is_active": False}]},
+    {"data": [None, 7, {"id": 1, "scope": None}, {"id": 2, "scope": ["store/order/created"]}]},
+    {"data": {"1": "a hook"}},
+    [],
+    None,
+]
+
+
+@pytest.mark.parametrize("body", BAD_HOOKS)
+def test_bad_data_about_hooks_costs_no_look_at_orders(world: World, written: Written, body: Any) -> None:
+    add_store(world, "second")
+    place(world, 300)
+    place(world, 300, store="second")
+    world.exchange.always("GET", HOOKS, answer(200, body))
+
+    assert reconcile(world) == {STORE_HASH: 1, "second": 1}
+    assert sum(written.metrics["ReconcileFailed"]) >= 1
+    assert world.exchange.paths("PUT") == []
+
+
+def test_a_fault_of_ours_with_one_store_is_logged_with_its_trace_and_costs_the_others_nothing(
+    world: World, written: Written
+) -> None:
+    add_store(world, "second")
+    world.exchange.always("GET", ORDERS, Step(cast("Any", "no response at all"), 0.1))
+    place(world, 300, store="second")
+
+    assert reconcile(world) == {STORE_HASH: 0, "second": 1}
+    assert written.metrics["ReconcileFailed"] == [1]
+    assert written.metrics["UnexpectedError"] == [1], "an alarm looks at it"
+    [line] = [line for line in written.log if line["level"] == "ERROR"]
+    assert line["store"] == STORE_HASH
+    assert "Traceback" in line["exception"]
+
+
+@pytest.mark.parametrize(
+    ("status", "cause"),
+    [(503, "api_unavailable"), (418, "unexpected_answer"), (401, "unauthorised"), (429, "rate_limited")],
+)
+def test_a_failed_look_is_logged_with_its_cause(world: World, written: Written, status: int, cause: str) -> None:
+    world.exchange.always("GET", ORDERS, answer(status))
+
+    reconcile(world)
+
+    [line] = [line for line in written.log if line["message"] == "a look of reconcile failed"]
+    assert line["cause"] == cause
+    assert line["cause"] in set(Cause)
+    assert str(status) in line["detail"]
+
+
+def test_a_table_that_is_gone_is_counted_with_its_error_code(world: World, table: Any, written: Written) -> None:
+    table.delete_table(TableName=TABLE)
+
+    assert reconcile(world) == {}
+    assert written.metrics["ReconcileFailed"] == [1]
+    [line] = [line for line in written.log if line["message"] == "a look of reconcile failed"]
+    assert line["error"] == "ResourceNotFoundException"
+    assert "cause" not in line
+
+
+def test_without_stores_there_is_nothing_to_look_at(table: Any, written: Written) -> None:
+    assert reconcile(a_world(table)) == {}
+    assert written.metrics == {"Reconciled": [1]}
+
+
+def test_the_stores_stand_in_the_table_until_they_are_forgotten(world: World, table: Any) -> None:
+    add_store(world, "second")
+    world.stores.note_hook("second", rests=True)
+    world.stores.note_hook(STORE_HASH, rests=True)
+    world.stores.note_hook(STORE_HASH, rests=False)
+
+    assert world.stores.all() == [STORE_HASH, "second"]
+    assert (world.stores.hook_rests(STORE_HASH), world.stores.hook_rests("second")) == (False, True)
+    world.stores.forget("second")
+    assert world.stores.all() == [STORE_HASH]
+    assert not world.stores.hook_rests("second")
+    item = table.get_item(TableName=TABLE, Key={"id": {"S": STORES_ID}})["Item"]
+    assert item == {"id": {"S": STORES_ID}, "hashes": {"SS": [STORE_HASH]}}
+
+
+def test_progress_is_read_back_for_many_stores_and_only_for_those_that_have_any(world: World) -> None:
+    names = [f"store{number}" for number in range(120)]
+    for number, name in enumerate(names):
+        world.stores.note_progress(name, Progress(number, 1000 + number, 2000 + number))
+
+    found = world.stores.progress([*names, "new"])
+
+    assert found == {name: Progress(number, 1000 + number, 2000 + number) for number, name in enumerate(names)}
+    assert journal_id("store1", 1) not in found
+
+
+# --- hooks --------------------------------------------------------------------------------------------------------
+
+
+def add_hook(world: World, scope: str = "store/order/created", *, active: bool, to: str = WEBHOOK_URL) -> Hook:
+    hook = world.shop.hooks.add(scope, to)
+    hook.is_active = active
+    return hook
+
+
+@pytest.mark.parametrize(
+    ("scope", "ours"),
+    [
+        ("store/order/created", True),
+        ("store/order/*", True),
+        ("store/*", True),
+        ("store/channel/1/order/created", True),
+        ("store/channel/1/order/*", True),
+        ("store/channel/1/*", True),
+        ("store/channel/*/order/created", True),
+        ("store/order/updated", False),
+        ("store/order/statusUpdated", False),
+        ("store/order/message/created", False),
+        ("store/order", False),
+        ("store/cart/*", False),
+        ("store/channel/*", False),
+        ("store/channel/1/cart/created", False),
+        ("store/channel/1/order/updated", False),
+        ("", False),
+    ],
+)
+def test_a_hook_is_ours_when_its_scope_takes_in_created_orders(
+    world: World, written: Written, scope: str, *, ours: bool
+) -> None:
+    hook = add_hook(world, scope, active=False)
+
+    reconcile(world)
+
+    assert written.metrics["HookMissing"] == [0 if ours else 1]
+    assert hook.is_active is ours
+
+
+STORE_WIDE, OF_1, OF_2 = "store/order/created", "store/channel/1/order/created", "store/channel/2/order/created"
+
+
+@pytest.mark.parametrize(
+    ("hooks", "switched_on"),
+    [
+        ([(STORE_WIDE, False)], [True]),
+        ([(STORE_WIDE, True)], [False]),
+        ([(STORE_WIDE, True), (STORE_WIDE, False)], [False, False]),
+        ([(STORE_WIDE, False), (STORE_WIDE, False)], [True, False]),
+        ([(OF_1, True), (OF_2, False)], [False, True]),
+        ([(OF_1, False), (OF_2, False)], [True, True]),
+        ([(OF_1, False), (OF_1, True)], [False, False]),
+        ([(OF_1, True), (STORE_WIDE, False)], [False, True]),
+        ([(OF_1, False), (STORE_WIDE, True)], [False, False]),
+        ([(OF_1, False), (STORE_WIDE, False)], [False, True]),
+        ([("store/order/*", True), (STORE_WIDE, False)], [False, False]),
+    ],
+)
+def test_a_hook_is_switched_on_again_when_no_other_announces_its_orders(
+    world: World, written: Written, hooks: list[tuple[str, bool]], switched_on: list[bool]
+) -> None:
+    made = [add_hook(world, scope, active=active) for scope, active in hooks]
+
+    reconcile(world)
+
+    assert [hook.is_active for hook in made] == [
+        before or on for (_, before), on in zip(hooks, switched_on, strict=True)
+    ]
+    assert sum(written.metrics.get("HookReactivated", [])) == sum(switched_on)
+
+
+def test_hooks_to_other_places_and_of_a_resting_store_are_left_alone(world: World, written: Written) -> None:
+    other = add_hook(world, active=False, to="https://elsewhere.example.com/")
+    ours = add_hook(world, active=False)
+    world.stores.note_hook(STORE_HASH, rests=True)
+
+    reconcile(world)
+    assert [hook.is_active for hook in (ours, other)] == [False, False]
+    world.stores.note_hook(STORE_HASH, rests=False)
+    reconcile(world)
+
+    assert [hook.is_active for hook in (ours, other)] == [True, False]
+    assert sum(written.metrics["HookMissing"]) == 0
+
+
+def test_a_hook_that_cannot_be_switched_on_keeps_neither_the_next_hook_nor_the_orders_from_being_looked_at(
+    world: World, written: Written
+) -> None:
+    hooks = [add_hook(world, scope, active=False) for scope in (OF_1, OF_2)]
+    for hook in hooks:
+        hook.created_at = int(NOON - 600)
+    world.exchange.always("PUT", f"{HOOKS}/{hooks[0].id}", answer(422))
+    place(world, 700, 500)
+
+    assert reconcile(world) == {STORE_HASH: 1}
+    assert [hook.is_active for hook in hooks] == [False, True]
+    assert written.metrics["ReconcileFailed"] == [1]
