@@ -503,10 +503,10 @@ class TestWhoMayCall:
 class TestTheRateLimit:
     def test_is_told_in_words_on_every_answer(self, world: World) -> None:
         world.b2b("list")
-        world.now += 59.61
+        world.now += 59.5
         answer = world.b2b("get", order=world.place())
         assert answer.headers["X-Requests-Remaining"] == "148 times"
-        assert answer.headers["X-Request-Window-Resets-After"] == "0.39 s"
+        assert answer.headers["X-Request-Window-Resets-After"] == "0.5 s"
 
     def test_refuses_what_is_too_much_until_the_window_ends(self, world: World) -> None:
         world.store.rate_limit, world.store.rate_window_seconds = 2, 30
@@ -515,7 +515,7 @@ class TestTheRateLimit:
         refused = world.create(order)
         assert (refused.status, refused.body["code"]) == (429, 429)
         assert refused.headers["X-Requests-Remaining"] == "0 times"
-        assert refused.headers["X-Request-Window-Resets-After"] == "30.00 s"
+        assert refused.headers["X-Request-Window-Resets-After"] == "30.0 s"
         assert world.shop.b2b.record(order.id) is None
         world.now += 30
         assert world.b2b("list").status == 200
@@ -599,7 +599,7 @@ class TestCoreOrders:
             ({"min_date_created": "2027-01-15T07:00:00+00:00"}, [102, 103]),
             ({"min_date_created": "2027-01-15T07:00:00"}, [102, 103]),
             ({"min_date_created": "Fri, 15 Jan 2027 07:00:00 +0000"}, [102, 103]),
-            ({"max_date_created": str(int(NOON) - 1)}, [101, 102]),
+            ({"max_date_created": "Fri, 15 Jan 2027 07:59:59 +0000"}, [101, 102]),
             ({"customer_id": "8"}, [103]),
             ({"status_id": "0"}, [102]),
             ({"channel_id": "1"}, [101, 102, 103]),
@@ -617,7 +617,7 @@ class TestCoreOrders:
 
     def test_the_list_may_lag_and_may_ignore_filter_and_sort(self, world: World) -> None:
         first, second = world.place(created_ago_seconds=7200), world.place()
-        query = {"min_date_created": str(int(NOON) - 60), "sort": "id:desc"}
+        query = {"min_date_created": "Fri, 15 Jan 2027 07:59:00 +0000", "sort": "id:desc"}
         world.store.core_list_lag_seconds = 10
         assert world.core("list_orders", query=query).status == 204
         world.now += 10
@@ -629,7 +629,14 @@ class TestCoreOrders:
         ]
 
     @pytest.mark.parametrize(
-        "query", [{"sort": "colour"}, {"page": "0"}, {"min_id": "x"}, {"min_date_created": "soon"}]
+        "query",
+        [
+            {"sort": "colour"},
+            {"page": "0"},
+            {"min_id": "x"},
+            {"min_date_created": "soon"},
+            {"min_date_created": "1800000000"},
+        ],
     )
     def test_an_unreadable_query_is_refused(self, world: World, query: dict[str, str]) -> None:
         world.place()

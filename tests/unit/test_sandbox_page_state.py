@@ -283,6 +283,7 @@ class TestPicture:
 
     def test_the_chosen_order_is_shown_whole_and_a_strange_one_is_not(self, stage: Stage) -> None:
         order = stage.place(OrderWish(po_number="PO-9", created_ago_seconds=12, delay_seconds=None))
+        stage.sandbox.order("sandbox", order).buyer_po_number = "PO-9"
         stage.logs.write(NOW, order=order, store="sandbox")
         stage.log_watch.look()
 

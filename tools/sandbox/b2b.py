@@ -160,7 +160,7 @@ class B2BOrders:
         record = self._as_read(call.order_id or 0)
         if record is None:
             raise Refused(404, NO_RECORD)
-        return self._one(record)
+        return Answer(200, {"code": 200, "data": self._shown(record)})
 
     def update(self, call: Call) -> Answer:
         """`PUT /orders/{bcOrderId}`."""
@@ -178,7 +178,7 @@ class B2BOrders:
             record.rows = rows if self._store.update_replaces_extra_fields else _union(record.rows, rows)
         record.updated_at = self._clock()
         self.effects[record.order_id].updates += 1
-        return self._one(record)
+        return Answer(200, {"code": 200, "data": self._shown(record), "message": "SUCCESS"})
 
     def listing(self, call: Call) -> Answer:
         """`GET /orders`: lags, and shows extra fields only to who asks for them."""
@@ -263,12 +263,17 @@ class B2BOrders:
                 return f"{name} must be unique"
         return configured.objection(value) if value else ""
 
-    def _one(self, record: Record) -> Answer:
-        shown = self._as_json(record)
-        return _success([shown] if self._store.data_as_array else shown)
+    def _shown(self, record: Record) -> Any:
+        """Show a record as Get Order and Update Order do."""
+        invoice = {
+            "isInvoiceOrder": int(record.invoice),
+            **dict.fromkeys(["invoiceId", "invoiceNumber", "invoiceStatus"]),
+        }
+        shown = self._as_json(record) | invoice
+        return [shown] if self._store.data_as_array else shown
 
     def _as_json(self, record: Record) -> dict[str, Any]:
-        """Show a record as the API does; `id` is B2B Edition's own, not the core order's."""
+        """Show a record as Create Order and the list do; `id` is B2B Edition's own, not the core order's."""
         order = self._orders[record.order_id]
         status = STATUSES.get(order.status_id, "Awaiting Fulfillment")
         legacy = [*(f"extraInt{number}" for number in range(1, 6)), *(f"extraStr{number}" for number in range(1, 6))]
@@ -297,11 +302,8 @@ class B2BOrders:
             "isArchived": False,
             "channelId": order.channel_id,
             "channelName": "Sandbox",
-            "isInvoiceOrder": int(record.invoice),
-            "invoiceId": None,
-            "invoiceNumber": None,
-            "invoiceStatus": None,
             **dict.fromkeys([*legacy, "extraText"]),
+            "extraInfo": [],
             "extraFields": copy.deepcopy(record.rows),
             "createdAt": int(record.created_at),
             "updatedAt": int(record.updated_at),

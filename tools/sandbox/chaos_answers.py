@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from sandbox.stores import Numbers
 
 SOONEST_SECONDS = 12
+BOTH = {"*": "both APIs", "b2b": "the B2B API"}
 HTML = "<html><body>It is not you, it is us.</body></html>"
 SERVER_ERROR = {"code": 500, "data": {}, "meta": {"message": "Internal Server Error"}}
 PASSING_ANSWERS: dict[str, Fault] = {
@@ -90,7 +91,7 @@ for _endpoint in ("b2b.get", "b2b.update"):
 
 
 def _in_between(name: str, endpoint: str, fault: Fault) -> None:
-    @scenario(f"{name} at every endpoint ({endpoint}) for twelve seconds")
+    @scenario(f"{name} from every endpoint of {BOTH[endpoint]} for twelve seconds")
     def play(field: Field, store_hash: str) -> None:
         shop = field.open_store(store_hash)
         field.sandbox.fault(fault, endpoint=endpoint, store=shop.store, times=None, seconds=12)
@@ -107,7 +108,7 @@ def _in_between(name: str, endpoint: str, fault: Fault) -> None:
             raise Violated(f"dead letters: {buried}")
 
 
-for _endpoint in ("*", "b2b"):
+for _endpoint in BOTH:
     for _name in ("a gateway's 404", "an empty 404", "HTML 400"):
         _in_between(_name, _endpoint, PASSING_ANSWERS[_name])
 

@@ -109,7 +109,6 @@ class Order:
             "date_shipped": "",
             "status_id": self.status_id,
             "status": STATUSES.get(self.status_id, "Awaiting Fulfillment"),
-            "custom_status": STATUSES.get(self.status_id, "Awaiting Fulfillment"),
             "subtotal_ex_tax": self.total,
             "subtotal_inc_tax": self.total,
             "total_ex_tax": self.total,
@@ -121,7 +120,7 @@ class Order:
             "items_total": 3,
             "items_shipped": 0,
             "payment_method": self.payment_method,
-            "payment_provider_id": None,
+            "payment_provider_id": "",
             "payment_status": "",
             "refunded_amount": "0.0000",
             "order_is_digital": False,
@@ -213,9 +212,7 @@ def page(orders: Sequence[Order], query: Mapping[str, str]) -> list[Order]:
 
 
 def _moment(text: str) -> datetime:
-    """Read a date as the core API takes it: RFC 2822, ISO 8601 or unix seconds."""
-    if text.isdigit():
-        return datetime.fromtimestamp(int(text), UTC)
+    """Read a date as the core API takes it: RFC 2822 or ISO 8601."""
     try:
         moment = parsedate_to_datetime(text)
     except ValueError:

@@ -27,10 +27,12 @@ class Taken:
         return headers if self.allowed else headers | {"X-Retry-After": str(math.ceil(self.resets_after_seconds))}
 
     def b2b_headers(self) -> dict[str, str]:
-        """Return the B2B API's headers, worded as the live API words them."""
+        """Return the B2B API's headers (docs/b2b-edition/about/index.mdx: they carry text, and seconds of any length)."""
         return {
+            "X-Requests-Allocated": f"{self.limit} times/{self.window_seconds:g} s",
+            "X-Requests-Window-Length": f"{self.limit - self.remaining} times",
             "X-Requests-Remaining": f"{self.remaining} times",
-            "X-Request-Window-Resets-After": f"{self.resets_after_seconds:.2f} s",
+            "X-Request-Window-Resets-After": f"{self.resets_after_seconds} s",
         }
 
 

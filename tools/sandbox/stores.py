@@ -37,7 +37,6 @@ class ExtraField:
         """As `GET /orders/extra-fields` shows it; each setting is there only for the type of field that has it."""
         shown: dict[str, Any] = {
             "id": number,
-            "uuid": None,
             "fieldName": self.name,
             "labelName": self.label or self.name,
             "fieldType": int(self.type),
