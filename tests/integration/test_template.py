@@ -15,6 +15,8 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from handler.deadline import WINDOW_SECONDS
+from handler.reconcile import STORE_SECONDS
 from sandbox.emulator import REGION, ROOT
 from support.template import Resolved
 
@@ -144,23 +146,96 @@ def test_each_function_has_a_role_of_its_own_and_no_managed_policies() -> None:
     assert [name for name, role in of_type("AWS::IAM::Role").items() if "ManagedPolicyArns" in role] == []
 
 
-def test_no_role_may_do_more_than_it_does() -> None:
-    for name, role in of_type("AWS::IAM::Role").items():
-        for policy in role["Policies"]:
-            for statement in (policy["Fn::If"][1] if "Fn::If" in policy else policy)["PolicyDocument"]["Statement"]:
-                actions = [statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"]
-                assert not any("*" in action for action in actions), name
-                # X-Ray knows no resources; everything else is narrowed to one.
-                assert statement["Resource"] != "*" or all(action.startswith("xray:") for action in actions), name
+SECRETS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:b2b-order-relay/*"
+REMEMBER = {
+    ("dynamodb:GetItem", "IdempotencyTable.Arn"),
+    ("dynamodb:PutItem", "IdempotencyTable.Arn"),
+    ("dynamodb:UpdateItem", "IdempotencyTable.Arn"),
+    ("dynamodb:DeleteItem", "IdempotencyTable.Arn"),
+}
+MAY: dict[str, set[tuple[str, str]]] = {
+    "OrderRole": {
+        ("logs:CreateLogStream", "OrderLogGroup.Arn"),
+        ("logs:PutLogEvents", "OrderLogGroup.Arn"),
+        ("secretsmanager:GetSecretValue", SECRETS),
+        *REMEMBER,
+        ("events:PutEvents", "EventBus.Arn"),
+        ("sqs:SendMessage", "RecoveryQueue.Arn"),
+        ("sqs:SendMessage", "DeadLetterQueue.Arn"),
+    },
+    "RecoveryRole": {
+        ("logs:CreateLogStream", "RecoveryLogGroup.Arn"),
+        ("logs:PutLogEvents", "RecoveryLogGroup.Arn"),
+        ("secretsmanager:GetSecretValue", SECRETS),
+        *REMEMBER,
+        # The first two and the last are called by Lambda, which polls the queue with the function's role.
+        ("sqs:ReceiveMessage", "RecoveryQueue.Arn"),
+        ("sqs:DeleteMessage", "RecoveryQueue.Arn"),
+        ("sqs:ChangeMessageVisibility", "RecoveryQueue.Arn"),
+        ("sqs:GetQueueAttributes", "RecoveryQueue.Arn"),
+        ("sqs:SendMessage", "DeadLetterQueue.Arn"),
+    },
+    "ReconcileRole": {
+        ("logs:CreateLogStream", "ReconcileLogGroup.Arn"),
+        ("logs:PutLogEvents", "ReconcileLogGroup.Arn"),
+        ("secretsmanager:GetSecretValue", SECRETS),
+        ("dynamodb:GetItem", "IdempotencyTable.Arn"),
+        ("dynamodb:BatchGetItem", "IdempotencyTable.Arn"),
+        ("dynamodb:PutItem", "IdempotencyTable.Arn"),
+        ("sqs:SendMessage", "RecoveryQueue.Arn"),
+    },
+    "ReleaseCheckRole": {
+        ("logs:CreateLogStream", "ReleaseCheckLogGroup.Arn"),
+        ("logs:PutLogEvents", "ReleaseCheckLogGroup.Arn"),
+        ("lambda:InvokeFunction", "OrderFunction.Arn:*"),
+        ("lambda:InvokeFunction", "RecoveryFunction.Arn:*"),
+        (
+            "codedeploy:PutLifecycleEventHookExecutionStatus",
+            "arn:aws:codedeploy:us-east-1:123456789012:deploymentgroup:relay-ServerlessDeploymentApplication-*/*",
+        ),
+    },
+}
+"""What each role may do, and with what. `tests/integration/test_paths.py` looks which calls the code really makes."""
+
+TRACE = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}  # X-Ray knows no resources
 
 
-def test_functions_read_the_secrets_below_one_prefix_only() -> None:
-    roles = of_type("AWS::IAM::Role")
-    checking = str(roles.pop("ReleaseCheckRole"))
-    assert "secretsmanager" not in checking
-    for role in roles.values():
-        [policy] = [policy for policy in role["Policies"] if policy.get("PolicyName") == "ReadStoreSecrets"]
-        assert policy["PolicyDocument"]["Statement"][0]["Resource"]["Fn::Sub"].endswith(":secret:${SecretPrefix}/*")
+def grants(role: dict[str, Any]) -> set[tuple[str, str]]:
+    """Every action that a role allows, with its resource."""
+    found = set()
+    for policy in role["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement.keys() <= {"Effect", "Action", "Resource"}
+            assert statement["Effect"] == "Allow"
+            actions, resources = (
+                [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])
+            )
+            found |= {(action, resource) for action in actions for resource in resources}
+    return found
+
+
+@pytest.mark.parametrize("tracing", [False, True])
+def test_each_role_may_do_what_its_function_does_and_nothing_else(*, tracing: bool) -> None:
+    made = Resolved(GradualDeployment=GRADUAL[0], Tracing=str(tracing).lower())
+    roles = made.of_type("AWS::IAM::Role")
+
+    assert {name: grants(role) for name, role in roles.items()} == {
+        name: may | (TRACE if tracing else set()) for name, may in MAY.items()
+    }
+    assert {str(role["AssumeRolePolicyDocument"]["Statement"][0]["Principal"]) for role in roles.values()} == {
+        "{'Service': 'lambda.amazonaws.com'}"
+    }
+
+
+def test_nothing_else_in_the_template_gives_a_function_rights() -> None:
+    resources = plain(GRADUAL[0])["Resources"]
+    assert {resource["Type"] for resource in resources.values()}.isdisjoint(
+        {"AWS::IAM::Policy", "AWS::IAM::RolePolicy", "AWS::IAM::ManagedPolicy", "AWS::IAM::UserPolicy"}
+    )
+    assert {name for name, resource in resources.items() if resource["Type"] == "AWS::IAM::Role"} == {
+        *MAY,
+        "CodeDeployServiceRole",  # SAM's, for CodeDeploy
+    }
 
 
 def test_what_crashed_is_not_tried_again_but_handed_to_the_late_path() -> None:
@@ -235,6 +310,82 @@ def test_nothing_is_traced_and_no_access_log_is_written_unless_asked_for() -> No
     assert "AWS::ApiGateway::Account" not in {resource["Type"] for resource in expanded().values()}
 
 
+# --- figures and switches ----------------------------------------------------------------------------------------
+
+
+def test_each_function_has_the_time_that_its_code_counts_on() -> None:
+    timeouts = {name: expanded()[name]["Properties"]["Timeout"] for name in FUNCTIONS if name != "ReleaseCheckFunction"}
+    assert timeouts == {"OrderFunction": 15, "RecoveryFunction": 60, "ReconcileFunction": 300}
+    # The window, and a hand-over in which SQS is asked again and again.
+    assert timeouts["OrderFunction"] >= WINDOW_SECONDS + 5
+    # Several stores that hang.
+    assert timeouts["ReconcileFunction"] >= 4 * STORE_SECONDS
+
+
+def test_the_late_path_takes_ten_orders_at_a_time_in_five_batches_and_keeps_those_that_failed() -> None:
+    [mapping] = of_type("AWS::Lambda::EventSourceMapping").values()
+    assert mapping["BatchSize"] == 10
+    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
+    assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
+    assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["RecoveryQueue", "Arn"]}
+
+
+def test_sqs_itself_gives_an_order_up_as_late_as_it_can() -> None:
+    # Orders are received, too, when their store's share is used up, so receives are no failures (decision 9).
+    assert expanded()["RecoveryQueue"]["Properties"]["RedrivePolicy"]["maxReceiveCount"] == 1000
+
+
+@pytest.mark.parametrize(
+    ("parameters", "rate", "state"),
+    [
+        ({}, "rate(15 minutes)", "ENABLED"),
+        ({"ReconcileEveryMinutes": 60}, "rate(60 minutes)", "ENABLED"),
+        ({"Reconcile": "DISABLED"}, "rate(15 minutes)", "DISABLED"),
+    ],
+)
+def test_reconcile_runs_on_its_schedule_unless_it_is_switched_off(
+    parameters: dict[str, Any], rate: str, state: str
+) -> None:
+    schedule = Resolved(**parameters).value(of_type("AWS::Events::Rule")["ReconcileFunctionSchedule"])
+    assert (schedule["ScheduleExpression"], schedule["State"]) == (rate, state)
+    assert schedule["Targets"][0]["Arn"] == "ReconcileFunctionAliaslive"
+
+
+@pytest.mark.parametrize(
+    ("parameters", "url"),
+    [
+        ({}, "https://relay.execute-api.us-east-1.amazonaws.com/live/webhooks"),
+        ({"CustomWebhookUrl": "https://hooks.example.com/w"}, "https://hooks.example.com/w"),
+    ],
+)
+def test_reconcile_looks_for_hooks_to_the_merchants_own_domain_if_there_is_one(
+    parameters: dict[str, Any], url: str
+) -> None:
+    told = {
+        name: expanded()[name]["Properties"]["Environment"]["Variables"].get("WEBHOOK_URL")
+        for name in ("OrderFunction", "RecoveryFunction", "ReconcileFunction")
+    }
+    assert Resolved(**parameters).value(told) == {
+        "OrderFunction": None,
+        "RecoveryFunction": None,
+        "ReconcileFunction": url,
+    }
+
+
+@pytest.mark.parametrize(("rate", "burst"), [(50, 200), (7, 9)])
+def test_the_webhook_endpoint_is_throttled(rate: int, burst: int) -> None:
+    given = {} if rate == 50 else {"ApiRateLimit": rate, "ApiBurstLimit": burst}
+    [settings] = Resolved(**given).of_type("AWS::Serverless::Api")["Api"]["MethodSettings"]
+    assert settings == {
+        "ResourcePath": "/*",
+        "HttpMethod": "*",
+        "ThrottlingRateLimit": rate,
+        "ThrottlingBurstLimit": burst,
+    }
+    [stage] = of_type("AWS::ApiGateway::Stage").values()
+    assert stage["MethodSettings"][0]["ThrottlingRateLimit"] == {"Ref": "ApiRateLimit"}
+
+
 # --- gradual deployment -------------------------------------------------------------------------------------------
 
 
@@ -278,7 +429,7 @@ def test_a_release_is_checked_before_traffic_goes_to_it_and_taken_back_when_its_
         assert hook["Fn::If"][:2] == ["DeploysGradually", {"Ref": "ReleaseCheckFunction"}]
 
 
-def test_the_release_check_invokes_the_versions_that_are_about_to_get_traffic_and_may_do_no_more() -> None:
+def test_the_release_check_invokes_the_versions_that_are_about_to_get_traffic() -> None:
     resources = plain(GRADUAL[0])["Resources"]
     check = resources["ReleaseCheckFunction"]["Properties"]
     # CodeDeploy's own policy lets it call functions with this prefix only.
@@ -286,17 +437,6 @@ def test_the_release_check_invokes_the_versions_that_are_about_to_get_traffic_an
     for variable, function in (("ORDER", "OrderFunction"), ("RECOVERY", "RecoveryFunction")):
         version = check["Environment"]["Variables"][f"{variable}_FUNCTION_VERSION"]["Ref"]
         assert resources[version]["Properties"]["FunctionName"] == {"Ref": function}
-    actions = [
-        statement["Action"]
-        for policy in resources["ReleaseCheckRole"]["Properties"]["Policies"]
-        if "PolicyName" in policy
-        for statement in policy["PolicyDocument"]["Statement"]
-    ]
-    assert actions == [
-        ["logs:CreateLogStream", "logs:PutLogEvents"],
-        "lambda:InvokeFunction",
-        "codedeploy:PutLifecycleEventHookExecutionStatus",
-    ]
     longest_timeout = sum(
         resources[function]["Properties"]["Timeout"] for function in ("OrderFunction", "RecoveryFunction")
     )

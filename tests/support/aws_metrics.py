@@ -28,6 +28,7 @@ PUBLISHED = {
     ("AWS/ApiGateway", "5XXError"): STAGE,
     ("AWS/ApiGateway", "Latency"): STAGE,
     ("AWS/Events", "InvocationsFailedToBeSentToDlq"): RULE,
+    ("AWS/Events", "InvocationsSentToDlq"): RULE,
     ("AWS/DynamoDB", "ConsumedReadCapacityUnits"): TABLE,
     ("AWS/DynamoDB", "ConsumedWriteCapacityUnits"): TABLE,
 }

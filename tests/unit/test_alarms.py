@@ -16,7 +16,7 @@ from sandbox.emulator import ROOT
 from support.aws import DEAD_LETTER_URL, RECOVERY_URL, refusal
 from support.aws_metrics import PUBLISHED
 from support.cloudwatch import Alarm
-from support.events import webhook
+from support.events import BUYER, webhook
 from support.exchange import Step, answer
 from support.night import Night, new_night
 from support.template import STACK, Resolved
@@ -45,7 +45,7 @@ def rings(*alarms: str) -> Callable[[Callable[[Night], Iterator[None]]], Callabl
     return register
 
 
-@rings("DeadLettersAlarm")
+@rings("DeadLettersAlarm", "DeadLettersGrowAlarm")
 def an_order_is_refused_for_good(night: Night) -> Iterator[None]:
     night.world.exchange.on("POST", RECORDS, answer(422, {"meta": {"message": "Cost Center is required"}}))
     night.order()
@@ -87,6 +87,25 @@ def the_rules_cannot_reach_the_queue(night: Night) -> Iterator[None]:
         night.aws("AWS/Events", "InvocationsFailedToBeSentToDlq", 1, EventBusName=bus, RuleName=rule)
     night.pass_minutes(1)
     yield
+
+
+@rings("RuleUndeliveredAlarm", "PartnerUndeliveredAlarm")
+def the_rules_may_not_call_the_function(night: Night) -> Iterator[None]:
+    for bus, rule in ((STACK, f"{STACK}-orders"), (PARTNER, f"{STACK}-partner-orders")):
+        night.aws("AWS/Events", "InvocationsSentToDlq", 1, EventBusName=bus, RuleName=rule)
+    night.pass_minutes(1)
+    yield
+
+
+@rings("SkippedNoCompanyAlarm")
+def something_in_between_denies_every_customer(night: Night) -> Iterator[None]:
+    night.pass_minutes(15)  # the last good order is out of sight
+    night.world.store.company_customers.clear()
+    for _ in range(20):
+        night.order()
+    night.pass_minutes(2)
+    yield
+    night.world.store.company_customers.add(BUYER)
 
 
 @rings("WindowMissedAlarm")
@@ -332,6 +351,44 @@ def test_three_late_orders_among_many_are_no_alarm(written: Written) -> None:
     night.pass_minutes(20)
 
     assert "WindowMissedAlarm" not in night.rung()
+
+
+def test_a_further_dead_letter_rings_although_the_first_one_still_does(written: Written) -> None:
+    night = new_night(written)
+    begin(night)
+    for _ in range(2):
+        an_order_is_refused_for_good(night).__next__()
+        night.pass_minutes(20)
+
+    assert night.alarms["DeadLettersAlarm"].history == ["OK", "ALARM"]
+    assert night.alarms["DeadLettersGrowAlarm"].history == ["OK", "ALARM", "OK", "ALARM", "OK"]
+
+
+@pytest.mark.parametrize(("skipped", "good", "rings"), [(20, 0, True), (19, 0, False), (25, 1, False)])
+def test_skipped_orders_ring_only_in_numbers_and_while_no_order_is_enriched(
+    written: Written, skipped: int, good: int, *, rings: bool
+) -> None:
+    night = new_night(written)
+    night.pass_minutes(15)
+    for _ in range(good):
+        night.order()
+    night.world.store.company_customers.clear()
+    for _ in range(skipped):
+        night.order()
+    night.pass_minutes(2)
+
+    assert len(written.metrics["OrderSkippedNoCompany"]) == skipped
+    assert ("SkippedNoCompanyAlarm" in night.ringing()) is rings
+
+
+@pytest.mark.parametrize("kind", ["OrderCreated", "OrderUpdated", "OrderAlreadyRight"])
+def test_each_kind_of_enriched_order_speaks_against_the_alarm_on_skipped_ones(written: Written, kind: str) -> None:
+    night = new_night(written)
+    for name, value in (("OrderSkippedNoCompany", 50), (kind, 1)):
+        night.metrics.put(NAMESPACE, name, {"service": STACK}, value, night.world.clock.now)
+    night.pass_minutes(1)
+
+    assert "SkippedNoCompanyAlarm" not in night.rung()
 
 
 def test_silence_is_no_alarm_unless_asked_for() -> None:
