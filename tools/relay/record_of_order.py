@@ -1,4 +1,4 @@
-"""What the idempotency table holds about orders."""
+"""What the idempotency table holds about orders, and how the relay forgets that it has finished one."""
 
 from __future__ import annotations
 
@@ -10,20 +10,27 @@ from handler.journal import journal_id, read_items
 from handler.once import SECONDS_A_DAY, order_id
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from relay.desk import Desk
 
-SHOWN = ("id", "status", "data", "expiration", "outcome", "cause", "detail", "at")
+COMPLETED, IN_PROGRESS = "COMPLETED", "INPROGRESS"
+"""Powertools' words for the status of an idempotency record."""
+
+SHOWN = ("id", "status", "data", "expiration", "in_progress_expiration", "outcome", "cause", "detail", "at")
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """What is known of one order: how and when it was finished, whether it is worked on, why it was last late or dead.
 
-    `finished` and `note` are names of outcomes, such as Created and Late; moments are in unix seconds.
+    `finished` and `note` are names of outcomes, such as Created and Late; moments are in unix seconds. `rules_failed`
+    are the rules that failed when the order was finished last, also after `forget`.
     """
 
     finished: str | None = None
     finished_at: float | None = None
+    rules_failed: tuple[str, ...] = ()
     in_progress: bool = False
     note: str | None = None
     cause: str = ""
@@ -31,33 +38,62 @@ class Remembered:
     noted_at: float | None = None
 
 
-def remembered(desk: Desk, store: str, order: int) -> Remembered:
-    """What is remembered of one order."""
-    items = _items(desk, [order_id(store, order), journal_id(store, order)])
-    done, note = items.get(order_id(store, order), {}), items.get(journal_id(store, order), {})
-    status = _text(done, "status")
-    expires = _number(done, "expiration")
+def remembered(desk: Desk, store: str, orders: Collection[int]) -> dict[int, Remembered]:
+    """What is remembered of each of these orders. Raises botocore's errors, and RetryLater when the table is throttled."""
+    ids = [name(store, order) for order in orders for name in (order_id, journal_id)]
+    items = read_items(desk.dynamodb, desk.settings.idempotency_table, ids, SHOWN)
+    return {
+        order: _remembered(desk, items.get(order_id(store, order), {}), items.get(journal_id(store, order), {}))
+        for order in orders
+    }
+
+
+def forget(desk: Desk, store: str, order: int) -> bool:
+    """Makes the functions forget that they have finished this order: they work on it again when it is handed over.
+
+    False when the order is being worked on again already; then nothing is changed. Raises botocore's errors.
+
+    The record is made to expire a day ago (clocks differ), not deleted. To the functions an expired record is no
+    record. For the operator it still names the failed rules: when a command ends between this call and handing the
+    order over, the same command finds the order again.
+    """
+    try:
+        desk.dynamodb.update_item(
+            TableName=desk.settings.idempotency_table,
+            Key={"id": {"S": order_id(store, order)}},
+            UpdateExpression="SET expiration = :past",
+            ConditionExpression="#status = :completed",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                ":past": {"N": str(int(desk.clock()) - SECONDS_A_DAY)},
+                ":completed": {"S": COMPLETED},
+            },
+        )
+    except desk.dynamodb.exceptions.ConditionalCheckFailedException:
+        return False
+    return True
+
+
+def _remembered(desk: Desk, done: dict[str, Any], note: dict[str, Any]) -> Remembered:
+    now = desk.clock()
+    status, expires = _text(done, "status"), _number(done, "expiration")
+    # DynamoDB deletes expired items within days; Powertools does not look at them any more.
+    in_force = expires is not None and expires >= now
+    claimed_until_ms = _number(done, "in_progress_expiration")
+    outcome, rules_failed = _result(_text(done, "data"))
+    finished = in_force and status == COMPLETED
     return Remembered(
-        finished=_outcome(_text(done, "data")) if status == "COMPLETED" else None,
+        finished=outcome if finished else None,
         # Written as: when it was finished, and so many days.
-        finished_at=expires - desk.settings.remember_done_days * SECONDS_A_DAY if expires else None,
-        in_progress=status == "INPROGRESS",
+        finished_at=expires - desk.settings.remember_done_days * SECONDS_A_DAY if finished and expires else None,
+        rules_failed=rules_failed if status == COMPLETED else (),
+        # A claim outlives an invocation that was killed; it is void at the end of the invocation's time.
+        in_progress=in_force and status == IN_PROGRESS and (claimed_until_ms is None or claimed_until_ms >= now * 1000),
         note=_text(note, "outcome") or None,
         cause=_text(note, "cause"),
         detail=_text(note, "detail"),
         noted_at=_number(note, "at"),
     )
-
-
-def finished(desk: Desk, store: str, orders: list[int]) -> set[int]:
-    """Which of these the relay has finished."""
-    of_id = {order_id(store, order): order for order in orders}
-    items = _items(desk, list(of_id))
-    return {of_id[key] for key, item in items.items() if _text(item, "status") == "COMPLETED"}
-
-
-def _items(desk: Desk, ids: list[str]) -> dict[str, dict[str, Any]]:
-    return read_items(desk.dynamodb, desk.settings.idempotency_table, ids, SHOWN)
 
 
 def _text(item: dict[str, Any], name: str) -> str:
@@ -69,8 +105,10 @@ def _number(item: dict[str, Any], name: str) -> float | None:
     return None if text is None else float(text)
 
 
-def _outcome(data: str) -> str:
+def _result(data: str) -> tuple[str, tuple[str, ...]]:
+    """The outcome and the failed rules in a record's `data`, which `handler.once` wrote."""
     try:
-        return str(json.loads(data)["outcome"])
-    except (ValueError, TypeError, KeyError):
-        return "finished"
+        result = json.loads(data)
+        return str(result["outcome"]), tuple(map(str, result.get("rules_failed", ())))
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "finished", ()

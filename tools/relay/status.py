@@ -35,7 +35,7 @@ def status(desk: Desk, order: OrderArgument, *, store: StoreOption, hours: Hours
       relay status 1042 --store abc123
       relay status 1042 --store abc123 --hours 72
     """
-    known = remembered(desk, store, order)
+    known = remembered(desk, store, [order])[order]
     dead = [] if known.finished else _dead(desk, order, store)
     told = _told(desk, hours, order, store)
     verdict, what = _verdict(desk, known, dead, told, order, store)
@@ -54,7 +54,8 @@ def status(desk: Desk, order: OrderArgument, *, store: StoreOption, hours: Hours
         "verdict": verdict,
         "in_words": what,
         "finished": known.finished,
-        "finished_at": known.finished_at if known.finished else None,
+        "finished_at": known.finished_at,
+        "rules_failed": list(known.rules_failed) if known.finished else [],
         "noted": None
         if known.note is None
         else {"as": known.note, "cause": known.cause, "detail": known.detail, "at": known.noted_at},
@@ -114,7 +115,11 @@ def _verdict(  # noqa: PLR0911  one return for each case
     now = desk.clock()
     if known.finished:
         when = clock_time(known.finished_at) if known.finished_at else "at an unknown time"
-        return "finished", f"finished ({known.finished}) {when}"
+        rules = (
+            f". These rules failed on it: {', '.join(known.rules_failed)}. "
+            f"Once they are corrected and deployed: relay backfill --store {store} --order {order} --rules-failed"
+        )
+        return "finished", f"finished ({known.finished}) {when}{rules if known.rules_failed else ''}"
     if dead:
         letter = dead[-1]
         again = f"relay failed redrive --store {store} --order {order}"
@@ -126,7 +131,7 @@ def _verdict(  # noqa: PLR0911  one return for each case
         return "in progress", "is being worked on right now"
     if known.note == "Late":
         since = rough(now - (known.noted_at or now))
-        return "late", f"missed its window {since} ago ({known.cause}: {known.detail}) and waits in the recovery queue"
+        return "late", f"has been waiting in the recovery queue for {since} ({known.cause}: {known.detail})"
     if known.note:
         return "redriven", (
             f"was dead ({known.cause}: {known.detail}) and is no longer among the dead letters: "
@@ -136,5 +141,5 @@ def _verdict(  # noqa: PLR0911  one return for each case
         return "on its way", "has been heard of, and is neither finished nor late yet"
     return "unknown", (
         "the relay has not heard of it. Was there a webhook? relay doctor " + store + ". "
-        f"Fetch it: relay backfill --store {store} --since ..."
+        f"Fetch it: relay backfill --store {store} --order {order}"
     )
