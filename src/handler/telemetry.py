@@ -56,8 +56,6 @@ class Metric(StrEnum):
     ATTEMPT_FAILED = "AttemptFailed"
     RATE_LIMITED = "RateLimited"
     LATE_PACED = "LatePaced"
-    UNEXPECTED_ANSWER = "UnexpectedAnswer"
-    RECORD_UNREADABLE = "RecordUnreadable"
     UNAUTHORISED = "Unauthorised"
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
     SECRET_ACCESS_DENIED = "SecretAccessDenied"  # noqa: S105  a metric's name

@@ -467,7 +467,7 @@ def test_extra_fields_in_an_unknown_shape_are_never_overwritten(world: World, wr
     assert isinstance(outcome, Late)
     assert outcome.cause is Cause.RECORD_UNREADABLE
     assert world.exchange.paths("PUT") == []
-    assert written.metrics["RecordUnreadable"] == [1.0]
+    assert written.by_dimension("cause") == [("OrderLate", "record_unreadable")]
 
 
 def test_the_record_of_the_order_is_found_among_several(world: World) -> None:
