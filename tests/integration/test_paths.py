@@ -25,10 +25,13 @@ from sandbox.scenarios import secret_of
 from sandbox.store import SandboxStore
 from sandbox.stores import ExtraField, Store
 from sandbox.webhooks import sign, webhook_body
+from support.template import Resolved, grants
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import Unpack
+
+    from support.telemetry import Written
 
 BUYER, OUTSIDER = 7, 8
 TABLE = "idempotency"
@@ -630,9 +633,10 @@ def test_a_webhook_that_can_be_kept_nowhere_is_answered_503(world: World, monkey
 
 
 def test_reconcile_finds_what_no_webhook_told_of_and_only_that(world: World) -> None:
-    world.create(world.place())
-    silent = world.place(created_ago_seconds=300)
-    world.place(created_ago_seconds=300, customer_id=0)
+    world.create(world.place(customer_message=po("PO-1")))
+    world.ahead += 300  # the finished order is long past the live path, too
+    silent = world.place()
+    world.place(customer_id=0)
 
     found = world.relay.reconcile_stores.handle(lambda_context(300))
 
@@ -673,19 +677,6 @@ def test_reconcile_leaves_a_hook_alone_that_an_operator_has_switched_off(world: 
     assert hook.is_active
 
 
-def test_stores_that_hang_do_not_always_leave_the_same_ones_without_time(world: World) -> None:
-    stores = world.relay.reconcile_stores.stores
-    for name in ("storea", "storeb", "storec"):
-        stores.note(name)
-    firsts = set()
-
-    for _ in range(3):
-        firsts.add(next(iter(world.relay.reconcile_stores.handle(lambda_context(300)))))
-        world.ahead += 60
-
-    assert firsts == {"storea", "storeb", "storec"}
-
-
 @pytest.mark.parametrize("fault", [faults.status(503), faults.status(418), faults.garbage(), faults.status(401)])
 def test_a_store_that_cannot_be_reconciled_is_looked_at_again_from_the_same_moment(
     world: World, fault: faults.Fault
@@ -700,11 +691,73 @@ def test_a_store_that_cannot_be_reconciled_is_looked_at_again_from_the_same_mome
     assert world.relay.reconcile_stores.handle(lambda_context(300)) == {world.store.hash: 1}
 
 
-def test_reconcile_survives_its_table(world: World) -> None:
+def test_reconcile_survives_its_table(world: World, written: Written) -> None:
     world.create(world.place())
-    known = world.relay.reconcile_stores.stores
-    stores = known.all()
     boto3.client("dynamodb").delete_table(TableName=TABLE)
-    object.__setattr__(known, "all", lambda: stores)
 
-    assert world.relay.reconcile_stores.handle(lambda_context(300)) == {world.store.hash: 0}
+    assert world.relay.reconcile_stores.handle(lambda_context(300)) == {}
+    assert written.metrics["ReconcileFailed"] == [1]
+
+
+# --- roles --------------------------------------------------------------------------------------------------------
+
+LAMBDAS_OWN = {
+    "logs:CreateLogStream",
+    "logs:PutLogEvents",
+    "sqs:ReceiveMessage",
+    "sqs:DeleteMessage",
+    "sqs:GetQueueAttributes",
+}
+"""What Lambda itself does with a function's role."""
+
+
+def test_the_calls_that_each_path_makes_are_those_that_its_role_allows(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls: set[str] = set()
+    session = boto3.Session()
+    session.events.register(
+        "before-call", lambda model, **_: calls.add(f"{model.service_model.signing_name}:{model.name}")
+    )
+    monkeypatch.setattr("handler.assembly.boto3", session)
+
+    def fresh() -> World:
+        return World(world.sandbox, world.store, world.settings)
+
+    def made() -> set[str]:
+        found = set(calls)
+        calls.clear()
+        return found
+
+    watched = fresh()
+    order = watched.place(customer_message=po("PO-1"))
+    assert watched.relay.intake.handle(request(watched, order))["statusCode"] == 200
+    watched.create(order)
+    assert watched.create(order) == Duplicate()
+    refused = watched.place()
+    watched.sandbox.fault(faults.status(422, body={"meta": {"message": "no"}}), endpoint="b2b.create", order=refused)
+    assert isinstance(watched.create(refused), Dead)
+    late_order(watched)
+    order_calls = made()
+
+    waiting = late_order(watched)
+    broken = late_order(watched, readable_after_seconds=10_000)
+    watched.sandbox.fault(faults.status(422), endpoint="b2b.get", order=waiting)
+    made()
+    watched = fresh()
+    assert len(watched.recover()) == 1
+    assert watched.sandbox.requests(order=broken)
+    recovery_calls = made()
+
+    watched = fresh()
+    watched.place(created_ago_seconds=300)
+    hook = watched.sandbox.add_hook(watched.store, watched.settings.webhook_url)
+    hook.is_active, hook.created_at = False, hook.created_at - 3600
+    assert watched.relay.reconcile_stores.handle(lambda_context(300)) == {watched.store.hash: 1}
+    reconcile_calls = made()
+
+    allowed = {
+        name: {action for action, _ in grants(role)} - LAMBDAS_OWN
+        for name, role in Resolved().of_type("AWS::IAM::Role").items()
+    }
+    assert {"OrderRole": order_calls, "RecoveryRole": recovery_calls, "ReconcileRole": reconcile_calls} == allowed

@@ -20,6 +20,7 @@ from handler.enrichment import RULES_FILE, Rules
 from handler.errors import Cause, RetryLater
 from handler.journal import Journal
 from handler.known_stores import KnownStores
+from handler.mail_date import mail_date
 from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Late
@@ -524,6 +525,29 @@ def test_a_listing_that_is_refused_hands_nothing_over(desk: Desk) -> None:
 
     assert "Orders: read-only" in output
     assert handed_over(desk) == []
+
+
+@pytest.mark.parametrize("age_days", [800, -1])
+def test_a_list_that_ignores_the_period_is_said_to_do_so_and_hands_nothing_over(desk: Desk, age_days: float) -> None:
+    created = mail_date(time.time() - age_days * 86_400)
+    row = {"id": 1, "customer_id": BUYER, "date_created": created}
+    desk.sandbox.fault(faults.status(200, body=[row]), endpoint="core.list_orders", times=None)
+
+    output = desk.run("backfill", "--store", "abc123", "--since", "1h", code=1).output
+
+    assert "orders from outside of the period that was asked for" in " ".join(output.split())
+    assert handed_over(desk) == []
+
+
+def test_ids_in_text_are_handed_over_and_a_guest_in_text_is_none(desk: Desk) -> None:
+    created = mail_date(time.time() - 600)
+    rows = [{"id": str(n), "customer_id": customer, "date_created": created} for n, customer in ((1, "7"), (2, "0"))]
+    desk.sandbox.fault(faults.status(200, body=[*rows, None]), endpoint="core.list_orders", times=None)
+
+    answer = desk.json("backfill", "--store", "abc123", "--since", "1h")
+
+    assert (answer["orders"], answer["guests"]) == ([1], 1)
+    assert [letter["order"]["data"]["id"] for letter in handed_over(desk)] == [1]
 
 
 def test_a_period_that_ends_before_it_begins_is_wrong_usage(desk: Desk) -> None:

@@ -309,6 +309,35 @@ def test_hooks_are_listed_with_what_matters(desk: Desk) -> None:
     assert "elsewhere" in desk.run("hook", "list", "abc123").output
 
 
+@pytest.mark.parametrize("scope", ["store/channel/1/order/created", "store/order/*"])
+def test_a_hook_of_a_channel_or_with_a_wildcard_is_put_right_too_and_no_other_made(desk: Desk, scope: str) -> None:
+    add(desk, WHOLE)
+    hook = desk.sandbox.add_hook(desk.store, desk.destination, scope)
+    hook.is_active = False
+
+    assert desk.json("hook", "create", "abc123")["change"] == "put right"
+
+    assert hooks(desk) == [hook]
+    assert hook.is_active
+    assert hook.headers == {"x-relay-secret": saved(desk)["webhook_header"]["value"]}
+    [row] = desk.json("hook", "list", "abc123")["hooks"]
+    assert (row["scope"], row["points_here"], row["active"]) == (scope, True, True)
+
+
+def test_hooks_of_two_channels_are_both_switched_on_and_no_doubles(desk: Desk) -> None:
+    add(desk, WHOLE)
+    for channel in (1, 2):
+        hook = desk.sandbox.add_hook(desk.store, desk.destination, f"store/channel/{channel}/order/created")
+        hook.is_active = channel == 1
+
+    created = desk.json("hook", "create", "abc123")
+
+    assert [hook.is_active for hook in hooks(desk)] == [True, True]
+    assert created["warnings"] == []
+    desk.sandbox.add_hook(desk.store, desk.destination)
+    assert "3 active hooks point here" in desk.run("hook", "list", "abc123").output
+
+
 def test_a_blocked_domain_is_told_with_its_remaining_time(desk: Desk) -> None:
     add(desk, WHOLE)
     desk.sandbox.block_domain(desk.store, "relay.example.com", 170)

@@ -228,7 +228,7 @@ def test_on_schedule_an_order_nobody_told_of_is_found_and_the_hook_switched_on(
     surroundings: Surroundings, name: str
 ) -> None:
     hook = surroundings.sandbox.add_hook(STORE, WEBHOOK_URL)
-    hook.is_active = False
+    hook.is_active, hook.created_at = False, hook.created_at - 3600
     surroundings.emulator.client("dynamodb").update_item(
         TableName=surroundings.environment["IDEMPOTENCY_TABLE"],
         Key={"id": {"S": STORES_ID}},

@@ -18,7 +18,7 @@ from samtranslator.yaml_helper import yaml_parse
 from handler.deadline import WINDOW_SECONDS
 from handler.reconcile import STORE_SECONDS
 from sandbox.emulator import REGION, ROOT
-from support.template import Resolved
+from support.template import Resolved, grants
 
 TEMPLATE = ROOT / "template.yaml"
 OUTPUTS = {
@@ -198,20 +198,6 @@ MAY: dict[str, set[tuple[str, str]]] = {
 """What each role may do, and with what. `tests/integration/test_paths.py` looks which calls the code really makes."""
 
 TRACE = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}  # X-Ray knows no resources
-
-
-def grants(role: dict[str, Any]) -> set[tuple[str, str]]:
-    """Every action that a role allows, with its resource."""
-    found = set()
-    for policy in role["Policies"]:
-        for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement.keys() <= {"Effect", "Action", "Resource"}
-            assert statement["Effect"] == "Allow"
-            actions, resources = (
-                [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])
-            )
-            found |= {(action, resource) for action in actions for resource in resources}
-    return found
 
 
 @pytest.mark.parametrize("tracing", [False, True])

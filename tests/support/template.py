@@ -121,3 +121,17 @@ class Resolved:
         if attribute == "QueueName":
             return self._name(logical_id)
         return f"{logical_id}.{attribute}"
+
+
+def grants(role: dict[str, Any]) -> set[tuple[str, str]]:
+    """Every action that a role allows, with its resource."""
+    found = set()
+    for policy in role["Policies"]:
+        for statement in policy["PolicyDocument"]["Statement"]:
+            assert statement.keys() <= {"Effect", "Action", "Resource"}
+            assert statement["Effect"] == "Allow"
+            actions, resources = (
+                [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])
+            )
+            found |= {(action, resource) for action in actions for resource in resources}
+    return found

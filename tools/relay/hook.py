@@ -10,7 +10,7 @@ import typer
 from rich.table import Table
 
 from handler.credentials import SecretInvalid, StoreSecret
-from handler.hooks_api import ORDER_CREATED
+from handler.hooks_api import ORDER_CREATED, silent
 from relay.command import DestinationOption, StoreArgument, YesOption, confirm
 from relay.desk import Desk
 from relay.hook_checks import obstacles
@@ -53,12 +53,13 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
             desk.hooks_api.call("PUT", store, f"/{hook['id']}", desk.deadline(), {"headers": headers})
             changed = True
     if hooks:
-        hook_id = hooks[0]["id"]
-        if not hooks[0].get("is_active"):
-            desk.hooks_api.switch(store, hook_id, desk.deadline(), active=True)
+        hook_id, scope = hooks[0]["id"], hooks[0]["scope"]
+        for hook in silent(hooks):
+            desk.hooks_api.switch(store, hook["id"], desk.deadline(), active=True)
             changed = True
     else:
-        body = {"scope": ORDER_CREATED, "destination": url, "is_active": True, "headers": dict([header])}
+        scope = ORDER_CREATED
+        body = {"scope": scope, "destination": url, "is_active": True, "headers": dict([header])}
         hook_id = desk.hooks_api.call("POST", store, "", desk.deadline(), body).json()["data"]["id"]
     if secret.webhook_header is None and not saved_first:
         # Last: until now the signature alone proved every webhook, with the header and without.
@@ -68,7 +69,7 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
     warnings = obstacles(desk, store, url)
 
     def picture() -> None:
-        desk.out.print(f"[green]✓[/] Hook {hook_id}: {change}; {ORDER_CREATED} → {url}", soft_wrap=True)
+        desk.out.print(f"[green]✓[/] Hook {hook_id}: {change}; {scope} → {url}", soft_wrap=True)
         for warning in warnings:
             warning.print(desk.out)
 
@@ -99,6 +100,7 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
     rows: list[dict[str, Any]] = [
         {
             "id": hook["id"],
+            "scope": hook["scope"],
             "destination": hook.get("destination"),
             "points_here": hook.get("destination") == url,
             "active": bool(hook.get("is_active")),
@@ -111,11 +113,11 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
 
     def picture() -> None:
         if rows:
-            table = Table("id", "active", "points here", "our header", "last changed", "destination")
+            table = Table("id", "active", "points here", "our header", "last changed", "scope", "destination")
             for row in rows:
                 flags = ["yes" if row[key] else "no" for key in ("active", "points_here", "carries_our_header")]
                 changed = clock_time(row["updated_at"]) if isinstance(row["updated_at"], int) else ""
-                table.add_row(str(row["id"]), *flags, changed, plain(str(row["destination"])))
+                table.add_row(str(row["id"]), *flags, changed, plain(row["scope"]), plain(str(row["destination"])))
             desk.out.print(table)
         else:
             desk.out.print(f"No webhook yet. Create it: relay hook create {store}")

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from handler.hooks_api import covers, silent
 from handler.settings import LOOPBACK
 from relay.checks import Finding, State
 from relay.hooks import blocked, carries, why
@@ -33,7 +34,7 @@ def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterato
             f"; the store's hooks point to {', '.join(str(h.get('destination')) for h in others)}" if others else ""
         )
         yield Finding("webhook", State.BAD, f"none points to {url}{elsewhere}", f"Create it: relay hook create {store}")
-    elif not hooks[0].get("is_active"):
+    elif switched_off := silent(hooks):
         by_whom = (
             "by relay hook disable"
             if desk.stores.hook_rests(store)
@@ -42,20 +43,26 @@ def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterato
         yield Finding(
             "webhook",
             State.BAD,
-            f"hook {hooks[0]['id']} is switched off ({by_whom})",
+            f"hook {switched_off[0]['id']} is switched off ({by_whom})",
             f"Switch it on: relay hook enable {store}. Then: relay backfill for the orders in between.",
         )
-    elif secret.webhook_header is not None and not carries(hooks[0], secret.webhook_header):
+    elif bare := _without_header(hooks, secret):
         yield Finding(
             "webhook",
             State.BAD,
-            f"hook {hooks[0]['id']} does not carry the header that the store's secret asks for: webhooks are refused",
+            f"hook {bare[0]['id']} does not carry the header that the store's secret asks for: webhooks are refused",
             create,
         )
     else:
         header = "" if secret.webhook_header is None else " and carries the secret header"
         yield Finding("webhook", State.GOOD, f"hook {hooks[0]['id']} is active, points here{header}")
     yield from obstacles(desk, store, url)
+
+
+def _without_header(hooks: list[dict[str, Any]], secret: StoreSecret) -> list[dict[str, Any]]:
+    """The active hooks whose webhooks are refused: they do not carry the header that the secret asks for."""
+    header = secret.webhook_header
+    return [] if header is None else [hook for hook in hooks if hook.get("is_active") and not carries(hook, header)]
 
 
 def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
@@ -81,16 +88,20 @@ def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
 def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
     """What stands in the way of a webhook to `url`, seen from the store's side."""
     warnings = []
-    active = [
-        str(hook["id"]) for hook in desk.hooks_api.pointing_at(store, url, desk.deadline()) if hook.get("is_active")
+    active = [hook for hook in desk.hooks_api.pointing_at(store, url, desk.deadline()) if hook.get("is_active")]
+    # Those of different channels announce different orders.
+    doubles = [
+        str(hook["id"])
+        for hook in active
+        if any(covers(hook, other) or covers(other, hook) for other in active if other is not hook)
     ]
-    if len(active) > 1:
+    if doubles:
         warnings.append(
             Finding(
                 "doubles",
                 State.DOUBTFUL,
-                f"{len(active)} active hooks point here ({', '.join(active)}): every order is announced that often",
-                f"Harmless, but wasteful. Delete all but one: relay hook delete {store} --id {active[-1]}",
+                f"{len(doubles)} active hooks point here ({', '.join(doubles)}): every order is announced that often",
+                f"Harmless, but wasteful. Delete all but one: relay hook delete {store} --id {doubles[-1]}",
             )
         )
     if domain := blocked(desk, store, url):
