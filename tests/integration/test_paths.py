@@ -711,9 +711,7 @@ LAMBDAS_OWN = {
 """What Lambda itself does with a function's role."""
 
 
-def test_the_calls_that_each_path_makes_are_those_that_its_role_allows(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_calls_that_each_path_makes_are_allowed_by_its_role(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: set[str] = set()
     session = boto3.Session()
     session.events.register(
@@ -735,14 +733,15 @@ def test_the_calls_that_each_path_makes_are_those_that_its_role_allows(
     watched.create(order)
     assert watched.create(order) == Duplicate()
     refused = watched.place()
-    watched.sandbox.fault(faults.status(422, body={"meta": {"message": "no"}}), endpoint="b2b.create", order=refused)
+    no = faults.status(422, body={"code": 422, "data": {"errMsg": "no"}, "meta": {"message": "no"}})
+    watched.sandbox.fault(no, endpoint="b2b.create", order=refused)
     assert isinstance(watched.create(refused), Dead)
     late_order(watched)
     order_calls = made()
 
     waiting = late_order(watched)
     broken = late_order(watched, readable_after_seconds=10_000)
-    watched.sandbox.fault(faults.status(422), endpoint="b2b.get", order=waiting)
+    watched.sandbox.fault(no, endpoint="b2b.get", order=waiting)
     made()
     watched = fresh()
     assert len(watched.recover()) == 1
@@ -760,4 +759,5 @@ def test_the_calls_that_each_path_makes_are_those_that_its_role_allows(
         name: {action for action, _ in grants(role)} - LAMBDAS_OWN
         for name, role in Resolved().of_type("AWS::IAM::Role").items()
     }
-    assert {"OrderRole": order_calls, "RecoveryRole": recovery_calls, "ReconcileRole": reconcile_calls} == allowed
+    made_calls = {"OrderRole": order_calls, "RecoveryRole": recovery_calls, "ReconcileRole": reconcile_calls}
+    assert [(role, calls - allowed[role]) for role, calls in made_calls.items() if calls - allowed[role]] == []

@@ -182,6 +182,7 @@ MAY: dict[str, set[tuple[str, str]]] = {
         ("dynamodb:GetItem", "IdempotencyTable.Arn"),
         ("dynamodb:BatchGetItem", "IdempotencyTable.Arn"),
         ("dynamodb:PutItem", "IdempotencyTable.Arn"),
+        ("dynamodb:UpdateItem", "IdempotencyTable.Arn"),
         ("sqs:SendMessage", "RecoveryQueue.Arn"),
     },
     "ReleaseCheckRole": {
