@@ -52,7 +52,9 @@ def mails(stage: Stage, inbox: str) -> list[dict[str, Any]]:
 
 def test_a_dead_letter_rings_until_it_is_redriven(stage: Stage, inbox: str) -> None:
     operator = Operator(stage)
-    refused = play_webhook(faults.status(422, body={"meta": {"message": "Cost Center is required"}}), times=1)(stage)
+    refused = play_webhook(
+        faults.status(422, body={"code": 422, "data": {}, "meta": {"message": "Cost Center is required"}}), times=1
+    )(stage)
     wait_for(lambda: len(stage.cloud.dead_letters()) == 1)
     # Nearly a minute old already, so that it is out of the alarm's sight when the next one comes.
     publish(stage.cloud, queue_samples(stage.cloud, time.time() - 57))

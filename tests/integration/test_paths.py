@@ -485,7 +485,11 @@ def test_a_late_order_of_a_customer_without_a_company_is_skipped(world: World) -
 
 def test_a_late_create_that_is_refused_is_settled_by_asking(world: World) -> None:
     order = late_order(world, automatic_record_after=None)
-    world.sandbox.fault(faults.status(400, body={"meta": {"message": "no"}}), endpoint="b2b.create", order=order)
+    world.sandbox.fault(
+        faults.status(400, body={"code": 400, "data": {}, "meta": {"message": "no"}}),
+        endpoint="b2b.create",
+        order=order,
+    )
     world.has_failed(order, Cause.NOT_THERE_YET, 3)
 
     assert world.recover() == []

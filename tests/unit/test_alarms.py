@@ -47,7 +47,9 @@ def rings(*alarms: str) -> Callable[[Callable[[Night], Iterator[None]]], Callabl
 
 @rings("DeadLettersAlarm", "DeadLettersGrowAlarm")
 def an_order_is_refused_for_good(night: Night) -> Iterator[None]:
-    night.world.exchange.on("POST", RECORDS, answer(422, {"meta": {"message": "Cost Center is required"}}))
+    night.world.exchange.on(
+        "POST", RECORDS, answer(422, {"code": 422, "data": {}, "meta": {"message": "Cost Center is required"}})
+    )
     night.order()
     night.pass_minutes(2)
     yield

@@ -145,7 +145,9 @@ def _poisoned(field: Field, store_hash: str) -> None:
     shop = field.open_store(store_hash)
     orders = [shop.place(created_ago_seconds=15, automatic_record_after=0.0) for _ in range(9)]
     poisoned, *good = orders
-    rule = field.sandbox.fault(faults.status(422, body={"meta": {"message": "no"}}), "b2b.get", order=good[0], times=1)
+    rule = field.sandbox.fault(
+        faults.status(422, body={"code": 422, "data": {}, "meta": {"message": "no"}}), "b2b.get", order=good[0], times=1
+    )
     broken = field.sandbox.fault(faults.status(503), "b2b.update", order=poisoned, times=None)
     letters = [
         json.dumps({"detail-type": "bigCommerceWebhook", "detail": webhook_body(order) | {"poNumber": "PO-LATE"}})
@@ -176,7 +178,12 @@ def _unreadable(field: Field, store_hash: str) -> None:
 def _no_dead_letters(field: Field, store_hash: str) -> None:
     shop = field.open_store(store_hash)
     order = shop.place(created_ago_seconds=15, automatic_record_after=0.0)
-    field.sandbox.fault(faults.status(422, body={"meta": {"message": "never"}}), "b2b.get", order=order, times=None)
+    field.sandbox.fault(
+        faults.status(422, body={"code": 422, "data": {}, "meta": {"message": "never"}}),
+        "b2b.get",
+        order=order,
+        times=None,
+    )
     with field.proxy.fault(AwsFault("sqs.SendMessage", contains=f"stores/{store_hash}", times=4)) as fault:
         shop.put_late(order)
         shop.is_dead_once(order, "never")

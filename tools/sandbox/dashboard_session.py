@@ -104,7 +104,7 @@ class _Session:
                 self._orders += 1
                 time.sleep(SECONDS_BETWEEN_ORDERS)
             self._reconcile()
-        refused = faults.status(422, body={"meta": {"message": "Cost Center is required"}})
+        refused = faults.status(422, body={"code": 422, "data": {}, "meta": {"message": "Cost Center is required"}})
         self._deliveries += play_webhook(refused)(self._stage).deliveries
         self._orders += 1
         time.sleep(AFTERWARDS_SECONDS)
