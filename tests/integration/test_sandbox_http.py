@@ -403,6 +403,14 @@ class TestWebhooks:
         assert delivery.wait(5).error == "the destination is blocked"
         assert receiver.received == []
 
+    def test_block_a_domain_by_failing(self, shopper: Shopper, receiver: Receiver) -> None:
+        receiver.answers = [500] * 100
+        options = DeliveryOptions(retries=0, copies=100)
+        deliveries = shopper.sandbox.deliver(shopper.order(), receiver.url, options)
+        assert {delivery.wait(20).status for delivery in deliveries} == {500}
+        [held_back] = shopper.sandbox.deliver(shopper.order(), receiver.url, DeliveryOptions(retries=0))
+        assert held_back.wait(5).error == "the destination is blocked"
+
 
 def test_waiting_for_what_never_happens_ends(shopper: Shopper) -> None:
     with pytest.raises(TimeoutError):

@@ -98,6 +98,23 @@ def differences(value: Any, shape: Any, where: str = "$") -> list[str]:
     return [] if fits else [f"{where} is {type(value).__name__}"]
 
 
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"a": "1", "b": [{"c": 1}]},
+        {"a": 1},
+        {"a": 1, "b": []},
+        {"a": 1, "b": [{}]},
+        {"a": True, "b": [{"c": 1}]},
+        [],
+        None,
+    ],
+)
+def test_a_difference_of_shape_is_noticed(value: Any) -> None:
+    assert differences({"a": 1, "b": [{"c": 1}, {"c": 2}]}, {"a": int, "b": [{"c": int}]}) == []
+    assert differences(value, {"a": int, "b": [{"c": int}]}) != []
+
+
 class Api:
     """One store with one order, and its APIs."""
 
