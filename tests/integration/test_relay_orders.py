@@ -21,10 +21,11 @@ from handler.errors import Cause, RetryLater
 from handler.journal import Journal
 from handler.known_stores import KnownStores
 from handler.mail_date import mail_date
-from handler.once import OncePerOrder
+from handler.once import OncePerOrder, order_id
 from handler.order_event import OrderEvent
-from handler.outcomes import Created, Dead, Late
-from handler.queues import Letter
+from handler.outcomes import Created, Dead, Duplicate, Late, Updated
+from handler.queues import Letter, Queues
+from handler.store_api import StoreApi
 from handler.telemetry import NAMESPACE, Metric
 from relay import desk as relay_desk
 from relay.vault import Vault
@@ -338,6 +339,38 @@ def once() -> OncePerOrder:
     return OncePerOrder(TABLE, boto3.client("dynamodb"), 35)
 
 
+def finish(order: int, *rules_failed: str) -> Any:
+    """Has the order worked on as the functions do; Duplicate when they remember that they have finished it."""
+    event = OrderEvent("abc123", order, time.time(), "x")
+    return once().run(event, lambda _: Created(1.0, 9.0, rules_failed), CONTEXT)
+
+
+def change_record(order: int, **values: str) -> None:
+    """Writes numbers into the order's idempotency record."""
+    for name, value in values.items():
+        boto3.client("dynamodb").update_item(
+            TableName=TABLE,
+            Key={"id": {"S": order_id("abc123", order)}},
+            UpdateExpression="SET #name = :value",
+            ExpressionAttributeNames={"#name": name},
+            ExpressionAttributeValues={":value": {"N": value}},
+        )
+
+
+def claim(order: int, milliseconds: int = 15_000) -> None:
+    """The order's record as an invocation leaves it that was killed while it worked on it."""
+
+    class Killed(BaseException):
+        pass
+
+    def work(_again: bool) -> Created:
+        raise Killed
+
+    context: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: milliseconds)
+    with pytest.raises(Killed):
+        once().run(OrderEvent("abc123", order, time.time(), "x"), work, context)
+
+
 def journal() -> Journal:
     return Journal(TABLE, boto3.client("dynamodb"), 35, time.time)
 
@@ -393,6 +426,56 @@ def test_an_order_being_worked_on_says_so(well: Desk) -> None:
         return Created(1.0, 9.0)
 
     once().run(OrderEvent("abc123", 101, time.time(), "x"), look, CONTEXT)
+
+
+def test_a_claim_of_an_invocation_that_was_killed_is_not_taken_for_work(well: Desk) -> None:
+    claim(101, milliseconds=-1_000)
+
+    assert verdict(well, 101, code=1)["verdict"] == "unknown"
+
+
+def test_an_expired_record_is_not_taken_for_finished(well: Desk) -> None:
+    finish(101, "all.po_number")
+    change_record(101, expiration=str(int(time.time()) - 60))
+
+    answer = verdict(well, 101, code=1)
+
+    assert (answer["verdict"], answer["finished"], answer["finished_at"], answer["rules_failed"]) == (
+        "unknown",
+        None,
+        None,
+        [],
+    )
+
+
+def test_a_finished_order_names_the_rules_that_failed_on_it_and_their_mend(well: Desk) -> None:
+    finish(101, "all.po_number", "all.extra_fields.Team")
+    finish(102)
+
+    answer = verdict(well, 101)
+
+    assert answer["rules_failed"] == ["all.po_number", "all.extra_fields.Team"]
+    assert "all.po_number, all.extra_fields.Team" in answer["in_words"]
+    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["in_words"]
+    assert "rules" not in verdict(well, 102)["in_words"]
+
+
+@pytest.mark.parametrize(
+    "data", ["", "no JSON", "[]", '"Created"', "null", '{"outcome": "Created", "rules_failed": null}']
+)
+def test_a_record_of_an_unknown_shape_is_finished_without_failed_rules(well: Desk, data: str) -> None:
+    finish(101)
+    boto3.client("dynamodb").update_item(
+        TableName=TABLE,
+        Key={"id": {"S": order_id("abc123", 101)}},
+        UpdateExpression="SET #data = :data",
+        ExpressionAttributeNames={"#data": "data"},
+        ExpressionAttributeValues={":data": {"S": data}},
+    )
+
+    answer = verdict(well, 101)
+
+    assert (answer["verdict"], answer["rules_failed"]) == ("finished", [])
 
 
 def test_an_order_that_failed_is_not_taken_for_finished(well: Desk) -> None:
@@ -554,3 +637,288 @@ def test_a_period_that_ends_before_it_begins_is_wrong_usage(desk: Desk) -> None:
     arguments = ("backfill", "--store", "abc123", "--since", "2026-11-02", "--until", "2026-11-01")
 
     assert "before it begins" in " ".join(desk.run(*arguments, code=2).output.split())
+
+
+# --- backfill: finished orders again ---------------------------------------------------------------------------------
+
+
+def place(desk: Desk, customer: int = BUYER) -> int:
+    """An order of the last hour."""
+    return desk.sandbox.place_order(desk.store, customer_id=customer, created_ago_seconds=60).id
+
+
+LAST_HOUR = ("backfill", "--store", "abc123", "--since", "1h", "--per-minute", "600")
+
+
+def by_number(*orders: int) -> tuple[str, ...]:
+    numbers = [word for order in orders for word in ("--order", str(order))]
+    return ("backfill", "--store", "abc123", "--per-minute", "600", *numbers)
+
+
+def worked_on_as_soon_as_handed_over(monkeypatch: pytest.MonkeyPatch) -> dict[int, Any]:
+    """RecoveryFunction is faster than the command; answers what became of each order."""
+    became: dict[int, Any] = {}
+    monkeypatch.setattr(
+        Queues, "hand_over", lambda _self, event, *_: became.update({event.order_id: finish(event.order_id)})
+    )
+    return became
+
+
+def test_finished_orders_of_a_period_are_done_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, new, guest = place(desk), place(desk), place(desk), place(desk, GUEST)
+    finish(first)
+    finish(second, "all.po_number")
+    became = worked_on_as_soon_as_handed_over(monkeypatch)
+
+    answer = desk.json(*LAST_HOUR, "--again", "--yes")
+
+    assert (answer["orders"], answer["again"]) == ([first, second, new], [first, second])
+    assert answer["passed_over"] == {"finished": [], "not_finished": [], "in_progress": [], "guests": [guest]}
+    assert [type(outcome) for outcome in became.values()] == [Created, Created, Created]
+
+
+def test_finished_orders_of_a_period_are_done_again_only_with_consent(desk: Desk) -> None:
+    done, new = place(desk), place(desk)
+    finish(done)
+
+    output = desk.run(*LAST_HOUR, "--again", typed="n\n", code=1).output
+
+    assert "1 order that the relay has finished will be done again" in output
+    assert handed_over(desk) == []
+    assert isinstance(finish(done), Duplicate)
+    desk.run(*LAST_HOUR, "--again", typed="y\n")
+    assert [letter["order"]["data"]["id"] for letter in handed_over(desk)] == [done, new]
+
+
+@pytest.mark.parametrize("flag", ["--again", "--rules-failed"])
+def test_nothing_is_asked_when_no_finished_order_or_a_failed_rule_is_concerned(desk: Desk, flag: str) -> None:
+    place(desk)
+    if flag == "--rules-failed":
+        finish(place(desk), "all.po_number")
+
+    answer = desk.json(*LAST_HOUR, flag, typed="")
+
+    assert len(answer["orders"]) == 1
+
+
+def test_a_dry_run_asks_nothing_and_forgets_nothing(desk: Desk) -> None:
+    done, _ = place(desk), place(desk)
+    finish(done, "all.po_number")
+
+    output = desk.run(*LAST_HOUR, "--again", "--dry-run").output
+
+    assert "2 orders would be handed over (1 of them finished before)" in output
+    assert "all.po_number failed on 1 order." in output
+    assert handed_over(desk) == []
+    assert isinstance(finish(done), Duplicate)
+
+
+def test_exactly_the_finished_orders_on_which_a_rule_failed_are_done_again(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    both, one, well_done, new, guest = place(desk), place(desk), place(desk), place(desk), place(desk, GUEST)
+    finish(both, "all.po_number", "all.extra_fields.Team")
+    finish(one, "all.po_number")
+    finish(well_done)
+    became = worked_on_as_soon_as_handed_over(monkeypatch)
+
+    answer = desk.json(*LAST_HOUR, "--rules-failed")
+
+    assert answer["orders"] == answer["again"] == [both, one]
+    assert answer["rules_failed"] == {"all.po_number": [both, one], "all.extra_fields.Team": [both]}
+    assert answer["passed_over"] == {
+        "finished": [well_done],
+        "not_finished": [new],
+        "in_progress": [],
+        "guests": [guest],
+    }
+    assert became == {both: Created(1.0, 9.0), one: Created(1.0, 9.0)}
+    assert desk.json(*LAST_HOUR, "--rules-failed")["orders"] == []
+
+
+def test_a_plain_backfill_tells_of_failed_rules_and_how_to_mend_them(desk: Desk) -> None:
+    finish(place(desk), "all.po_number")
+    finish(place(desk), "all.po_number")
+
+    output = desk.run(*LAST_HOUR, "--until", "1s").output
+
+    assert "0 orders handed over; passed over: 2 finished before." in output
+    assert "all.po_number failed on 2 orders." in output
+    assert "relay backfill --store abc123 --since 1h --until 1s --rules-failed" in output
+
+
+def test_orders_are_given_by_number(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, other, guest = place(desk), place(desk), place(desk), place(desk, GUEST)
+    finish(first)
+    finish(other)
+    became = worked_on_as_soon_as_handed_over(monkeypatch)
+
+    answer = desk.json(*by_number(second, first, guest, first), "--again")
+
+    assert (answer["orders"], answer["again"]) == ([second, first], [first])
+    assert answer["passed_over"]["guests"] == [guest]
+    assert [type(outcome) for outcome in became.values()] == [Created, Created]
+    assert isinstance(finish(other), Duplicate)
+
+
+def test_a_finished_order_given_by_number_is_passed_over_unless_it_is_wanted_again(desk: Desk) -> None:
+    done = place(desk)
+    finish(done)
+
+    output = desk.run(*by_number(done)).output
+
+    assert "0 orders handed over; passed over: 1 finished before." in output
+    assert f"relay backfill --store abc123 --order {done} --again" in output
+    assert handed_over(desk) == []
+
+
+@pytest.mark.parametrize("rules", [(), ("all.po_number",)])
+def test_an_order_given_by_number_is_done_again_if_a_rule_failed_on_it(desk: Desk, rules: tuple[str, ...]) -> None:
+    done = place(desk)
+    finish(done, *rules)
+
+    answer = desk.json(*by_number(done), "--rules-failed")
+
+    assert answer["orders"] == ([done] if rules else [])
+    assert [letter["order"]["data"]["id"] for letter in handed_over(desk)] == answer["orders"]
+
+
+def test_a_number_that_the_store_does_not_have_hands_nothing_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.backfill.LOOK_UP_SECONDS", 1.0)
+
+    output = desk.run(*by_number(place(desk), 99_999), code=1).output
+
+    assert "Store abc123 has no order 99999; nothing was handed over." in output
+    assert handed_over(desk) == []
+
+
+def test_a_look_up_that_is_refused_is_not_taken_for_a_missing_order(desk: Desk) -> None:
+    desk.sandbox.fault(faults.status(403), endpoint="core.get_order", times=None)
+
+    assert "Orders: read-only" in desk.run(*by_number(place(desk)), code=1).output
+
+
+@pytest.mark.parametrize(
+    "selection", [(), ("--since", "1h", "--order", "7"), ("--until", "1h", "--order", "7"), ("--until", "1h")]
+)
+def test_either_a_period_or_orders_are_given(desk: Desk, selection: tuple[str, ...]) -> None:
+    output = desk.run("backfill", "--store", "abc123", *selection, code=2).output
+
+    assert "either which period" in " ".join(output.split())
+
+
+@pytest.mark.parametrize("flag", [(), ("--again", "--yes"), ("--rules-failed",)])
+def test_an_order_that_is_being_worked_on_is_left_alone_and_said_so(desk: Desk, flag: tuple[str, ...]) -> None:
+    busy = place(desk)
+    claim(busy)
+
+    output = desk.run(*LAST_HOUR, *flag).output
+
+    assert "0 orders handed over; passed over: 1 being worked on right now." in output
+    assert "the same command again" in output
+    assert handed_over(desk) == []
+    assert desk.json(*LAST_HOUR, *flag)["passed_over"]["in_progress"] == [busy]
+    assert finish(busy) == Duplicate(in_progress=True)
+
+
+def test_an_order_that_is_being_worked_on_since_it_was_listed_is_left_alone(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    busy = place(desk)
+    finish(busy, "all.po_number")
+
+    def somebody_else_is_faster(_seconds: float) -> None:
+        change_record(busy, expiration="1")
+        claim(busy)
+
+    monkeypatch.setattr("relay.command.time.sleep", somebody_else_is_faster)
+
+    answer = desk.json(*LAST_HOUR, "--rules-failed")
+
+    assert (answer["orders"], answer["again"], answer["passed_over"]["in_progress"]) == ([], [], [busy])
+    assert handed_over(desk) == []
+    assert finish(busy) == Duplicate(in_progress=True)
+
+
+def test_orders_whose_claim_or_record_has_expired_are_handed_over(desk: Desk) -> None:
+    orphaned, expired = place(desk), place(desk)
+    claim(orphaned, milliseconds=-1_000)
+    finish(expired)
+    change_record(expired, expiration=str(int(time.time()) - 60))
+
+    answer = desk.json(*LAST_HOUR)
+
+    assert (answer["orders"], answer["again"]) == ([orphaned, expired], [])
+
+
+@pytest.mark.parametrize(
+    "trouble", [ClientError({"Error": {"Code": "ExpiredToken"}}, "SendMessage"), KeyboardInterrupt()]
+)
+def test_a_command_that_ends_between_forgetting_and_handing_over_is_made_up_for_by_the_same_command(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, trouble: BaseException
+) -> None:
+    orders = [place(desk) for _ in range(3)]
+    for order in orders:
+        finish(order, "all.po_number")
+    genuine, sent = Queues.hand_over, 0
+
+    def breaks(queues: Queues, *arguments: Any) -> None:
+        nonlocal sent
+        sent += 1
+        if sent == 2:
+            raise trouble
+        genuine(queues, *arguments)
+
+    monkeypatch.setattr(Queues, "hand_over", breaks)
+    output = desk.run(*LAST_HOUR, "--rules-failed", code=130 if isinstance(trouble, KeyboardInterrupt) else 1).output
+    assert f"Stopped at order {orders[1]}" in output
+    assert "1 of 3 were gone through" in output
+    finish(orders[0])  # RecoveryFunction has done what was handed over
+
+    answer = desk.json(*LAST_HOUR, "--rules-failed")
+
+    assert answer["orders"] == orders[1:]
+    assert [type(finish(order)) for order in orders] == [Duplicate, Created, Created]
+
+
+def test_an_event_with_the_same_values_counts_as_a_duplicate_after_its_order_was_done_again(desk: Desk) -> None:
+    order = place(desk)
+
+    def own_event(po_number: str) -> Any:
+        event = OrderEvent("abc123", order, time.time(), "x", po_number=po_number)
+        return once().run(event, lambda again: Updated() if again else Created(1.0, 9.0), CONTEXT)
+
+    own_event("PO-ERP")
+    desk.json(*by_number(order), "--again")
+    finish(order)
+
+    assert isinstance(own_event("PO-ERP"), Duplicate)
+    assert own_event("PO-ERP-2") == Updated()
+
+
+@pytest.mark.parametrize("status", [400, 404, 422])
+def test_a_listing_that_the_store_refuses_is_one_sentence(desk: Desk, status: int) -> None:
+    body = [{"status": status, "message": "The field 'min_date_created' is invalid."}]
+    desk.sandbox.fault(faults.status(status, body=body), endpoint="core.list_orders", times=None)
+
+    output = desk.run(*LAST_HOUR, code=1).output
+
+    assert f"BigCommerce refused: core Orders API: HTTP {status}: The field 'min_date_created' is invalid." in output
+    assert len(output.strip().splitlines()) == 2
+    assert handed_over(desk) == []
+
+
+def test_a_listing_that_ends_in_the_middle_hands_nothing_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    order = place(desk)
+
+    def list_orders(*_: Any) -> Iterator[list[dict[str, Any]]]:
+        yield [{"id": order, "customer_id": BUYER}]
+        raise RetryLater(Cause.UNEXPECTED_ANSWER, "core Orders API: the list ignores the dates it was asked for")
+
+    monkeypatch.setattr(StoreApi, "list_orders", list_orders)
+
+    output = desk.run(*LAST_HOUR, code=1).output
+
+    assert "BigCommerce does not answer as it should (unexpected_answer): core Orders API: the list ignores" in output
+    assert len(output.strip().splitlines()) == 2
+    assert handed_over(desk) == []

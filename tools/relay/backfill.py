@@ -183,7 +183,7 @@ def _single(desk: Desk, store: str, numbers: list[int]) -> Iterator[list[dict[st
             raise Trouble(
                 f"Store {store} has no order {number}; nothing was handed over.", "Check the number and --store."
             ) from error
-        yield [order | {"id": number}]  # the API may give it as a text
+        yield [order]
 
 
 def _pages(desk: Desk, store: str, begin: float, end: float) -> Iterator[list[dict[str, Any]]]:
