@@ -491,23 +491,48 @@ def test_an_update_of_a_record_that_vanished_waits(world: World) -> None:
 
 @pytest.mark.parametrize("status", [400, 410, 204])
 def test_a_look_up_that_is_refused_is_never_taken_for_an_order(world: World, status: int) -> None:
-    world.exchange.on("GET", LOOK_UP, answer(status))
+    world.exchange.always("GET", LOOK_UP, answer(status))
 
     outcome = world.create()
 
-    assert isinstance(outcome, Dead | Late)
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.UNEXPECTED_ANSWER
     assert world.exchange.paths("POST") == []
 
 
-@pytest.mark.parametrize("body", [b"<html>It works!</html>", b"[]", b'"ok"'])
-def test_a_success_that_is_not_the_apis_own_is_no_update(world: World, body: bytes) -> None:
+OF_ANOTHER_ORDER = {"code": 200, "data": {"bcOrderId": ORDER_ID + 1}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>It works!</html>",
+        b"[]",
+        b'"ok"',
+        OF_ANOTHER_ORDER,
+        {"code": 200, "data": [{"bcOrderId": str(ORDER_ID + 1)}]},
+        {"code": 500, "data": {}, "meta": {"message": "?"}},
+    ],
+    ids=str,
+)
+def test_a_success_that_is_not_the_apis_own_is_no_update(world: World, body: Any) -> None:
     world.place(automatic_record_after=0.0)
     world.exchange.always("PUT", RECORD, answer(200, body))
 
     outcome = world.create(poNumber="given")
 
     assert isinstance(outcome, Late)
-    assert outcome.cause is Cause.UNEXPECTED_ANSWER
+    assert outcome.cause in {Cause.UNEXPECTED_ANSWER, Cause.API_UNAVAILABLE}
+
+
+def test_a_success_that_tells_of_another_order_is_no_create(world: World) -> None:
+    world.place()
+    world.exchange.always("POST", RECORDS, answer(200, OF_ANOTHER_ORDER))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert world.once.done == set()
 
 
 def test_a_refusal_that_repeats_the_token_does_not_carry_it_on(world: World, written: Written) -> None:
@@ -635,6 +660,7 @@ def test_values_that_come_after_the_order_was_finished_reach_its_record(world: W
     world.create()
 
     assert world.create(extraFields=own_fields(Team="Blue")) == Updated()
+    assert len(world.exchange.paths("POST")) == 1
 
     record = world.record()
     assert record is not None
