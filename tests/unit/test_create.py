@@ -138,6 +138,18 @@ def test_an_own_producers_values_stand_above_the_rules_and_need_no_look_up_with_
     assert create.body == {"bcOrderId": ORDER_ID, "customerId": BUYER, "poNumber": "given", "extraFields": fields}
 
 
+def test_an_own_producers_values_override_those_of_the_rules() -> None:
+    rules = Rules.parse('[all]\npo_number = "external_order_id"\n[all.extra_fields]\nTeam = "external_order_id"')
+    world = World(rules=rules)
+    world.place(external_order_id="rule")
+
+    world.create(poNumber="given", extraFields=own_fields(Team="Blue"))
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, record.extra_fields) == ("given", {"Team": "Blue"})
+
+
 # --- trouble inside the window ------------------------------------------------------------------------------------
 
 
@@ -172,9 +184,12 @@ def test_what_never_heals_is_handed_over_inside_the_window(world: World, place: 
     assert [message.sent_at <= NOON + 9.5 + 1e-6 for message in world.waiting] == [True]
 
 
-def test_nothing_outlives_the_invocation_when_that_is_shorter_than_the_window(world: World) -> None:
+@pytest.mark.parametrize("place", [("GET", LOOK_UP), ("POST", RECORDS)], ids=["look-up", "create"])
+def test_nothing_outlives_the_invocation_when_that_is_shorter_than_the_window(
+    world: World, place: tuple[str, str]
+) -> None:
     world.place()
-    world.exchange.always("GET", LOOK_UP, hang())
+    world.exchange.always(*place, hang())
     event = parse_detail(webhook(NOON), NOON)
 
     world.create_order.handle(event, cast("Any", FakeContext(world.clock, seconds=6.0)))
