@@ -243,7 +243,8 @@ def test_no_webhook_is_refused_while_a_hook_is_created(desk: Desk, proof: str, b
 
     desk.run("hook", "create", "abc123")
 
-    assert passes
+    needed_no_write = before == "a hook" and "webhook_header" in secret
+    assert bool(passes) is not needed_no_write
     assert hooks(desk)
     was_refused_all_along = proof == "none" and before == "a hook"
     assert all(passes) or (was_refused_all_along and passes[-1])

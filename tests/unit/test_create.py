@@ -325,6 +325,19 @@ def test_what_is_late_is_noted_with_its_store_and_a_failing_table_costs_nothing(
     assert written.metrics["IdempotencyUnavailable"] == [1.0, 1.0]
 
 
+@pytest.mark.parametrize("status", [404, 503, 200])
+def test_a_late_orders_message_holds_nothing_secret_and_nothing_of_the_buyer(world: World, status: int) -> None:
+    world.place(customer_message=f"ring-at-the-back-door\n{PO_LINE}PO-PRIVATE")
+    echo = {"message": f"{world.store.access_token} may not write PO-PRIVATE for jane.roe@example.com"}
+    world.exchange.always("POST", RECORDS, answer(status, echo))
+
+    world.create()
+
+    [message] = world.waiting
+    private = [world.store.access_token, world.store.client_secret, "PO-PRIVATE", "jane.roe", "ring-at-the-back-door"]
+    assert [text for text in private if text in message.body] == []
+
+
 def test_when_the_recovery_queue_refuses_lambda_is_told_and_nothing_is_remembered(world: World) -> None:
     world.exchange.always("GET", LOOK_UP, answer(503))
     world.sqs.broken.add(RECOVERY_URL)
