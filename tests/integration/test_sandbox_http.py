@@ -210,7 +210,7 @@ class TestFaults:
     @pytest.mark.parametrize("at_once", [True, False])
     def test_that_delay_have_their_effect_before_or_after(self, shopper: Shopper, at_once: bool) -> None:
         order = shopper.order()
-        shopper.sandbox.fault(faults.delay(0.3, effect=at_once), "b2b.create")
+        shopper.sandbox.fault(faults.delay(1.0, effect=at_once), "b2b.create")
         with pytest.raises(requests.ReadTimeout):
             shopper.create(order, timeout=0.1)
         assert shopper.sandbox.effects("abc", order.id).creates == int(at_once)
