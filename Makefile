@@ -150,6 +150,12 @@ screenshot: setup browser ## Take the README's picture of the sandbox's page
 test: setup browser ## Run all tests; fails below 95 % branch coverage of src/handler
 	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --cov --cov-branch --cov-report=term --cov-fail-under=95
 
+# Not the fault scenarios: `make defences` is to them what this is to the others.
+.PHONY: test-teeth
+test-teeth: setup ## Run the end-to-end tests without a relay: each must fail (about ten minutes)
+	@PYTHONPATH=src:tools:tests timeout --kill-after=30 1500 $(BIN)/python -m pytest -p support.teeth -q --tb=no \
+		tests/e2e --ignore=tests/e2e/test_chaos.py
+
 .PHONY: test-unit
 test-unit: .venv/.installed ## Run the unit tests only (seconds)
 	@$(BIN)/python -m pytest tests/unit

@@ -76,10 +76,7 @@ class B2BApi(AuthorisedApi):
             if answer.status == NOT_FOUND:
                 # The path names no order that could be missing, so this says nothing about one.
                 raise UnexpectedAnswer(f"B2B API: HTTP {NOT_FOUND}: {words(answer, sent)}", may_have_arrived=False)
-            data = _data_of(answer)
-            if answer.status in SUCCESS and isinstance(data, dict) and not _is_of_order(data, order_id):
-                raise UnexpectedAnswer("B2B API: the answer is about another order", may_have_arrived=True)
-            return answer
+            return _about(order_id, answer)
 
         def before_repeat() -> None:
             if self.get_record(store_hash, order_id, deadline) is not None:
@@ -112,9 +109,11 @@ class B2BApi(AuthorisedApi):
     def update_order(self, store_hash: str, order_id: int, body: dict[str, Any], deadline: Deadline) -> None:
         """Update Order. A 404 means that there is no record yet, and is RetryLater."""
         sent = values_in(body)
-        answer = self._authorised(
-            "PUT", store_hash, f"{ORDERS}/{order_id}", deadline, read=lambda each: b2b_answer(each, sent), body=body
-        )
+
+        def read(response: Response) -> Response:
+            return _about(order_id, b2b_answer(response, sent))
+
+        answer = self._authorised("PUT", store_hash, f"{ORDERS}/{order_id}", deadline, read=read, body=body)
         if answer.status == NOT_FOUND:
             raise RetryLater(Cause.NOT_THERE_YET, "B2B API: there is no record to update yet (HTTP 404)")
         if answer.status not in SUCCESS:
@@ -161,6 +160,15 @@ def values_in(body: dict[str, Any]) -> set[str]:
 def _data_of(answer: Response) -> Any:
     whole = answer.json()
     return whole.get("data") if isinstance(whole, dict) else None
+
+
+def _about(order_id: int, answer: Response) -> Response:
+    """The answer. Raises UnexpectedAnswer for a success that tells of another order."""
+    data = _data_of(answer)
+    for row in data if isinstance(data, list) else [data]:
+        if answer.status in SUCCESS and isinstance(row, dict) and not _is_of_order(row, order_id):
+            raise UnexpectedAnswer("B2B API: the answer is about another order", may_have_arrived=True)
+    return answer
 
 
 def _is_of_order(record: dict[str, Any], order_id: int) -> bool:

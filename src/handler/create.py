@@ -80,6 +80,13 @@ class CreateOrder:
         wanted = find_wanted(event, self.store_api, self.rules, window, only_given=again)
         if isinstance(wanted, Skipped):
             return wanted
+        if again:
+            # A second Create might make a second record (domain: more facts), so the record is looked for first.
+            try:
+                return bring_in_line(self.b2b_api, wanted, invocation)
+            except RetryLater as error:
+                if error.cause is not Cause.NOT_THERE_YET:
+                    raise
         event = wanted.event
         window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)
         if window.remaining_seconds <= 0:

@@ -21,6 +21,7 @@ from sandbox.emulator import Emulator
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.without_relay("the emulator is what is tested")
 
 METRIC = {"Namespace": "N", "MetricName": "m"}
 ALARM = {"EvaluationPeriods": 1, "Threshold": 1, "ComparisonOperator": "GreaterThanThreshold"}

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from sandbox.opened import Opened
 
+pytestmark = pytest.mark.without_relay("the page is what is tested, in a process of its own")
+
 PATIENCE_MS = 45_000
 COST_CENTER = '"Cost Center" = "form_field(billing_address.form_fields, \'Cost Center\')"'
 ANY_ORDER = re.compile(r"Order (\d+) is placed\.")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import boto3
 import pytest
+from botocore.exceptions import ConnectionClosedError
 from moto import mock_aws
 
 from handler.enrichment import Rules
@@ -156,6 +157,30 @@ def test_reconcile_answers_by_store(app: ModuleType, sandbox: SandboxStore) -> N
     sandbox.place_order(STORE, customer_id=CUSTOMER_ID, created_ago_seconds=300)
 
     assert app.reconcile_stores(sample("schedule"), CONTEXT) == {STORE.hash: 1}
+
+
+def test_a_late_order_is_handed_over_although_sqs_fails_three_times(
+    app: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts: list[str] = []
+
+    def unreachable(request: Any, **_: Any) -> None:
+        attempts.append(request.url)
+        if len(attempts) <= 3:
+            raise ConnectionClosedError(endpoint_url=request.url)
+
+    monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
+    assert boto3.DEFAULT_SESSION is not None
+    boto3.DEFAULT_SESSION.events.register_first("before-send.sqs.SendMessage", unreachable)
+    event = sample("bus-order")
+    event["detail"]["created_at"] -= 60
+
+    app.handle_order_event(event, CONTEXT)
+
+    boto3.DEFAULT_SESSION.events.unregister("before-send.sqs.SendMessage", unreachable)
+    queued = boto3.client("sqs").get_queue_attributes(QueueUrl=SETTINGS["RECOVERY_QUEUE_URL"], AttributeNames=["All"])
+    assert queued["Attributes"]["ApproximateNumberOfMessagesDelayed"] == "1"
+    assert len(attempts) == 4
 
 
 def test_a_bus_event_of_another_scope_is_counted(app: ModuleType, capsys: pytest.CaptureFixture[str]) -> None:

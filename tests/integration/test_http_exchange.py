@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from handler import limited_http
 from handler.transport import LARGEST_ANSWER_BYTES, HttpExchange, NoAnswer
+from support.ports import closed_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -600,8 +601,10 @@ def test_nothing_is_read_of_the_environment(monkeypatch: pytest.MonkeyPatch, tmp
     (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password secret\n", encoding="utf-8")
     (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
-        monkeypatch.setenv(name, "http://127.0.0.1:9")
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
     requests: list[bytes] = []
     with server(answering(OK, requests=requests)) as (url, _):
         assert HttpExchange()("GET", url, {}, None, 5.0).status == 200

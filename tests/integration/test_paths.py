@@ -557,17 +557,6 @@ def test_an_invocation_without_time_puts_its_orders_back(world: World) -> None:
     assert world.sandbox.requests(order=order) == []
 
 
-def test_the_late_path_keeps_to_its_share_of_the_rate_limit(world: World) -> None:
-    object.__setattr__(world.settings, "late_requests_per_minute", 12)
-    for _ in range(4):
-        late_order(world)
-
-    staying = world.recover()
-
-    assert len(staying) >= 2
-    assert len(world.sandbox.requests("b2b", store=world.store)) <= 2
-
-
 def test_orders_held_back_by_the_pace_come_back_later_and_later_but_within_minutes(world: World) -> None:
     recover = world.relay.recover_orders
     event = parse_detail(webhook_body(world.place()), world.now())

@@ -33,11 +33,15 @@ from sandbox import faults
 from sandbox.orders import PO_LINE
 from sandbox.scenarios import secret_of
 from sandbox.stores import ExtraField, Store
+from support.events import request, webhook
 from support.relay import TABLE, Desk, desk_of
+from support.world import World, secret_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from support.telemetry import Written
 
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 Ring = Callable[[Literal["OK", "ALARM"]], None]
@@ -298,15 +302,21 @@ def test_texts_that_the_rule_does_not_read_are_yellow_and_not_shown(well: Desk) 
     assert "4711" not in finding["what"]
 
 
-def test_refused_webhooks_are_yellow_with_the_check_that_failed(well: Desk) -> None:
-    write_log(well, {"message": "webhook not proven", "check": "the secret header is missing", "store": "abc123"})
-    write_log(well, {"message": "webhook not proven", "check": "stale", "store": "another"})
+def test_refused_webhooks_are_yellow_with_the_check_that_failed(well: Desk, written: Written) -> None:
+    world = World()
+    for store in ("abc123", "another"):
+        world.secrets.put(f"relay/{store}", secret_text(world.store))
+        world.intake.handle(request(json.dumps(webhook(time.time(), producer=f"stores/{store}"))))
+    refusals = [line for line in written.log if "check" in line]
+    assert [line["store"] for line in refusals] == ["abc123", "another"]
+    for line in refusals:
+        write_log(well, line)
 
     finding = findings(well, 0)["refusals"]
 
     assert finding["state"] == "doubtful"
     assert "1 webhooks" in finding["what"]
-    assert "the secret header is missing" in finding["what"]
+    assert refusals[0]["check"] in finding["what"]
 
 
 def test_without_a_store_it_says_how_to_add_one(well: Desk) -> None:

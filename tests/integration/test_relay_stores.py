@@ -274,6 +274,9 @@ def test_no_webhook_is_refused_while_a_hook_is_created(desk: Desk, proof: str, b
 
     desk.run("hook", "create", "abc123")
 
+    needed_no_write = before == "a hook" and "webhook_header" in secret
+    assert bool(passes) is not needed_no_write
+    assert hooks(desk)
     was_refused_all_along = proof == "none" and before == "a hook"
     assert all(passes) or (was_refused_all_along and passes[-1])
     assert all(is_proven(desk, hook) for hook in hooks(desk))

@@ -17,6 +17,7 @@ from sandbox.orders import PO_LINE, Order
 from sandbox.store import SandboxStore
 from sandbox.stores import Store
 from sandbox.webhooks import ORDER_CREATED, DeliveryOptions
+from support.ports import closed_port
 
 BUYER = 7
 
@@ -210,7 +211,7 @@ class TestFaults:
     @pytest.mark.parametrize("at_once", [True, False])
     def test_that_delay_have_their_effect_before_or_after(self, shopper: Shopper, at_once: bool) -> None:
         order = shopper.order()
-        shopper.sandbox.fault(faults.delay(0.3, effect=at_once), "b2b.create")
+        shopper.sandbox.fault(faults.delay(1.0, effect=at_once), "b2b.create")
         with pytest.raises(requests.ReadTimeout):
             shopper.create(order, timeout=0.1)
         assert shopper.sandbox.effects("abc", order.id).creates == int(at_once)
@@ -322,7 +323,7 @@ class TestWebhooks:
 
     def test_that_nobody_receives_are_given_up_in_the_end(self, shopper: Shopper) -> None:
         options = DeliveryOptions(retries=2, time_compression=1e6)
-        [delivery] = shopper.sandbox.deliver(shopper.order(), "http://127.0.0.1:1/", options)
+        [delivery] = shopper.sandbox.deliver(shopper.order(), f"http://127.0.0.1:{closed_port()}/", options)
         assert delivery.wait(5).status is None
         assert len(delivery.attempts) == 3
         assert "ClientConnector" in delivery.attempts[0].error
@@ -379,7 +380,7 @@ class TestWebhooks:
 
     def test_that_keep_failing_deactivate_their_hook(self, shopper: Shopper) -> None:
         shopper.sandbox.hook_options = DeliveryOptions(time_compression=1e7)
-        hook = shopper.sandbox.add_hook("abc", "http://127.0.0.1:1/")
+        hook = shopper.sandbox.add_hook("abc", f"http://127.0.0.1:{closed_port()}/")
         [delivery] = shopper.sandbox.deliveries(shopper.order())
         delivery.wait(10)
         assert len(delivery.attempts) == 12

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from support.telemetry import Written
 
 EVENT = OrderEvent("abcde", 250, 0.0, "c")
+REMEMBER_DAYS = 35
 LOST = None
 OK: dict[str, Any] = {}
 
@@ -38,7 +40,7 @@ class Table:
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
         client: Any = boto3.client("dynamodb", config=TABLE_CALLS, **keys)  # type: ignore[call-overload]  # keys by name
         client.meta.events.register("before-send.dynamodb", self._answer)
-        self.once = OncePerOrder("idempotency", client, 35)
+        self.once = OncePerOrder("idempotency", client, REMEMBER_DAYS)
 
     def run(self, work: Callable[[bool], Finished]) -> Finished | Duplicate:
         return self.once.run(EVENT, work, cast("Any", FakeContext(FakeClock())))
@@ -70,6 +72,17 @@ def test_a_claim_whose_answer_was_lost_is_recognised_and_the_order_is_worked_on(
     assert table.run(lambda _: Updated()) == Updated()
     assert [operation for operation, _ in table.asked] == ["PutItem", "PutItem", "UpdateItem"]
     assert "IdempotencyUnavailable" not in written.metrics
+
+
+def test_a_finished_order_is_remembered_for_days() -> None:
+    table = Table()
+    began = time.time()
+
+    table.run(lambda _: Updated())
+
+    operation, request = table.asked[-1]
+    assert operation == "UpdateItem"
+    assert int(request["ExpressionAttributeValues"][":expiry"]["N"]) >= int(began) + REMEMBER_DAYS * 86_400
 
 
 def test_a_repeated_claim_that_meets_somebody_elses_is_a_duplicate() -> None:

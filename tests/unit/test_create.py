@@ -138,6 +138,18 @@ def test_an_own_producers_values_stand_above_the_rules_and_need_no_look_up_with_
     assert create.body == {"bcOrderId": ORDER_ID, "customerId": BUYER, "poNumber": "given", "extraFields": fields}
 
 
+def test_an_own_producers_values_override_those_of_the_rules() -> None:
+    rules = Rules.parse('[all]\npo_number = "external_order_id"\n[all.extra_fields]\nTeam = "external_order_id"')
+    world = World(rules=rules)
+    world.place(external_order_id="rule")
+
+    world.create(poNumber="given", extraFields=own_fields(Team="Blue"))
+
+    record = world.record()
+    assert record is not None
+    assert (record.po_number, record.extra_fields) == ("given", {"Team": "Blue"})
+
+
 # --- trouble inside the window ------------------------------------------------------------------------------------
 
 
@@ -172,9 +184,12 @@ def test_what_never_heals_is_handed_over_inside_the_window(world: World, place: 
     assert [message.sent_at <= NOON + 9.5 + 1e-6 for message in world.waiting] == [True]
 
 
-def test_nothing_outlives_the_invocation_when_that_is_shorter_than_the_window(world: World) -> None:
+@pytest.mark.parametrize("place", [("GET", LOOK_UP), ("POST", RECORDS)], ids=["look-up", "create"])
+def test_nothing_outlives_the_invocation_when_that_is_shorter_than_the_window(
+    world: World, place: tuple[str, str]
+) -> None:
     world.place()
-    world.exchange.always("GET", LOOK_UP, hang())
+    world.exchange.always(*place, hang())
     event = parse_detail(webhook(NOON), NOON)
 
     world.create_order.handle(event, cast("Any", FakeContext(world.clock, seconds=6.0)))
@@ -309,6 +324,19 @@ def test_what_is_late_is_noted_with_its_store_and_a_failing_table_costs_nothing(
     assert isinstance(broken.create(), Late)
     assert len(broken.waiting) == 1
     assert written.metrics["IdempotencyUnavailable"] == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("status", [404, 503, 200])
+def test_a_late_orders_message_holds_nothing_secret_and_nothing_of_the_buyer(world: World, status: int) -> None:
+    world.place(customer_message=f"ring-at-the-back-door\n{PO_LINE}PO-PRIVATE")
+    echo = {"message": f"{world.store.access_token} may not write PO-PRIVATE for jane.roe@example.com"}
+    world.exchange.always("POST", RECORDS, answer(status, echo))
+
+    world.create()
+
+    [message] = world.waiting
+    private = [world.store.access_token, world.store.client_secret, "PO-PRIVATE", "jane.roe", "ring-at-the-back-door"]
+    assert [text for text in private if text in message.body] == []
 
 
 def test_when_the_recovery_queue_refuses_lambda_is_told_and_nothing_is_remembered(world: World) -> None:
@@ -492,23 +520,48 @@ def test_an_update_of_a_record_that_vanished_waits(world: World) -> None:
 
 @pytest.mark.parametrize("status", [400, 410, 204])
 def test_a_look_up_that_is_refused_is_never_taken_for_an_order(world: World, status: int) -> None:
-    world.exchange.on("GET", LOOK_UP, answer(status))
+    world.exchange.always("GET", LOOK_UP, answer(status))
 
     outcome = world.create()
 
-    assert isinstance(outcome, Dead | Late)
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.UNEXPECTED_ANSWER
     assert world.exchange.paths("POST") == []
 
 
-@pytest.mark.parametrize("body", [b"<html>It works!</html>", b"[]", b'"ok"'])
-def test_a_success_that_is_not_the_apis_own_is_no_update(world: World, body: bytes) -> None:
+OF_ANOTHER_ORDER = {"code": 200, "data": {"bcOrderId": ORDER_ID + 1}}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"<html>It works!</html>",
+        b"[]",
+        b'"ok"',
+        OF_ANOTHER_ORDER,
+        {"code": 200, "data": [{"bcOrderId": str(ORDER_ID + 1)}]},
+        {"code": 500, "data": {}, "meta": {"message": "?"}},
+    ],
+    ids=str,
+)
+def test_a_success_that_is_not_the_apis_own_is_no_update(world: World, body: Any) -> None:
     world.place(automatic_record_after=0.0)
     world.exchange.always("PUT", RECORD, answer(200, body))
 
     outcome = world.create(poNumber="given")
 
     assert isinstance(outcome, Late)
-    assert outcome.cause is Cause.UNEXPECTED_ANSWER
+    assert outcome.cause in {Cause.UNEXPECTED_ANSWER, Cause.API_UNAVAILABLE}
+
+
+def test_a_success_that_tells_of_another_order_is_no_create(world: World) -> None:
+    world.place()
+    world.exchange.always("POST", RECORDS, answer(200, OF_ANOTHER_ORDER))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert world.once.done == set()
 
 
 def test_a_refusal_that_repeats_the_token_does_not_carry_it_on(world: World, written: Written) -> None:
@@ -637,6 +690,7 @@ def test_values_that_come_after_the_order_was_finished_reach_its_record(world: W
     world.clock.advance(1.0)
 
     assert world.create(extraFields=own_fields(Team="Blue")) == Updated()
+    assert len(world.exchange.paths("POST")) == 1
 
     record = world.record()
     assert record is not None

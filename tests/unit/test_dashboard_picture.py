@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from PIL import Image
+from PIL import Image, ImageChops
 
-from sandbox.dashboard_picture import draw
+from sandbox.dashboard_picture import COLUMNS, draw
 from sandbox.dashboard_session import Curve, Picture
 from sandbox.emulator import ROOT
 from support.template import STACK, Resolved
@@ -33,7 +33,7 @@ def picture(*, empty: bool = False) -> Picture:
     return Picture(widgets, curves, STACK, {"dead-letters": "ALARM", "unauthorised": "OK"}, 120.0, 13)
 
 
-def test_all_of_it_is_drawn(tmp_path: Path) -> None:
+def test_it_is_as_large_as_the_dashboard_and_small_as_a_file(tmp_path: Path) -> None:
     path = tmp_path / "images" / "dashboard.png"
 
     draw(picture(), path)
@@ -45,12 +45,20 @@ def test_all_of_it_is_drawn(tmp_path: Path) -> None:
     assert path.stat().st_size < LARGEST_BYTES
 
 
-def test_a_session_without_any_value_is_drawn_too(tmp_path: Path) -> None:
-    path = tmp_path / "dashboard.png"
+def test_every_chart_shows_its_values(tmp_path: Path) -> None:
+    shown, paths = picture(), [tmp_path / "values.png", tmp_path / "none.png"]
+    draw(shown, paths[0])
+    draw(picture(empty=True), paths[1])
 
-    draw(picture(empty=True), path)
-
-    assert path.stat().st_size > 10_000
+    rows = max(widget["y"] + widget["height"] for widget in shown.widgets) + 0.6
+    with Image.open(paths[0]) as values, Image.open(paths[1]) as none:
+        changed = ImageChops.difference(values.convert("RGB"), none.convert("RGB"))
+    charts = [widget for widget in shown.widgets if widget["type"] == "metric"]
+    assert charts
+    for chart in charts:
+        left, right = (edge / COLUMNS * changed.width for edge in (chart["x"], chart["x"] + chart["width"]))
+        top, bottom = (edge / rows * changed.height for edge in (chart["y"], chart["y"] + chart["height"]))
+        assert changed.crop((round(left), round(top), round(right), round(bottom))).getbbox(), chart["properties"]
 
 
 def test_the_picture_in_the_documents_is_a_small_one() -> None:

@@ -26,10 +26,9 @@ from handler.telemetry import Metric
 from relay import store as relay_store
 from relay.cli import app as relay_app
 from sandbox.chaos_scenarios import SCENARIOS
-from sandbox.cli import app as sandbox_app
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
@@ -37,9 +36,6 @@ CONFIGURATION = ROOT / "docs" / "configuration.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
-CLIS = {"relay": relay_app, "sandbox": sandbox_app}
-
-each_document = pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 
 
 @cache
@@ -72,6 +68,13 @@ def first_column(table: str) -> list[str]:
     return [name for row in re.findall(r"^\|([^|]*)\|", table, re.MULTILINE) for name in CODE.findall(row)]
 
 
+def each_document_with(find: Callable[[Path], Iterable[Any]]) -> pytest.MarkDecorator:
+    """Runs a test for each document in which `find` finds anything to check."""
+    found = [document for document in DOCUMENTS if any(True for _ in find(document))]
+    assert found
+    return pytest.mark.parametrize("document", found, ids=lambda path: str(path.relative_to(ROOT)))
+
+
 # --- links --------------------------------------------------------------------------------------------------------
 
 
@@ -82,10 +85,15 @@ def anchors(document: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@each_document
+def links(document: Path) -> list[str]:
+    """The links to other documents and to sections."""
+    return re.findall(r"\]\((?!https?://)([^)\s]+)\)", prose(document))
+
+
+@each_document_with(links)
 def test_links_and_anchors_lead_somewhere(document: Path) -> None:
     dead = []
-    for link in re.findall(r"\]\((?!https?://)([^)\s]+)\)", prose(document)):
+    for link in links(document):
         path, _, anchor = link.partition("#")
         target = (document.parent / path).resolve() if path else document
         if not target.exists() or (anchor and anchor not in anchors(target)):
@@ -94,12 +102,14 @@ def test_links_and_anchors_lead_somewhere(document: Path) -> None:
     assert dead == []
 
 
-@each_document
-def test_the_files_that_documents_name_are_there(document: Path) -> None:
+def named_files(document: Path) -> list[str]:
     folders = "bench|docs|events|layers|requirements|src|tests|tools"
-    named = [name for name in CODE.findall(prose(document)) if re.fullmatch(rf"(?:{folders})/[\w./-]+", name)]
+    return [name for name in CODE.findall(prose(document)) if re.fullmatch(rf"(?:{folders})/[\w./-]+", name)]
 
-    assert [name for name in named if not (ROOT / name).exists()] == []
+
+@each_document_with(named_files)
+def test_the_files_that_documents_name_are_there(document: Path) -> None:
+    assert [name for name in named_files(document) if not (ROOT / name).exists()] == []
 
 
 # --- commands -----------------------------------------------------------------------------------------------------
@@ -133,15 +143,15 @@ def alternatives(words: list[str]) -> Iterator[list[str]]:
             yield [first, *rest]
 
 
-def mistake(program: str, said: Said) -> str:
+def mistake(said: Said) -> str:
     """What is wrong with a command line, by the command's own words; empty when it would be understood."""
-    command = typer.main.get_command(CLIS[program])
-    context = typer.Context(command, info_name=program)
+    command = typer.main.get_command(relay_app)
+    context = typer.Context(command, info_name="relay")
     words = list(said.words)
     while isinstance(command, TyperGroup):
         found = command.get_command(context, words.pop(0)) if words else None
         if found is None:
-            return f"no such command: {program} {shlex.join(said.words)}"
+            return f"no such command: relay {shlex.join(said.words)}"
         command, context = found, typer.Context(found, parent=context)
     try:
         if said.whole:
@@ -151,7 +161,7 @@ def mistake(program: str, said: Said) -> str:
     except typer.Exit:
         pass  # --help
     except TyperException as error:
-        return f"{program} {shlex.join(said.words)}: {error.format_message()}"
+        return f"relay {shlex.join(said.words)}: {error.format_message()}"
     return ""
 
 
@@ -164,31 +174,17 @@ def makefile_targets() -> dict[str, str]:
     return dict(found)
 
 
-@each_document
+@each_document_with(lambda document: command_lines(document, "make"))
 def test_what_documents_make_are_targets_of_the_makefile(document: Path) -> None:
     said = list(command_lines(document, "make"))
 
     assert [words for words, _ in said if words[0] not in makefile_targets()] == []
 
 
-@each_document
-def test_arguments_that_documents_give_to_make_are_understood_by_what_it_starts(document: Path) -> None:
-    mistakes = []
-    for words, whole in command_lines(document, "make"):
-        arguments = [word.removeprefix("ARGS=") for word in words if word.startswith("ARGS=")]
-        started = re.search(r"-m (\w+)\.cli (.*?)\$\(ARGS\)", makefile_targets().get(words[0], ""))
-        if arguments:
-            assert started, f"make {words[0]} takes no ARGS"
-            program, own = started.groups()
-            mistakes.append(mistake(program, Said([*shlex.split(own), *shlex.split(arguments[0])], whole)))
-
-    assert [each for each in mistakes if each] == []
-
-
-@each_document
+@each_document_with(lambda document: command_lines(document, "relay"))
 def test_relay_understands_every_command_line_that_documents_give(document: Path) -> None:
     mistakes = [
-        mistake("relay", Said(words, said.whole))
+        mistake(Said(words, said.whole))
         for said in command_lines(document, "relay")
         for words in alternatives(said.words)
     ]
@@ -200,7 +196,7 @@ def test_relay_understands_every_command_line_that_documents_give(document: Path
     "line", ["store ad abcde", "store", "doctor --store abcde", "status 250", "failed list --age 3"]
 )
 def test_a_command_line_that_relay_does_not_understand_is_noticed(line: str) -> None:
-    assert mistake("relay", Said(shlex.split(line), whole=True))
+    assert mistake(Said(shlex.split(line), whole=True))
 
 
 # --- lists --------------------------------------------------------------------------------------------------------
@@ -216,12 +212,16 @@ def test_every_parameter_is_described_and_no_other() -> None:
     assert sorted(first_column(listed)) == sorted(template.read()["Parameters"])
 
 
-@each_document
+def shown_parameters(document: Path) -> dict[str, str]:
+    """The template's parameters in the document's tables, with the defaults shown there."""
+    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|[^|]*\|$", prose(document), re.MULTILINE)
+    return {name: default.strip().strip("`") for name, default in rows if name in template.read()["Parameters"]}
+
+
+@each_document_with(shown_parameters)
 def test_parameters_are_shown_with_their_defaults(document: Path) -> None:
     parameters = template.read()["Parameters"]
-    rows = re.findall(r"^\| `(\w+)` \| ([^|]*) \|[^|]*\|$", prose(document), re.MULTILINE)
-
-    shown = {name: default.strip().strip("`") for name, default in rows if name in parameters}
+    shown = shown_parameters(document)
 
     assert shown == {name: shown_default(parameters[name]).strip("`") for name in shown}
 

@@ -125,6 +125,12 @@ def test_whatever_stands_around_an_order_it_is_read_or_told_apart_and_can_be_wri
     assert again.failed_at == pytest.approx(letter.failed_at, abs=0.001)
 
 
+@given(st.text(max_size=80) | JSON.map(json.dumps))
+def test_a_message_of_any_text_is_malformed_or_of_another_scope(body: str) -> None:
+    with pytest.raises((MalformedEvent, IgnoredScope)):
+        read_letter(body, SENT_AT)
+
+
 @given(JSON | st.datetimes().map(str) | st.datetimes().map(lambda moment: f"{moment:%Y-%m-%dT%H:%M:%SZ}"))
 def test_whatever_time_a_bus_event_claims_its_order_can_be_handed_over_and_read_again(time: Any) -> None:
     claimed = bus_event(undated()) | {"time": time}

@@ -12,7 +12,7 @@ import pytest
 from handler.enrichment import Rules
 from handler.errors import Cause
 from handler.queues import read_letter
-from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES
+from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES, REQUESTS_AN_ORDER
 from sandbox.orders import PO_LINE
 from support.aws import DEAD_LETTER_URL, QUEUE_VISIBILITY_SECONDS, RECOVERY_URL, FakeContext, refusal
 from support.clock import NOON
@@ -189,6 +189,8 @@ def test_a_record_that_never_comes_is_created_after_some_tries(world: World, wri
     assert (record.po_number, world.waiting) == ("typed", [])
     assert written.metrics["OrderCreated"] == [1.0]
     assert written.metrics["WindowLeft"] == [0.0]
+    # Each try took its share of the rate limit, and the late Create took one more.
+    assert sum(world.table.taken.values()) == (CREATE_AFTER_TRIES + 1) * REQUESTS_AN_ORDER
 
 
 def test_a_record_that_can_be_created_no_more_is_waited_for_until_it_comes(world: World) -> None:

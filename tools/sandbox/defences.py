@@ -73,8 +73,8 @@ DEFENCES = (
     Defence(
         "a record that is there already is updated",
         CREATE,
-        "limit.\n            return bring_in_line(self.b2b_api, wanted, invocation)",
-        "limit.\n            raise",
+        "is the limit.\n            return bring_in_line(self.b2b_api, wanted, invocation)",
+        "is the limit.\n            raise",
         "record already there, the API replaces, data is an array",
     ),
     Defence(
