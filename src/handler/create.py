@@ -91,12 +91,6 @@ class CreateOrder:
         window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)
         if window.remaining_seconds <= 0:
             raise _missed()
-        if again:
-            try:
-                return bring_in_line(self.b2b_api, wanted, invocation)
-            except RetryLater as error:
-                if error.cause is not Cause.NOT_THERE_YET:
-                    raise
         try:
             self.b2b_api.create_order(event.store_hash, event.order_id, wanted.customer_id, wanted.content, window)
         except OrderAlreadyExists:

@@ -78,7 +78,8 @@ class LenientApi:
             assert sent.body.keys() & {"poNumber", "extraFields"}
             fields = {row["fieldName"]: row["fieldValue"] for row in sent.body.get("extraFields", [])}
             record.po_number = sent.body.get("poNumber", "" if self.replaces else record.po_number)
-            record.extra_fields = fields if self.replaces else record.extra_fields | fields
+            kept = {} if self.replaces else record.extra_fields
+            record.rows = [{"fieldName": name, "fieldValue": value} for name, value in (kept | fields).items()]
             return answer(200, SUCCESS | {"data": {}})
         return self.simulated(sent)
 
