@@ -108,11 +108,14 @@ class OneOrder(RuleBasedStateMachine):
     ) -> None:
         self.world = World(rules=Rules.parse(RULES))
         self.world.store.late_create_without_record = late_create
+        # Reads that lag are a scenario of their own: there, only the API's refusal can prevent a second record.
+        self.world.store.read_lag_seconds = 0.0
         self.world.place(
             customer_id=customer,
             customer_message=f"{PO_LINE}PO-BUYER",
             external_order_id=ruled_po_number,
             staff_notes="rule",
+            buyer_po_number="PO-BUYER",
             buyer_extra_fields=BUYERS_FIELDS,
         )
         self.ruled_po_number = ruled_po_number
