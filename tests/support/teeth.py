@@ -40,6 +40,9 @@ def _build_idle(progress: Callable[[str], None], destination: Path) -> None:
     assert entry_points, "the build has no entry point to replace"
     for entry_point in entry_points:
         entry_point.write_text(IDLE, encoding="utf-8")
+        # The build's bytecode is not checked against its source.
+        for compiled in entry_point.parent.glob("__pycache__/app.*.pyc"):
+            compiled.unlink()
 
 
 class StillWaits(Exception):  # noqa: N818  says what happened
