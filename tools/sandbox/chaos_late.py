@@ -59,6 +59,25 @@ def _update_lost(field: Field, store_hash: str) -> None:
     shop.had_effects(order, creates=0, updates=1)
 
 
+@scenario("late orders behind a store in trouble are deferred")
+def _deferred(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    orders = [shop.place(created_ago_seconds=15, automatic_record_after=0.0) for _ in range(10)]
+    rule = field.sandbox.fault(faults.status(503), endpoint="b2b", store=shop.store, times=None)
+    bodies = [webhook_body(order) | {"poNumber": "PO-LATE"} for order in orders]
+    field.put_late(*(json.dumps({"detail-type": "bigCommerceWebhook", "detail": body}) for body in bodies))
+
+    def causes() -> set[str]:
+        return {str(ending.get("cause")) for order in orders for ending in shop.endings(order)}
+
+    shop.until(lambda: causes() >= {"api_unavailable", "deferred"}, "one order fails, those behind it are deferred")
+    field.sandbox.remove_fault(rule)
+    for order in orders:
+        shop.carries(order, "PO-LATE")
+    if "rate_limited" in causes():
+        raise Violated("other integrations are blamed: rate_limited, though no API said so")
+
+
 @scenario("B2B API down for 30 s", long=True)
 def _down(field: Field, store_hash: str) -> None:
     shop = field.open_store(store_hash)

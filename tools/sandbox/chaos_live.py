@@ -241,6 +241,29 @@ _own_event("after the order was finished", while_working=False)
 _own_event("while the order is being worked on", while_working=True)
 
 
+BUYERS_TEXTS = {
+    "PO Number / Reference Number 1: 7": "7",
+    "Please ring.\rP.O. No.: 4711": "4711",
+    "Leave at the door<br />PO#\u00a0A&amp;B-12<br />Thanks": "A&B-12",
+    "Purchase Order Number\uff1a 04152025-0002": "04152025-0002",
+    "PO Number: tbd\n---------------\nPO Number / Reference Number: REAL-9\nQuote#: 55\n---------------": "REAL-9",
+    "Please send the PO number by mail. Quote#: 4711": "",
+    "Deliver to P.O. Box 12, Springfield": "",
+}
+"""What buyers write, and the PO number in it."""
+
+
+@scenario("PO numbers in the words of buyers")
+def _buyers_texts(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    orders = [(shop.place(customer_message=text), po_number) for text, po_number in BUYERS_TEXTS.items()]
+    for order, _ in orders:
+        shop.announce(order)
+    for order, po_number in orders:
+        shop.is_finished(order)
+        shop.carries(order, po_number)
+
+
 @scenario("an emoji in the PO number")
 def _emoji(field: Field, store_hash: str) -> None:
     shop = field.open_store(store_hash)
