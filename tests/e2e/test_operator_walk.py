@@ -122,7 +122,7 @@ def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
 def orders_are_refused_for_good(stage: Stage, operator: Operator) -> None:
     """They wait for the operator, who brings them back."""
     store = stage.store
-    rule = stage.sandbox.fault(faults.status(422), endpoint="b2b.create", times=2)
+    rule = stage.sandbox.fault(faults.refusal(422, "Cost Center is required"), endpoint="b2b.create", times=2)
     dead = [place(stage, f"PO-DEAD-{number}") for number in range(2)]
     wait_for(lambda: operator.learns("failed list")["count"] == 2)
     assert rule.struck == 2
