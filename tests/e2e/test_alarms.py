@@ -106,7 +106,7 @@ def test_the_metrics_carry_the_dimension_that_the_alarms_look_for(stage: Stage) 
 
 
 def test_what_the_emulator_does_not_measure_of_triggered_functions_stands_in_their_logs(stage: Stage) -> None:
-    played = play_webhook()(stage)
+    played = play_webhook(automatic_record_after=None)(stage)
     wait_for(lambda: played.record)
 
     measured = wait_for(lambda: lambda_samples(stage.cloud))

@@ -83,6 +83,7 @@ def test_dropped_dead_letters_are_gone(stage: Stage, relay: Callable[..., Any]) 
     assert relay("failed", "list", "--store", "dropped")["count"] == 0
 
 
+@pytest.mark.without_relay("there is no deployment to ask")
 def test_without_a_stack_it_is_said_what_to_do(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", stage.cloud.endpoint_url)
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")

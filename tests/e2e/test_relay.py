@@ -311,8 +311,9 @@ def test_a_webhook_signed_with_the_previous_secret_is_still_accepted(stage: Stag
 
     with_new = post(stage, body, sign(body, "the-new-secret", time.time()))
     with_previous = post(stage, body, sign(body, store.client_secret, time.time()))
+    with_neither = post(stage, body, sign(body, "another secret", time.time()))
 
-    assert (with_new.status_code, with_previous.status_code) == (200, 200)
+    assert (with_new.status_code, with_previous.status_code, with_neither.status_code) == (200, 200, 401)
 
 
 def test_orders_without_a_secret_for_their_store_wait_and_are_finished_once_it_is_there(stage: Stage) -> None:
