@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import pytest
+
 from sandbox.scenarios import secret_of
 from sandbox.stores import Store
 from support.operator import Operator
@@ -13,6 +15,7 @@ if TYPE_CHECKING:
     from sandbox.scenarios import Stage
 
 
+@pytest.mark.without_relay("the command line is what is tested, before any order")
 def test_a_store_of_the_sandbox_is_on_the_list_and_one_that_only_has_a_secret_is_found(stage: Stage) -> None:
     for store_hash in ("fresh", "bysecret"):
         store = stage.sandbox.add_store(Store(hash=store_hash))
