@@ -35,6 +35,9 @@ ABOUT_THE_ADDRESS = frozenset({NOT_FOUND, METHOD_NOT_ALLOWED, GONE})
 """Statuses that a proxy without a route answers, too: only the documented shape tells the two apart."""
 
 LONGEST_WORDS = 300
+LONGEST_READ = 2_000
+"""What the patterns below are given at most: they take time that grows with the square of it."""
+
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 TAGS = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 ERROR_TEXTS = ("errMsg", "errors", "error", "message", "msg", "detail", "error_description", "title")
@@ -86,10 +89,11 @@ def core_answer(response: Response) -> Response:
 def words(answer: Response, sent: Collection[str] = ()) -> str:
     """What an answer says in words, whatever its shape: shortened, and without `sent` values and e-mail addresses."""
     whole = answer.json()
-    text = _words_in(whole) if isinstance(whole, dict | list) else TAGS.sub(" ", answer.body.decode(errors="replace"))
+    page = answer.body[:LONGEST_READ].decode(errors="replace")
+    text = _words_in(whole) if isinstance(whole, dict | list) else TAGS.sub(" ", page)
     for value in sorted({value for value in sent if value}, key=len, reverse=True):
         text = text.replace(value, "[value]")
-    return EMAIL.sub("[email]", " ".join(text.split()))[:LONGEST_WORDS]
+    return EMAIL.sub("[email]", " ".join(text.split())[:LONGEST_READ])[:LONGEST_WORDS]
 
 
 def _own_error(api: str, response: Response, sent: Collection[str], *, own: bool) -> Response:

@@ -186,6 +186,14 @@ def test_words_are_short() -> None:
     assert len(words(response(422, {"message": "x" * 5000}))) == LONGEST_WORDS
 
 
+@pytest.mark.parametrize("part", [b"<", b"<script", b"x", b"@", b"a@"])
+@pytest.mark.parametrize("envelope", [b"%s", b'{"code": 400, "message": "%s"}'], ids=["page", "JSON"])
+def test_a_hostile_answer_of_any_length_is_told_in_a_few_words(part: bytes, envelope: bytes) -> None:
+    said = words(Response(400, {}, envelope % (part * (3_000_000 // len(part)))))  # would take minutes, read whole
+
+    assert len(said) <= LONGEST_WORDS
+
+
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers(-1000, 1000) | st.text(max_size=5),
     lambda inner: (
