@@ -61,7 +61,14 @@ def find_wanted(
         po_number=given.po_number or ruled.po_number,
         extra_fields=tuple((dict(ruled.extra_fields) | dict(given.extra_fields)).items()),
     )
-    return Wanted(event, customer_id, content, tuple(failed))
+    return Wanted(event, customer_id, content, tuple(rule for rule in failed if not _is_given(rule, given)))
+
+
+def _is_given(rule: str, given: Content) -> bool:
+    """Whether the event itself has brought the rule's value: then the record lacks nothing of the rule's."""
+    if rule.endswith(".po_number"):
+        return bool(given.po_number)
+    return rule.partition(".extra_fields.")[2] in dict(given.extra_fields)
 
 
 def _report_rule(rule: str) -> None:

@@ -748,6 +748,18 @@ def test_the_rules_that_failed_are_remembered_with_the_order(written: Written) -
     assert written.by_rule == ["all.po_number"]
 
 
+def test_a_rule_whose_value_the_event_has_brought_is_not_remembered_as_failed(written: Written) -> None:
+    fails = "first_match(customer_id, '(x)')"
+    world = World(rules=Rules.parse(f'[all]\npo_number = "{fails}"\n[all.extra_fields]\nA = "{fails}"\nB = "{fails}"'))
+    world.place()
+
+    outcome = world.create(poNumber="given", extraFields=own_fields(A="given"))
+
+    assert isinstance(outcome, Created)
+    assert outcome.rules_failed == ("all.extra_fields.B",)
+    assert written.by_rule == ["all.po_number", "all.extra_fields.A", "all.extra_fields.B"]
+
+
 def test_a_guest_whose_checkout_came_from_a_quote_is_counted_apart(world: World, written: Written) -> None:
     world.place(customer_id=0, customer_message="Quote#: 4711")
 
