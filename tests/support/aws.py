@@ -179,6 +179,16 @@ class FakeEventBridge:
         return {"FailedEntryCount": 0, "Entries": [{"EventId": "1"} for _ in Entries]}
 
 
+def create_table(dynamodb: Any, name: str) -> None:
+    """The idempotency table, as the template has it, in moto."""
+    dynamodb.create_table(
+        TableName=name,
+        BillingMode="PAY_PER_REQUEST",
+        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
+    )
+
+
 @dataclass(slots=True)
 class FakeTable:
     """As much of DynamoDB as `LatePace` and `Journal` use: counters with a ceiling, notes, failures, a set of stores."""

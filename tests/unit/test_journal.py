@@ -17,7 +17,7 @@ from handler.order_event import OrderEvent
 from handler.outcomes import Dead, Duplicate, Finished, Late, Updated
 from handler.pace import LatePace, Paced
 from handler.queues import Letter
-from support.aws import FakeContext, FakeTable, refusal
+from support.aws import FakeContext, FakeTable, create_table, refusal
 from support.clock import NOON, FakeClock
 
 if TYPE_CHECKING:
@@ -67,12 +67,7 @@ def table() -> Iterator[Any]:
     keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
     with mock_aws():
         client = boto3.client("dynamodb", **keys)  # type: ignore[call-overload]  # keys by name
-        client.create_table(
-            TableName=TABLE,
-            BillingMode="PAY_PER_REQUEST",
-            AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-            KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        )
+        create_table(client, TABLE)
         yield client
 
 

@@ -21,7 +21,7 @@ from handler.once import OncePerOrder, order_id
 from handler.order_event import OrderEvent
 from handler.outcomes import Dead, Late, Updated
 from sandbox.stores import Store
-from support.aws import FakeContext
+from support.aws import FakeContext, create_table
 from support.clock import NOON, FakeClock
 from support.events import BUYER, STORE_HASH
 from support.exchange import Sent, Step, answer, hang
@@ -49,12 +49,7 @@ def dynamodb() -> Iterator[Any]:
 @pytest.fixture
 def table(dynamodb: Any) -> Iterator[Any]:
     """The client; the idempotency table is there, and empty."""
-    dynamodb.create_table(
-        TableName=TABLE,
-        BillingMode="PAY_PER_REQUEST",
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}],
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-    )
+    create_table(dynamodb, TABLE)
     yield dynamodb
     with contextlib.suppress(dynamodb.exceptions.ResourceNotFoundException):
         dynamodb.delete_table(TableName=TABLE)
