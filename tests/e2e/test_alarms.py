@@ -82,6 +82,7 @@ def test_a_refused_token_rings_by_the_functions_own_metrics(stage: Stage, inbox:
     publish(stage.cloud, samples(stage.cloud))
     assert states(stage.cloud)["unauthorised"] == "INSUFFICIENT_DATA"
 
+    the_secrets = stage.store.access_token
     stage.sandbox.configure(stage.store, access_token="renewed-access-token")
     play_webhook()(stage)
     wait_for(lambda: Metric.UNAUTHORISED in {sample.name for sample in samples(stage.cloud)})
@@ -92,6 +93,7 @@ def test_a_refused_token_rings_by_the_functions_own_metrics(stage: Stage, inbox:
     said = " ".join(operator.says("doctor", code=TROUBLE).split())
     assert "unauthorised has been ringing" in said
     assert "HTTP 401" in said
+    stage.sandbox.configure(stage.store, access_token=the_secrets)
 
 
 def test_the_metrics_carry_the_dimension_that_the_alarms_look_for(stage: Stage) -> None:
