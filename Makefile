@@ -107,17 +107,17 @@ build: check-rules .venv/.installed .env-sam/.installed ## Build what is deploye
 deploy: build ## Deploy to your AWS account; asks for the settings the first time (again: GUIDED=1)
 	@if [ -n "$(GUIDED)" ] || ! grep -q '^region' samconfig.toml; then $(SAM) deploy --guided; else $(SAM) deploy; fi
 
-# The function that a sample is for.
-FUNCTION ?= $(shell if grep -q '"aws:sqs"' $(EVENT); then echo RecoveryFunction; \
-	elif grep -q '"Scheduled Event"' $(EVENT); then echo ReconcileFunction; else echo OrderFunction; fi)
-
-# The event's signature is renewed on the way. `sam local invoke` answers 0 even when the function raised; `sandbox.invoked` does not.
 .PHONY: invoke
-invoke: build ## Run the function with one event: make invoke EVENT=events/x.json (needs Docker)
-	@mkdir -p .sandbox
-	@$(BIN)/python -m sandbox.cli renew $(EVENT) > .sandbox/event.json
-	@$(SAM) local invoke $(FUNCTION) --event .sandbox/event.json --parameter-overrides Architecture=$$(uname -m | sed -e 's/aarch64/arm64/') \
-		| $(BIN)/python -m sandbox.invoked
+invoke: setup ## Make an order out of one event, in Lambda's own container (needs Docker): EVENT=events/x.json
+	@$(BIN)/python -m sandbox.cli invoke $(EVENT)
+
+.PHONY: invoke-all
+invoke-all: setup ## The same with every event of events/ (needs Docker)
+	@$(BIN)/python -m sandbox.cli invoke --all
+
+.PHONY: local-api
+local-api: setup ## The sandbox, with its webhooks going to `sam local start-api` (needs Docker; ARGS="--port 8701")
+	@$(BIN)/python -m sandbox.cli local-api $(ARGS)
 
 .PHONY: logs
 logs: .env-sam/.installed ## Follow the deployed functions' logs

@@ -122,6 +122,12 @@ class Cloud:
             client.put_secret_value(SecretId=name, SecretString=json.dumps(secret))
         KnownStores(self.outputs["IdempotencyTableName"], self.client("dynamodb")).note(store_hash)
 
+    def variables(self, function: str) -> dict[str, str]:
+        """The environment variables that a function was deployed with."""
+        config = self.client("lambda").get_function_configuration(FunctionName=self.outputs[f"{function}Name"])
+        variables: dict[str, str] = config["Environment"]["Variables"]
+        return variables
+
     def replace_file(self, name: str, content: bytes) -> str:
         """Bring a file of `src` with this content into the running functions; the version that OrderFunction has then.
 

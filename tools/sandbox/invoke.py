@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.console import Console
 from rich.table import Table
@@ -24,10 +24,10 @@ from sandbox.scenarios import Played, Stage, secret_of
 from sandbox.store import SandboxStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from sandbox.sam_local import Invocation, SamLocal
+    from sandbox.sam_local import Invocation
 
 FUNCTIONS = ("OrderFunction", "RecoveryFunction", "ReconcileFunction")
 PARAMETERS = {"RecoveryFirstDelaySeconds": "1", "RecoveryLongestDelaySeconds": "5", "Reconcile": "DISABLED"}
@@ -38,6 +38,13 @@ PATIENCE_SECONDS = 45.0
 WIDTH_OF_FILES = 140
 YOUR_OWN = Sample("the function does not fail", lambda _answer: True, lambda _played: True)
 """What an event shows that is none of the samples."""
+
+
+class Functions(Protocol):
+    """Where the functions run."""
+
+    def invoke(self, function: str, event: Mapping[str, Any]) -> Invocation:
+        """Give an event to a function."""
 
 
 @dataclass
@@ -54,7 +61,15 @@ class Outcome:
     as_it_should: bool = False
 
     def judge(self, played: Played) -> None:
-        """Compare with what the sample is meant to show."""
+        """Take the record, and compare all of it with what the sample is meant to show."""
+        if record := played.record:
+            self.record = {
+                "order": record.order_id,
+                "po_number": record.po_number,
+                "extra_fields": record.extra_fields,
+                "origin": record.origin,
+                "window_left_seconds": None if record.window_left is None else round(record.window_left, 1),
+            }
         first = self.invocations[0]
         self.as_it_should = (
             not any(invocation.error for invocation in self.invocations)
@@ -99,7 +114,7 @@ def run(files: Sequence[Path], *, as_json: bool = False) -> int:
         cloud.put_secret(STORE.hash, secret_of(STORE))
         environments = sam_local.variables(cloud, sandbox, FUNCTIONS)
         with sam_local.started(host, "start-lambda", environments, console.print) as functions:
-            bench = _Bench(Stage(sandbox, cloud, STORE), functions)
+            bench = Bench(Stage(sandbox, cloud, STORE), functions)
             outcomes = []
             for file, event in events.items():
                 outcomes.append(bench.play(file, event))
@@ -120,10 +135,10 @@ def run(files: Sequence[Path], *, as_json: bool = False) -> int:
     return 1 if failed else 0
 
 
-class _Bench:
+class Bench:
     """Plays events one after the other, each with a fresh store, an empty table and empty queues."""
 
-    def __init__(self, stage: Stage, functions: SamLocal) -> None:
+    def __init__(self, stage: Stage, functions: Functions) -> None:
         self._stage, self._cloud, self._functions = stage, stage.cloud, functions
         self._sqs = self._cloud.client("sqs")
         self._recovery = self._cloud.outputs["RecoveryQueueUrl"]
@@ -136,23 +151,16 @@ class _Bench:
         began = time.monotonic()
         sandbox = self._stage.sandbox
         sandbox.add_store(STORE)
-        sandbox.add_hook(STORE, self._cloud.outputs["WebhookUrl"])
-        played = Played(self._stage, sandbox.place_order(STORE, **outcome.sample.order()), [])
-        for function, happened in self._follow(function_of(event), renew(event, time.time()), outcome):
-            outcome.invocations.append(self._functions.invoke(function, happened))
-        outcome.seconds = time.monotonic() - began
-        record = played.record
-        if record:
-            outcome.record = {
-                "order": ORDER_ID,
-                "po_number": record.po_number,
-                "extra_fields": record.extra_fields,
-                "origin": record.origin,
-                "window_left_seconds": None if record.window_left is None else round(record.window_left, 1),
-            }
-        outcome.waiting = {queue: sum(depths) for queue, depths in self._cloud.queue_depths().items()}
-        outcome.judge(played)
-        sandbox.close_store(STORE)
+        try:
+            sandbox.add_hook(STORE, self._cloud.outputs["WebhookUrl"])
+            played = Played(self._stage, sandbox.place_order(STORE, **outcome.sample.order()), [])
+            for function, happened in self._follow(function_of(event), renew(event, time.time()), outcome):
+                outcome.invocations.append(self._functions.invoke(function, happened))
+            outcome.seconds = time.monotonic() - began
+            outcome.waiting = {queue: sum(depths) for queue, depths in self._cloud.queue_depths().items()}
+            outcome.judge(played)
+        finally:
+            sandbox.close_store(STORE)
         return outcome
 
     def _follow(self, function: str, event: dict[str, Any], outcome: Outcome) -> Iterator[tuple[str, dict[str, Any]]]:

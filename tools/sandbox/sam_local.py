@@ -97,14 +97,7 @@ def variables(cloud: Cloud, sandbox: SandboxStore, functions: Sequence[str]) -> 
         "B2B_API_URL": f"http://{CONTAINER_HOST}:{port}",
         "AWS_ENDPOINT_URL": f"http://{CONTAINER_HOST}:{cloud.emulator.port}",
     }
-    client = cloud.client("lambda")
-    return {
-        function: client.get_function_configuration(FunctionName=cloud.outputs[f"{function}Name"])["Environment"][
-            "Variables"
-        ]
-        | addresses
-        for function in functions
-    }
+    return {function: cloud.variables(function) | addresses for function in functions}
 
 
 def template(

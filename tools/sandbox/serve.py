@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox import sam_local
 from sandbox.cloud import Cloud, CloudError
 from sandbox.counter import Counter
-from sandbox.emulator import CREDENTIALS, REGION
+from sandbox.emulator import CREDENTIALS, LOOPBACK, REGION
 from sandbox.letter_watch import LetterWatch
 from sandbox.live_rules import RULES_IN_CODE, LiveRules
 from sandbox.log_watch import LogWatch
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from rich.console import Console
+
+    from sandbox.docker import Docker
 
 PARAMETERS = {"RecoveryFirstDelaySeconds": "2", "RecoveryLongestDelaySeconds": "10", "LateRequestsPerMinute": "120"}
 LOOK_SECONDS = 0.4
@@ -51,13 +54,23 @@ class Desk:
     about: dict[str, Any]
 
 
-def run(console: Console, *, port: int, rules: Path) -> int:
-    """Deploys, serves the page until it is told to stop, and ends everything; the exit code."""
+def run(console: Console, *, port: int, rules: Path, containers: Docker | None = None) -> int:
+    """Deploys, serves the page until it is told to stop, and ends everything; the exit code.
+
+    With `containers`, the store's webhooks go to `sam local start-api` there in place of the emulator's API.
+    """
     with ExitStack() as stack:
         listener = stack.enter_context(_listener(port))
-        desk = _open(stack, console, rules)
+        desk = _open(stack, console, rules, containers)
         address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         console.print(f"\nThe sandbox is open: [bold]{address}[/]", soft_wrap=True)
+        if containers:
+            console.print(
+                f"Webhooks go to OrderFunction behind `sam local start-api`: {desk.about['webhook_url']}\n"
+                "What it puts on the bus goes to the emulator's own OrderFunction and RecoveryFunction.\n"
+                "Place an order on the page.",
+                soft_wrap=True,
+            )
         console.print(f"Edit {desk.rules.shown_path} and the next order follows it.\n", soft_wrap=True, highlight=False)
         console.print("To use `relay` with it, say this in another terminal:", highlight=False)
         for line in desk.about["environment"]:
@@ -80,15 +93,21 @@ def _listener(port: int) -> socket.socket:
     return listener
 
 
-def _open(stack: ExitStack, console: Console, rules_file: Path) -> Desk:
-    sandbox = stack.enter_context(SandboxStore.run())
+def _open(stack: ExitStack, console: Console, rules_file: Path, containers: Docker | None) -> Desk:
+    sandbox = stack.enter_context(SandboxStore.run(also_on=containers.gateway if containers else ""))
     store = demo_store()
     store.webhook_header = ("X-Relay-Key", secrets.token_urlsafe(24))
     sandbox.add_store(store)
     addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
-    cloud = stack.enter_context(Cloud(PARAMETERS | addresses, progress=console.print))
+    host = containers.address if containers else LOOPBACK
+    cloud = stack.enter_context(Cloud(PARAMETERS | addresses, host=host, progress=console.print))
     cloud.put_secret(store.hash, secret_of(store))
-    sandbox.add_hook(store, cloud.webhook_url, headers=dict([store.webhook_header]))
+    webhook_url = cloud.webhook_url
+    if containers:
+        environments = sam_local.variables(cloud, sandbox, ["OrderFunction"])
+        local = stack.enter_context(sam_local.started(containers, "start-api", environments, console.print))
+        webhook_url = local.url + sam_local.WEBHOOK_PATH
+    sandbox.add_hook(store, webhook_url, headers=dict([store.webhook_header]))
     logs = LogWatch(
         cloud.client("logs"),
         {name: f"/aws/lambda/{cloud.outputs[f'{function}Name']}" for name, function in FUNCTIONS.items()},
@@ -101,25 +120,25 @@ def _open(stack: ExitStack, console: Console, rules_file: Path) -> Desk:
         lambda text: cloud.replace_file(RULES_IN_CODE, text),
         time.time,
     )
-    counter = Counter(sandbox, store, letters, cloud.webhook_url, cloud.put_secret)
+    counter = Counter(sandbox, store, letters, webhook_url, cloud.put_secret)
     about = {
         "store": store.hash,
         "store_url": sandbox.url,
-        "webhook_url": cloud.webhook_url,
-        "environment": environment(cloud),
+        "webhook_url": webhook_url,
+        "environment": environment(cloud, webhook_url),
     }
     return Desk(
         cloud, logs, letters, rules, counter, Snapshots(sandbox, store, counter, logs, letters, rules, time.time), about
     )
 
 
-def environment(cloud: Cloud) -> list[str]:
+def environment(cloud: Cloud, webhook_url: str) -> list[str]:
     """The lines that let `relay` work with this sandbox; the credentials are made up."""
     values = {
         **CREDENTIALS,
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": cloud.endpoint_url,
-        "RELAY_DESTINATION": cloud.webhook_url,
+        "RELAY_DESTINATION": webhook_url,
     }
     return [f"export {name}={value}" for name, value in values.items()]
 
