@@ -176,7 +176,7 @@ format: .venv/.installed ## Put the code into shape
 
 .PHONY: clean
 clean: ## Remove what was built and cached
-	@rm -rf .aws-sam .sandbox .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .aws-sam .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -path './.?*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: clean-all

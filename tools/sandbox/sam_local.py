@@ -158,7 +158,9 @@ def started(
 ) -> Iterator[SamLocal]:
     """`sam local start-lambda` or `start-api` with the containers running, until the end of the block. Raises CloudError."""
     # Below this folder: Docker in a virtual machine shares the user's folders, not this machine's temporary ones.
-    with tempfile.TemporaryDirectory(prefix="local-", dir=ROOT / ".aws-sam") as name:
+    parent = ROOT / ".aws-sam"
+    parent.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix="local-", dir=parent) as name:
         folder = Path(name)
         sam.build(progress, folder / "build")
         built = yaml.safe_load((folder / "build" / "template.yaml").read_text(encoding="utf-8"))
