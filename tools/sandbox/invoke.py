@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 
 FUNCTIONS = ("OrderFunction", "RecoveryFunction", "ReconcileFunction")
 PARAMETERS = {"RecoveryFirstDelaySeconds": "1", "RecoveryLongestDelaySeconds": "5", "Reconcile": "DISABLED"}
+HOOK_AGE_SECONDS = 3600
+"""Reconcile leaves alone what is older than the store's webhook."""
 BUS_QUEUE = "held-back-bus-events"
 BUS_WAIT_SECONDS = 1
 PATIENCE_SECONDS = 45.0
@@ -54,11 +57,15 @@ class Outcome:
     name: str
     sample: Sample
     invocations: list[Invocation] = field(default_factory=list)
-    seconds: float = 0.0
     record: dict[str, Any] = field(default_factory=dict)
     waiting: dict[str, int] = field(default_factory=dict)
     """Messages in each queue at the end."""
     as_it_should: bool = False
+
+    @property
+    def seconds(self) -> float:
+        """How long the functions took."""
+        return sum(invocation.seconds for invocation in self.invocations)
 
     def judge(self, played: Played) -> None:
         """Take the record, and compare all of it with what the sample is meant to show."""
@@ -84,7 +91,7 @@ class Outcome:
             "event": self.name,
             "shows": self.sample.shows,
             "as_it_should": self.as_it_should,
-            "seconds": round(self.seconds, 1),
+            "seconds": round(self.seconds, 2),
             "invocations": [
                 {
                     "function": invocation.function,
@@ -148,15 +155,14 @@ class Bench:
         """What becomes of one event, whose order is placed now."""
         self._clear()
         outcome = Outcome(file.name, SAMPLES[file.name] if file.resolve().parent == FOLDER else YOUR_OWN)
-        began = time.monotonic()
         sandbox = self._stage.sandbox
         sandbox.add_store(STORE)
         try:
-            sandbox.add_hook(STORE, self._cloud.outputs["WebhookUrl"])
+            hook = sandbox.add_hook(STORE, self._cloud.outputs["WebhookUrl"])
+            hook.created_at -= HOOK_AGE_SECONDS
             played = Played(self._stage, sandbox.place_order(STORE, **outcome.sample.order()), [])
             for function, happened in self._follow(function_of(event), renew(event, time.time()), outcome):
                 outcome.invocations.append(self._functions.invoke(function, happened))
-            outcome.seconds = time.monotonic() - began
             outcome.waiting = {queue: sum(depths) for queue, depths in self._cloud.queue_depths().items()}
             outcome.judge(played)
         finally:
@@ -237,7 +243,7 @@ def _tell(console: Console, outcome: Outcome) -> None:
         console.print(f"    {'raised' if invocation.error else 'answered'} {said}", markup=False, soft_wrap=True)
     console.print(f"  On the B2B record of order {ORDER_ID}: {_record_text(outcome)}")
     console.print("  Left in the queues: " + ", ".join(f"{queue} {count}" for queue, count in outcome.waiting.items()))
-    console.print(f"  {_mark(outcome)} {outcome.seconds:.1f} s\n")
+    console.print(f"  {_mark(outcome)}\n")
 
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
@@ -245,13 +251,13 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
     for heading in ("sample", "functions", "what it shows", "on the B2B record", "seconds", ""):
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for outcome in outcomes:
-        functions = dict.fromkeys(invocation.function for invocation in outcome.invocations)
+        functions = Counter(invocation.function for invocation in outcome.invocations)
         table.add_row(
             outcome.name,
-            ", ".join(functions),
+            ", ".join(f"{number} × {name}" if number > 1 else name for name, number in functions.items()),
             outcome.sample.shows,
             _record_text(outcome),
-            f"{outcome.seconds:.1f}",
+            f"{outcome.seconds:.2f}",
             _mark(outcome),
         )
     return table
@@ -259,7 +265,8 @@ def _table(outcomes: Sequence[Outcome]) -> Table:
 
 def _record_text(outcome: Outcome) -> str:
     left = outcome.record.get("window_left_seconds")
-    return content({"po_number": None} | outcome.record) + ("" if left is None else f" ({left} s of the window left)")
+    text = content({"po_number": None} | outcome.record) or "nothing"
+    return text + ("" if left is None else f" ({left} s of the window left)")
 
 
 def _mark(outcome: Outcome) -> str:
