@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import time
-from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -248,13 +247,13 @@ def _tell(console: Console, outcome: Outcome) -> None:
 
 def _table(outcomes: Sequence[Outcome]) -> Table:
     table = Table(title="Samples in the containers of `sam local`", title_justify="left")
-    for heading in ("sample", "functions", "what it shows", "on the B2B record", "seconds", ""):
+    table.add_column("sample", no_wrap=True)
+    for heading in ("functions", "what it shows", "on the B2B record", "seconds", ""):
         table.add_column(heading, justify="right" if heading == "seconds" else "left")
     for outcome in outcomes:
-        functions = Counter(invocation.function for invocation in outcome.invocations)
         table.add_row(
             outcome.name,
-            ", ".join(f"{number} × {name}" if number > 1 else name for name, number in functions.items()),
+            ", ".join(invocation.function for invocation in outcome.invocations),
             outcome.sample.shows,
             _record_text(outcome),
             f"{outcome.seconds:.2f}",
