@@ -409,7 +409,7 @@ def test_a_finished_order_says_how_and_when(well: Desk) -> None:
 
 
 def test_a_late_order_says_why_it_waits(well: Desk) -> None:
-    journal().note("abc123", 101, Late(Cause.RATE_LIMITED, "HTTP 429"))
+    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
 
     answer = verdict(well, 101)
 
@@ -418,7 +418,7 @@ def test_a_late_order_says_why_it_waits(well: Desk) -> None:
 
 
 def test_a_dead_order_says_why_and_how_to_bring_it_back(well: Desk) -> None:
-    journal().note("abc123", 101, Dead(Cause.UNAUTHORISED, "HTTP 401"))
+    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Dead(Cause.UNAUTHORISED, "HTTP 401"))
     body = Letter(OrderEvent("abc123", 101, time.time(), "x"), Cause.UNAUTHORISED, "HTTP 401", time.time()).as_body()
     boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["DeadLetterQueueUrl"], MessageBody=body)
 
@@ -510,7 +510,7 @@ def test_a_story_is_told_without_logs_when_they_may_not_be_read(well: Desk, monk
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "FilterLogEvents")
 
     monkeypatch.setattr("relay.status.lines", denied)
-    journal().note("abc123", 101, Late(Cause.RATE_LIMITED, "HTTP 429"))
+    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
 
     output = well.run("status", "101", "--store", "abc123").output
 

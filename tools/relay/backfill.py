@@ -244,7 +244,7 @@ def _hand_over(desk: Desk, store: str, found: _Sorted, per_minute: int) -> None:
                     continue
                 event = OrderEvent(store, order, created_at, f"{store}-{order}")
                 desk.queues.hand_over(event, late.cause, late.detail)
-                desk.journal.note(store, order, late)
+                desk.journal.note(event, late)
             except BaseException:  # Ctrl-C, too
                 desk.err.print(
                     f"[yellow]![/] Stopped at order {order}, created {clock_time(created_at)}; before it, "
