@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from handler.outcomes import Dead
     from handler.queues import Letter
 
+NOTE_PREFIX = "journal#"
+"""What the ids of notes begin with."""
+
 MOST_KEYS = 100
 """BatchGetItem takes no more at once."""
 
@@ -219,7 +222,7 @@ def read_items(
 
 def journal_id(store_hash: str, order: int) -> str:
     """The id of an order's note in the table."""
-    return f"journal#{store_hash}/{order}"
+    return f"{NOTE_PREFIX}{store_hash}/{order}"
 
 
 def _number(item: dict[str, Any], name: str) -> float:

@@ -403,7 +403,7 @@ def test_a_finished_order_says_how_and_when(well: Desk) -> None:
     answer = verdict(well, 101)
 
     assert (answer["verdict"], answer["finished"]) == ("finished", "Created")
-    assert answer["finished_at"] == pytest.approx(time.time(), abs=5)
+    assert datetime.fromisoformat(answer["finished_at"]).timestamp() == pytest.approx(time.time(), abs=5)
     assert [line["outcome"] for line in answer["log"]] == ["created"]
     assert "order created" in well.run("status", "101", "--store", "abc123").output
 
@@ -425,7 +425,7 @@ def test_a_dead_order_says_why_and_how_to_bring_it_back(well: Desk) -> None:
     answer = verdict(well, 101, code=1)
 
     assert answer["verdict"] == "dead"
-    assert "relay failed redrive --store abc123 --order 101" in answer["in_words"]
+    assert "relay failed redrive --store abc123 --order 101" in answer["mend"]
     boto3.client("sqs").purge_queue(QueueUrl=well.stack.outputs["DeadLetterQueueUrl"])
     assert verdict(well, 101)["verdict"] == "redriven"
 
@@ -466,7 +466,7 @@ def test_a_finished_order_names_the_rules_that_failed_on_it_and_their_mend(well:
 
     assert answer["rules_failed"] == ["all.po_number", "all.extra_fields.Team"]
     assert "all.po_number, all.extra_fields.Team" in answer["in_words"]
-    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["in_words"]
+    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["mend"]
     assert "rules" not in verdict(well, 102)["in_words"]
 
 
@@ -502,7 +502,7 @@ def test_an_order_nobody_has_heard_of_says_what_to_do(well: Desk) -> None:
     answer = verdict(well, 999, code=1)
 
     assert answer["verdict"] == "unknown"
-    assert "relay backfill --store abc123" in answer["in_words"]
+    assert "relay backfill --store abc123 --order 999" in answer["mend"]
 
 
 def test_a_story_is_told_without_logs_when_they_may_not_be_read(well: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -82,12 +82,13 @@ def desk_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setattr("relay.command.AwsSession", lambda **_: SESSION)
     with SandboxStore.run() as sandbox, mock_aws():
         sandbox.add_store(store)
-        stack = _stack(sandbox.url)
+        stack = stack_of(sandbox.url)
         monkeypatch.setattr(Stack, "read", lambda _client, _name: stack)
         yield Desk(sandbox, store, stack, monkeypatch)
 
 
-def _stack(api_url: str) -> Stack:
+def stack_of(api_url: str) -> Stack:
+    """A stack whose table and queues are there, in moto."""
     boto3.client("dynamodb").create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",

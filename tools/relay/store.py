@@ -142,6 +142,16 @@ def known_stores(desk: Desk) -> dict[str, bool]:
     return {store: store in listed for store in sorted({*listed, *with_secret})}
 
 
+def check_store(desk: Desk, store: str) -> None:
+    """Raises Trouble when there is no such store: neither the table nor a secret knows it."""
+    stores = known_stores(desk)
+    if store not in stores and desk.vault.read(store) is None:
+        raise Trouble(
+            f"There is no store {store}.",
+            f"The stores: {', '.join(stores)}" if stores else f"Add it: relay store add {store}",
+        )
+
+
 def list_stores(desk: Desk) -> bool:
     """List the stores, and what their secrets hold (never the values).
 
