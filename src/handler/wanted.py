@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from handler.deadline import Deadline
     from handler.enrichment import Rules
     from handler.order_event import OrderEvent
+    from handler.rule_failed import RuleFailed
     from handler.store_api import StoreApi
 
 GUEST = 0
@@ -50,18 +51,18 @@ def find_wanted(
     event = event.dated_by_order(date_created(order))
     if only_given:
         return Wanted(event, customer_id, given)
-    failed: list[str] = []
+    failed: list[RuleFailed] = []
     store_rules = rules.of_store(event.store_hash)
     if store_rules.skips(order, failed.append):
         return Skipped(SkipReason.RULE)
     ruled = store_rules.content(order, failed.append)
-    for rule in failed:
-        _report_rule(rule)
+    for failure in failed:
+        _report_rule(failure)
     content = Content(
         po_number=given.po_number or ruled.po_number,
         extra_fields=tuple((dict(ruled.extra_fields) | dict(given.extra_fields)).items()),
     )
-    return Wanted(event, customer_id, content, tuple(rule for rule in failed if not _is_given(rule, given)))
+    return Wanted(event, customer_id, content, tuple(f.rule for f in failed if not _is_given(f.rule, given)))
 
 
 def _is_given(rule: str, given: Content) -> bool:
@@ -71,6 +72,6 @@ def _is_given(rule: str, given: Content) -> bool:
     return rule.partition(".extra_fields.")[2] in dict(given.extra_fields)
 
 
-def _report_rule(rule: str) -> None:
-    logger.warning("enrichment rule failed; the order goes on without it", rule=rule)
-    count_by(Metric.RULE_FAILED, "rule", rule)
+def _report_rule(failure: RuleFailed) -> None:
+    logger.warning("enrichment rule failed; the order goes on without it", rule=failure.rule, detail=failure.why)
+    count_by(Metric.RULE_FAILED, "rule", failure.rule)

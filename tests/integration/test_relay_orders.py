@@ -534,13 +534,13 @@ def test_a_preview_shows_record_and_rules_and_writes_nothing(desk: Desk) -> None
         "Note": ("hers", "", "hers"),
         "Team": ("", "Blue", "Blue"),
     }
-    assert answer["conclusion"] == "The record would be updated."
+    assert answer["conclusion"] == "The relay would update the record."
     assert {request.method for request in desk.sandbox.requests(order=order)} == {"GET"}
 
 
 @pytest.mark.parametrize(
     ("customer", "conclusion"),
-    [(BUYER, "would create one"), (OUTSIDER, "belongs to no company"), (GUEST, "a guest's order")],
+    [(BUYER, "would create a record"), (OUTSIDER, "belongs to no company"), (GUEST, "a guest's order")],
 )
 def test_a_preview_says_what_would_be_done(desk: Desk, customer: int, conclusion: str) -> None:
     order = desk.sandbox.place_order(desk.store, customer_id=customer, external_order_id="Blue")
@@ -559,7 +559,9 @@ def test_rules_can_be_tried_before_they_are_deployed(desk: Desk, tmp_path: Path)
     answer = desk.json("preview", str(order.id), "--store", "abc123", "--rules", str(path), code=1)
 
     assert [(row["field"], row["rules"]) for row in answer["fields"]] == [("PO number", "Blue")]
-    assert answer["failed_rules"] == ["all.extra_fields.Team"]
+    assert answer["failed_rules"] == [
+        {"rule": "all.extra_fields.Team", "why": "length() wants text or a list or an object; customer_id is a number"}
+    ]
 
 
 # --- backfill --------------------------------------------------------------------------------------------------------

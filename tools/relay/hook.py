@@ -38,7 +38,7 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
       relay hook create abc123 --destination https://hooks.example.com/webhooks
     """
     url = destination or desk.stack.destination
-    values, secret = _secret(desk, store)
+    values, secret = secret_of(desk, store)
     hooks = desk.hooks_api.pointing_at(store, url, desk.deadline())
     header = secret.webhook_header or (HEADER_NAME, secrets.token_hex(HEADER_BYTES))
     # Without a client secret nothing proves a webhook until the header is saved: a new hook stays silent for so long.
@@ -95,7 +95,7 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
       relay hook list abc123
     """
     url = destination or desk.stack.destination
-    _, secret = _secret(desk, store)
+    _, secret = secret_of(desk, store)
     header = secret.webhook_header
     rows: list[dict[str, Any]] = [
         {
@@ -214,7 +214,8 @@ def _chosen(desk: Desk, store: str, hook_id: int, destination: str) -> dict[str,
     return hooks[0]
 
 
-def _secret(desk: Desk, store: str) -> tuple[dict[str, Any], StoreSecret]:
+def secret_of(desk: Desk, store: str) -> tuple[dict[str, Any], StoreSecret]:
+    """The store's secret, its values as they are and read. Raises Trouble."""
     values = desk.vault.read(store)
     if values is None:
         raise Trouble(f"The store {store} has no secret.", f"Add it first: relay store add {store}")
