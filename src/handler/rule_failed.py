@@ -69,7 +69,7 @@ def calls(node: Any) -> list[Any]:
     return own + [call for child in node.get("children", ()) for call in calls(child)]
 
 
-def _path(node: Any) -> str:  # noqa: PLR0911  one return for each kind of node
+def _path(node: Any) -> str:
     """The node as it stands in the rule, if it is a path; empty otherwise."""
     children = [_path(child) for child in node.get("children", ())]
     match node["type"]:

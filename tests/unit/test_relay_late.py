@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 import typer
-from moto import mock_aws
 
 from handler.errors import Cause
 from handler.journal import Attempt, Journal
@@ -18,19 +17,19 @@ from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Duplicate, Late
 from handler.queues import Letter, Queues
 from relay import late, late_orders
-from relay.desk import Desk
 from relay.selection import Selection
-from relay.stack import Stack
 from relay.status import status
 from relay.timespan import iso
 from relay.trouble import Trouble
 from support.aws import FakeContext
 from support.clock import FakeClock
 from support.notes import note_failure
-from support.relay import SESSION, TABLE, stack_of
+from support.relay import TABLE, desk_without_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from relay.desk import Desk
 
 NOW = float(int(time.time()))
 """Powertools has no clock but the machine's."""
@@ -48,15 +47,8 @@ def clock() -> FakeClock:
 
 @pytest.fixture
 def desk(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "testing")
-    monkeypatch.setattr("relay.dead_letters.WAIT_SECONDS", 0)
-    with mock_aws():
-        stack = stack_of("http://127.0.0.1:1")
-        monkeypatch.setattr(Stack, "read", lambda _client, _name: stack)
-        session: Any = SESSION
-        yield Desk(session, stack.name, True, clock, clock.sleep)
+    with desk_without_stores(clock, monkeypatch) as desk:
+        yield desk
 
 
 @pytest.fixture
