@@ -113,12 +113,13 @@ class HttpExchange:
     Nothing of an answer is acted upon: no redirect is followed, no cookie kept. Nothing is read of the environment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, user_agent: str = "b2b-order-relay") -> None:
+        self._user_agent = user_agent
         self._adapter = LimitedAdapter()
 
     def __call__(self, method: str, url: str, headers: Mapping[str, str], body: Any, seconds: float) -> Response:
         """Sends `body` (None, or a value for JSON). Raises NoAnswer when no whole answer came within `seconds`."""
-        sent_headers = {"User-Agent": "b2b-order-relay", "Accept-Encoding": ACCEPTED, **headers}
+        sent_headers = {"User-Agent": self._user_agent, "Accept-Encoding": ACCEPTED, **headers}
         # Sent without a session: it would follow redirects (even to prepare `next`), and keep cookies for other stores.
         request = requests.Request(method, url, headers=sent_headers, json=body).prepare()
         ends_at = time.monotonic() + seconds
