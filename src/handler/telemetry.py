@@ -5,15 +5,21 @@ Both are Powertools' own objects; this module only fixes the names that alarms a
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from aws_lambda_powertools import Logger, Metrics, single_metric
 from aws_lambda_powertools.metrics import MetricUnit
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 NAMESPACE = "B2BOrderRelay"
 
 logger = Logger(utc=True)
 metrics = Metrics(namespace=NAMESPACE)
+_recording = True
 
 
 class Metric(StrEnum):
@@ -67,17 +73,35 @@ class Metric(StrEnum):
 
 def count(metric: Metric, number: int = 1) -> None:
     """Adds `number` to `metric`; a zero says that somebody has looked and found none."""
-    metrics.add_metric(name=metric, unit=MetricUnit.Count, value=number)
+    _add(metric, MetricUnit.Count, number)
 
 
 def measure_seconds(metric: Metric, seconds: float) -> None:
     """Records a length of time."""
-    metrics.add_metric(name=metric, unit=MetricUnit.Seconds, value=seconds)
+    _add(metric, MetricUnit.Seconds, seconds)
 
 
 def count_by(metric: Metric, dimension: str, value: str) -> None:
     """Counts twice: in all, for the alarm, and by `dimension`, for the person who mends it."""
     count(metric)
+    if not _recording:
+        return
     with single_metric(name=metric, unit=MetricUnit.Count, value=1, namespace=NAMESPACE) as by_dimension:
         by_dimension.add_dimension("service", metrics.provider.service or "b2b-order-relay")
         by_dimension.add_dimension(dimension, value)
+
+
+@contextmanager
+def no_metrics() -> Iterator[None]:
+    """Records no metrics meanwhile: for the operator's commands, where Powertools would print them at the 100th value."""
+    global _recording  # noqa: PLW0603  one switch for the whole process, as the metrics are
+    _recording = False
+    try:
+        yield
+    finally:
+        _recording = True
+
+
+def _add(metric: Metric, unit: MetricUnit, value: float) -> None:
+    if _recording:
+        metrics.add_metric(name=metric, unit=unit, value=value)

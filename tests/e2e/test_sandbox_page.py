@@ -435,7 +435,7 @@ def test_relay_works_with_the_lines_that_were_printed(sandbox: Opened) -> None:
     own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
 
     done = subprocess.run(
-        [sys.executable, "-m", "relay.cli", "doctor"], env=own | lines, capture_output=True, text=True, check=False
+        [sys.executable, "-m", "relay.main", "doctor"], env=own | lines, capture_output=True, text=True, check=False
     )
 
     assert "All is well" in done.stdout, done.stdout + done.stderr

@@ -28,7 +28,7 @@ class Operator:
     def says(self, command: str, typed: str = "", code: int | None = WELL) -> str:
         """What the command answers; AssertionError when it does not end with `code` (None: any)."""
         done = subprocess.run(
-            [sys.executable, "-m", "relay.cli", *command.split()],
+            [sys.executable, "-m", "relay.main", *command.split()],
             env=self._environment,
             input=typed,
             capture_output=True,

@@ -12,6 +12,7 @@ from typer.testing import CliRunner, Result
 
 from handler.hooks_api import HooksApi
 from relay.cli import app
+from relay.desk import AwsSession
 from relay.stack import FUNCTIONS, Stack
 from relay.vault import Vault
 from sandbox.store import SandboxStore
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
 DESTINATION = "https://relay.example.com/webhooks"
 TABLE = "idempotency"
-SESSION = boto3.Session()
+SESSION = AwsSession()
 PARAMETERS = {
     "SecretPrefix": "relay",
     "LateRequestsPerMinute": "60",
@@ -78,7 +79,7 @@ def desk_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         monkeypatch.setenv(name, "testing")
     monkeypatch.setattr("relay.dead_letters.WAIT_SECONDS", 0)
     # One session reads botocore's descriptions once; each command would do so again.
-    monkeypatch.setattr("relay.command.boto3.Session", lambda **_: SESSION)
+    monkeypatch.setattr("relay.command.AwsSession", lambda **_: SESSION)
     with SandboxStore.run() as sandbox, mock_aws():
         sandbox.add_store(store)
         stack = _stack(sandbox.url)

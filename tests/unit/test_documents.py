@@ -192,9 +192,7 @@ def test_relay_understands_every_command_line_that_documents_give(document: Path
     assert [each for each in mistakes if each] == []
 
 
-@pytest.mark.parametrize(
-    "line", ["store ad abcde", "store", "doctor --store abcde", "status 250", "failed list --age 3"]
-)
+@pytest.mark.parametrize("line", ["store ad abcde", "store", "doctor --shop abcde", "status", "failed list --age 3"])
 def test_a_command_line_that_relay_does_not_understand_is_noticed(line: str) -> None:
     assert mistake(Said(shlex.split(line), whole=True))
 

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import inspect
+import json
 import logging
+import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
-import boto3
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler import telemetry
 from handler.errors import RelayError
 from handler.order_event import STORE_HASH
-from handler.telemetry import logger, metrics
-from relay.desk import Desk
+from relay.desk import AwsSession, Desk
 from relay.plain import printable
 from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-DEPLOYMENT = "Which deployment"
-WRONG = 1
-"""Exit code for: something is wrong, or could not be done. (2, for wrong usage, is typer's own.)"""
+    import boto3
+
+DEPLOYMENT = "Deployment"
+WRONG, USAGE, UNKNOWN, INTERRUPTED = 1, 2, 3, 130
+"""Exit codes: something is wrong or could not be done; wrong usage; nothing is wrong, but something is not known; Ctrl-C."""
 
 
 def store_hash(value: str | None) -> str | None:
@@ -37,16 +40,23 @@ def store_hash(value: str | None) -> str | None:
     return value
 
 
-StoreArgument = Annotated[
-    str, typer.Argument(metavar="STORE", callback=store_hash, show_default=False, help="The store's hash: abc123.")
-]
-StoreOption = Annotated[
-    str, typer.Option("--store", metavar="HASH", callback=store_hash, show_default=False, help="The store's hash.")
-]
-AnyStoreOption = Annotated[
-    str | None,
-    typer.Option("--store", metavar="HASH", callback=store_hash, show_default=False, help="Only this store's."),
-]
+def _argument(*, default: str | bool) -> Any:
+    return typer.Argument(metavar="STORE", callback=store_hash, show_default=default, help="The store's hash: abc123.")
+
+
+def _option(help_text: str) -> Any:
+    return typer.Option("--store", metavar="HASH", callback=store_hash, show_default=False, help=help_text)
+
+
+# A parameter `store` of a command has one of these types. Each that is an argument can be given as --store, too.
+ONE_STORE = "The store's hash. Default: RELAY_STORE, or the only store there is."
+StoreArgument = Annotated[str, _argument(default="RELAY_STORE, or the only store there is")]
+StoreOption = Annotated[str, _option(ONE_STORE)]
+NamedStoreArgument = Annotated[str, _argument(default=False)]
+"""No default: for commands that add, remove or switch off."""
+AllStoresArgument = Annotated[str, _argument(default="all stores")]
+AnyStoreOption = Annotated[str | None, _option("Only this store's.")]
+
 OrderArgument = Annotated[
     int, typer.Argument(metavar="ORDER", min=1, show_default=False, help="The order's number in the store.")
 ]
@@ -82,28 +92,52 @@ _COMMON = {
         str | None,
         typer.Option("--profile", rich_help_panel=DEPLOYMENT, show_default=False, help="Your AWS profile."),
     ],
-    "as_json": Annotated[bool, typer.Option("--json", help="Print the result as JSON.")],
+    "as_json": Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")],
 }
 _DEFAULTS = {"stack": "b2b-order-relay", "region": None, "profile": None, "as_json": False}
 
 
-def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool]], Callable[..., bool]]:
-    """Adds a function `(desk, ...) -> bool` to `app`: its own parameters and the common options, exit code 1 on False."""
+def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]], Callable[..., bool | int]]:
+    """Adds a function `(desk, ...) -> bool | int` to `app`: its own parameters and the common options.
 
-    def decorate(function: Callable[..., bool]) -> Callable[..., bool]:
+    True is exit code 0, False is WRONG, and a number is the exit code itself.
+    """
+
+    def decorate(function: Callable[..., bool | int]) -> Callable[..., bool | int]:
         signature = inspect.signature(function, eval_str=True)
         _, *own = signature.parameters.values()
+        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        store_type = next((parameter.annotation for parameter in own if parameter.name == "store"), None)
+        own = [p.replace(default="") if p.name == "store" and p.default is p.empty else p for p in own]
         common = [
             inspect.Parameter(key, inspect.Parameter.KEYWORD_ONLY, default=_DEFAULTS[key], annotation=annotation)
             for key, annotation in _COMMON.items()
         ]
-        own = [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in own]
+        if store_type in {StoreArgument, NamedStoreArgument, AllStoresArgument}:
+            by_option = Annotated[str, _option("The same as the argument.")]
+            common.insert(
+                0,
+                inspect.Parameter("store_option", inspect.Parameter.KEYWORD_ONLY, default="", annotation=by_option),
+            )
 
         def run(*, stack: str, region: str | None, profile: str | None, as_json: bool, **given: Any) -> None:
-            with _in_plain_words(), _functions_silenced():
-                session = boto3.Session(region_name=region, profile_name=profile)
-                if not function(Desk(session, stack, as_json, time.time, time.sleep), **given):
-                    raise typer.Exit(WRONG)
+            named = given.pop("store_option", "")
+            if store_type is not None:
+                if named and given["store"] not in {"", named}:
+                    raise typer.BadParameter(f"the argument is {given['store']}, and --store is {named}: give one")
+                given["store"] = given["store"] or named
+            if store_type is NamedStoreArgument and not given["store"]:
+                raise typer.BadParameter("this command needs the store's hash: give STORE, or --store")
+            with _in_plain_words(as_json=as_json), _functions_silenced():
+                session = AwsSession(profile=profile)
+                session.set_config_variable("region", region)
+                desk = Desk(cast("boto3.Session", session), stack, as_json, time.time, time.sleep)
+                if store_type in {StoreArgument, StoreOption}:
+                    given["store"] = given["store"] or desk.default_store()
+                result = function(desk, **given)
+            code = result if type(result) is int else (0 if result else WRONG)
+            if code:
+                raise typer.Exit(code)
 
         run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]  # what typer reads
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *common]}
@@ -122,33 +156,49 @@ def group(name: str, help_text: str, app: typer.Typer) -> typer.Typer:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Goes on only when the operator wants it. Raises typer.Abort otherwise."""
-    if not yes:
-        typer.confirm(question, abort=True, err=True)
+    """Returns only when the operator agrees. Raises Trouble otherwise."""
+    if yes:
+        return
+    try:
+        agreed = typer.confirm(question, err=True)
+    except typer.Abort:
+        if sys.stdin.isatty():
+            raise KeyboardInterrupt from None
+        raise Trouble("The question could not be asked, since there is no terminal.", "Add --yes to agree.") from None
+    if not agreed:
+        raise Trouble("Nothing was changed.")
+
+
+def report(trouble: Trouble, *, as_json: bool) -> None:
+    """Prints an error: one sentence and how to mend it on standard error; with --json an object on standard output."""
+    if as_json:
+        typer.echo(json.dumps({"error": {"message": trouble.what, "mend": trouble.mend}}))
+        return
+    # Not the desk's console: there may be none yet, when the profile or the region is what is wrong.
+    typer.secho(f"✗ {printable(trouble.what)}", fg=typer.colors.RED, err=True)
+    if trouble.mend:
+        typer.echo(f"  → {printable(trouble.mend)}", err=True)
 
 
 @contextmanager
-def _in_plain_words() -> Iterator[None]:
+def _in_plain_words(*, as_json: bool) -> Iterator[None]:
     try:
         yield
     except (Trouble, RelayError, ClientError, BotoCoreError) as error:
         trouble = explained(error)
         if trouble is None:
             raise
-        # Not the desk's console: there may be none yet, when the profile or the region is what is wrong.
-        typer.secho(f"✗ {printable(trouble.what)}", fg=typer.colors.RED, err=True)
-        if trouble.mend:
-            typer.echo(f"  → {printable(trouble.mend)}", err=True)
+        report(trouble, as_json=as_json)
         raise typer.Exit(WRONG) from None
 
 
 @contextmanager
 def _functions_silenced() -> Iterator[None]:
     """The functions' log lines and metrics are for CloudWatch, not for a terminal."""
-    level = logger.log_level
-    logger.setLevel(logging.CRITICAL)
+    level = telemetry.logger.log_level
+    telemetry.logger.setLevel(logging.CRITICAL)
     try:
-        yield
+        with telemetry.no_metrics():
+            yield
     finally:
-        logger.setLevel(level)
-        metrics.clear_metrics()
+        telemetry.logger.setLevel(level)

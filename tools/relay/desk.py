@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
-import boto3
+import botocore.session
 from botocore.config import Config
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -20,13 +21,16 @@ from handler.deadline import Clock, Deadline
 from handler.hooks_api import HooksApi
 from handler.journal import Journal
 from handler.known_stores import KnownStores
+from handler.order_event import STORE_HASH
 from handler.queues import Queues
 from handler.store_api import StoreApi
 from handler.transport import HttpExchange, Patience, Transport
 from relay.stack import Stack
+from relay.trouble import Trouble
 from relay.vault import Vault
 
 if TYPE_CHECKING:
+    import boto3
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -44,6 +48,12 @@ AWS_CALLS = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attem
 WIDTH_OF_FILES = 160
 USER_AGENT = "b2b-order-relay-cli"
 """Tells requests of this command line from those of the functions."""
+
+
+class AwsSession(botocore.session.Session):
+    """What commands need of boto3.Session: boto3 itself would take twice as long to import."""
+
+    client = botocore.session.Session.create_client
 
 
 @dataclass(frozen=True)
@@ -116,6 +126,25 @@ class Desk:
         """Where late orders are handed to."""
         settings = self.settings
         return Queues(lambda: self.sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, self.clock)
+
+    def default_store(self) -> str:
+        """RELAY_STORE, or the only store there is. Raises Trouble when that is not one store."""
+        from relay.store import known_stores  # noqa: PLC0415  the commands import this module
+
+        if store := os.environ.get("RELAY_STORE", ""):
+            if not STORE_HASH.fullmatch(store):
+                raise Trouble(f"RELAY_STORE is {store!r}, which is no store hash.", "Set it to a hash such as abc123.")
+            return store
+        match list(known_stores(self)):
+            case [only]:
+                return only
+            case []:
+                raise Trouble("There is no store yet.", "Add the first one: relay store add, with the store's hash.")
+            case several:
+                raise Trouble(
+                    f"There are {len(several)} stores, and this command works on one.",
+                    f"Name it with --store, or set RELAY_STORE. The stores: {', '.join(several)}",
+                )
 
     @cached_property
     def transport(self) -> Transport:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
-import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws_errors import error_code
@@ -13,7 +12,7 @@ from handler.credentials import SecretInvalid, StoreSecret
 from handler.enrichment import Rules
 from handler.errors import ConfigurationError, RelayError
 from relay.checks import Finding, State, check_b2b, check_core, check_hooks, clock_finding
-from relay.command import DestinationOption, store_hash
+from relay.command import AllStoresArgument, DestinationOption
 from relay.deployment_checks import check_alarms, check_endpoint, check_queues, check_stack
 from relay.desk import Desk
 from relay.field_checks import check_fields, field_configs, recent_orders
@@ -28,13 +27,8 @@ if TYPE_CHECKING:
 
     from handler.enrichment import StoreRules
 
-StoreOrAll = Annotated[
-    str,
-    typer.Argument(metavar="STORE", callback=store_hash, show_default="all stores", help="The store's hash: abc123."),
-]
 
-
-def doctor(desk: Desk, store: StoreOrAll = "", *, destination: DestinationOption = "") -> bool:
+def doctor(desk: Desk, store: AllStoresArgument = "", *, destination: DestinationOption = "") -> bool:
     """Look at everything between the store and the B2B record, and say what to do about what is wrong.
 
     Green is well, yellow should be looked at, red has to be mended (and makes the exit code 1), and

@@ -11,7 +11,7 @@ from rich.table import Table
 
 from handler.credentials import SecretInvalid, StoreSecret
 from handler.hooks_api import ORDER_CREATED, silent
-from relay.command import DestinationOption, StoreArgument, YesOption, confirm
+from relay.command import DestinationOption, NamedStoreArgument, StoreArgument, YesOption, confirm
 from relay.desk import Desk
 from relay.hook_checks import obstacles
 from relay.hooks import carries
@@ -142,7 +142,7 @@ def enable(desk: Desk, store: StoreArgument, *, hook_id: HookId = NO_ID, destina
 
 def disable(
     desk: Desk,
-    store: StoreArgument,
+    store: NamedStoreArgument,
     *,
     hook_id: HookId = NO_ID,
     destination: DestinationOption = "",
@@ -162,7 +162,7 @@ def disable(
 
 def delete(
     desk: Desk,
-    store: StoreArgument,
+    store: NamedStoreArgument,
     *,
     hook_id: HookId = NO_ID,
     destination: DestinationOption = "",

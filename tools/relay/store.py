@@ -15,7 +15,7 @@ from handler.aws_errors import error_code
 from handler.credentials import SecretInvalid, StoreSecret
 from handler.errors import MalformedEvent, Refused, RetryLater
 from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_hooks
-from relay.command import DestinationOption, StoreArgument, YesOption, confirm
+from relay.command import DestinationOption, NamedStoreArgument, YesOption, confirm
 from relay.desk import Desk
 from relay.trouble import Trouble
 from relay.vault import DAYS_TO_REPENT
@@ -41,7 +41,7 @@ NoCheck = Annotated[
 ]
 
 
-def add(desk: Desk, store: StoreArgument, *, from_file: FromFile = None, no_check: NoCheck = False) -> bool:
+def add(desk: Desk, store: NamedStoreArgument, *, from_file: FromFile = None, no_check: NoCheck = False) -> bool:
     """Add a store, or change its token.
 
     Asks for the values without showing them (they never stand on the command line), tries the
@@ -180,7 +180,9 @@ def _described(desk: Desk, store: str) -> dict[str, Any]:
     return {"store": store, "secret": state} | {key: bool(values.get(key)) for key in sorted(KEYS - {"access_token"})}
 
 
-def remove(desk: Desk, store: StoreArgument, *, destination: DestinationOption = "", yes: YesOption = False) -> bool:
+def remove(
+    desk: Desk, store: NamedStoreArgument, *, destination: DestinationOption = "", yes: YesOption = False
+) -> bool:
     """Forget a store: its secret is deleted, after a week in which `relay store add` brings it back.
 
     Its webhook has to be deleted before: one that is refused again and again gets the whole
