@@ -61,7 +61,7 @@ def run(console: Console, *, port: int | None, rules: Path, env: Path) -> int:
     `port` None: PORT, or any free one if that is taken. `env` is written for `relay`, and removed at the end.
     """
     with ExitStack() as stack:
-        listener = stack.enter_context(_listener(port))
+        listener = stack.enter_context(page_socket(port))
         desk = _open(stack, console, rules, env)
         own_port = listener.getsockname()[1]
 
@@ -84,16 +84,17 @@ def run(console: Console, *, port: int | None, rules: Path, env: Path) -> int:
     return 1 if trouble else 0
 
 
-def _listener(port: int | None) -> socket.socket:
-    """The page's own address, taken before anything else is started. Raises CloudError."""
+def page_socket(port: int | None) -> socket.socket:
+    """The page's own address, taken before anything else is started; None: see `run`. Raises CloudError."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind(("127.0.0.1", PORT if port is None else port))
+        listener.listen()  # at once: bound alone, the port could still be taken by another sandbox
     except OSError as error:
         listener.close()
         if port is None:
-            return _listener(0)
+            return page_socket(0)
         raise CloudError(f"port {port} cannot be had ({error.strerror}); choose another with --port") from error
     return listener
 
