@@ -79,7 +79,7 @@ MENU = {
     ),
     "token": Choice(
         "token revoked",
-        f"All APIs refuse the token of the store {STORE_HASH}. The new one is below Stores.",
+        f"All APIs refuse the token of the store {STORE_HASH}. The new one is shown under Stores.",
         for_order=False,
         mended="the relay's secret has the new token",
     ),

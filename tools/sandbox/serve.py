@@ -74,7 +74,7 @@ def run(console: Console, *, port: int | None, rules: Path, env: Path) -> int:
         say(f"Edit {desk.rules.shown_path} and the next order follows it.")
         say("\nTo use `relay` with it, in another terminal (again after each start of the sandbox):")
         say(f"  {desk.about['source']}\n  relay doctor")
-        say("\nThe pretended stores' credentials, which open nothing else:")
+        say("\nThe simulated stores' credentials, which open nothing else:")
         for store in desk.snapshots.stores:
             say(f"  {store.hash:<8} access token {store.access_token}, client secret {store.client_secret}")
         say(f"\nExercises for an operator: {TUTORIAL}")

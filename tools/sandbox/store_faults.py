@@ -1,4 +1,4 @@
-"""Faults of the pretended store itself: they begin at once and last until they are removed, or until an operator has mended them."""
+"""Faults of the simulated store itself: they begin at once and last until they are removed, or until an operator has mended them."""
 
 from __future__ import annotations
 
