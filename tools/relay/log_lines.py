@@ -73,6 +73,6 @@ def _parsed(message: str) -> dict[str, Any]:
 def _moment(text: Any, otherwise: float) -> float:
     """Powertools' own date of a line; an emulator dates an event by the end of the invocation."""
     try:
-        return datetime.strptime(text, "%Y-%m-%d %H:%M:%S,%f%z").timestamp()
+        return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError):
         return otherwise
