@@ -224,6 +224,13 @@ def test_a_late_order_is_awaited_until_it_is_finished(logs: FakeLogs, desk: Desk
     assert logs.clock.now < NOON + 45
 
 
+def test_a_duplicate_says_nothing_of_the_fate_of_an_order(logs: FakeLogs, desk: Desk) -> None:
+    logs.write(ORDER, created(), at=NOON + 1)
+    logs.write(ORDER, line(outcome="duplicate"), at=NOON + 2)
+
+    assert watch(desk, "abc123", lasting="10s") == 0
+
+
 @pytest.mark.parametrize(("outcome", "code"), [("created", 0), ("skipped", 0), ("late", 1), ("dead", 1), ("", 1)])
 def test_a_watch_for_a_time_ends_well_when_no_order_is_left_over(
     logs: FakeLogs, desk: Desk, outcome: str, code: int
