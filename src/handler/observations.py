@@ -20,7 +20,7 @@ MOST_CALLS = 24
 @dataclass(slots=True)
 class _Observations:
     created_at: float
-    calls: list[dict[str, Any]] = field(default_factory=list)
+    calls: list[tuple[float, dict[str, Any]]] = field(default_factory=list)
     facts: dict[str, Any] = field(default_factory=dict)
 
 
@@ -38,16 +38,16 @@ def observing(created_at: float) -> Iterator[None]:
 
 
 def observe(created_at: float, **facts: Any) -> None:
-    """Adds `facts` to the outcome's log line. `created_at` is the order's creation as it is known now (unix seconds)."""
+    """Adds `facts` to the outcome's log line, without empty lists. `created_at` is the order's creation as it is known now (unix seconds)."""
     if seen := _current.get():
         seen.created_at = created_at
-        seen.facts |= facts
+        seen.facts |= {name: fact for name, fact in facts.items() if fact != []}
 
 
 def observe_call(began_at: float, call: dict[str, Any]) -> None:
     """Adds an attempt at an API that began at `began_at` (unix seconds)."""
     if (seen := _current.get()) and len(seen.calls) < MOST_CALLS:
-        seen.calls.append({"at": began_at} | call)
+        seen.calls.append((began_at, call))
 
 
 def observed() -> dict[str, Any]:
@@ -55,5 +55,5 @@ def observed() -> dict[str, Any]:
     seen = _current.get()
     if seen is None:
         return {}
-    calls = [{**call, "age": round(call.pop("at") - seen.created_at, 2)} for call in map(dict, seen.calls)]
+    calls = [call | {"age": round(began_at - seen.created_at, 2)} for began_at, call in seen.calls]
     return seen.facts | ({"calls": calls} if calls else {})

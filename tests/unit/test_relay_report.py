@@ -98,11 +98,18 @@ def test_an_order_created_after_the_window_is_not_in_the_share(
 
 
 def test_rules_are_counted_once_for_each_finished_order(logs: FakeLogs, capsys: pytest.CaptureFixture[str]) -> None:
-    rules: dict[str, Any] = {"rules_failed": ["all.po_number"], "rules_empty": ["all.extra_fields.Team"]}
+    rules: dict[str, Any] = {
+        "po_number_found": False,
+        "rules_failed": ["all.po_number"],
+        "rules_empty": ["all.extra_fields.Team"],
+    }
     logs.write(ORDER, outcome(1, "late", cause="no_answer", **rules), at=NOON - 10)
     logs.write(RECOVERY, outcome(1, "updated", **rules), at=NOON - 5)
+    logs.write(ORDER, outcome(2, "created", po_number_found=True), at=NOON - 4)
 
     assert said(logs, capsys)["rules"] == {
+        "applied": 2,
+        "without_po_number": 1,
         "failed": {"all.po_number": 1},
         "brought_nothing": {"all.extra_fields.Team": 1},
     }
@@ -187,7 +194,8 @@ def test_what_is_no_outcome_line_is_passed_over(logs: FakeLogs, odd: str, capsys
         {"calls": "none"},
         {"calls": [1, None, {}]},
         {"calls": [{"endpoint": ["x"], "status": "200", "age": "old", "ms": None, "remaining": "5", "resets": 3}]},
-        {"rules_failed": "all", "rules_empty": 3},
+        {"po_number_found": True, "rules_failed": "all", "rules_empty": 3},
+        {"po_number_found": "yes"},
         {"window_left_seconds": "much"},
         {"window_left_seconds": True, "calls": [{"endpoint": "b2b.create", "status": 200, "shape": API, "age": 1e999}]},
     ],
@@ -235,14 +243,16 @@ def test_people_read_what_the_apis_were_seen_to_do(
     logs: FakeLogs, desk: Desk, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = call("core.get_order", 200, 1.0), call("b2b.create", 400, 1.2), call("b2b.get", 200, 1.4, remaining=120)
-    logs.write(ORDER, outcome(1, "updated", *calls, rules_empty=["all.extra_fields.Team"]), at=NOON - 5)
+    logs.write(
+        ORDER, outcome(1, "updated", *calls, po_number_found=True, rules_empty=["all.extra_fields.Team"]), at=NOON - 5
+    )
 
     report(desk, "")
 
     text = capsys.readouterr().out
     assert "Create Order refused: record there   1, 1.2 to 1.2 s after the order's creation" in text
     assert "Create Order accepted                not seen" in text
-    assert "all.extra_fields.Team of 1 orders" in text
+    assert "all.extra_fields.Team for 1 of 1" in text
     assert "400 x1" in text
 
 

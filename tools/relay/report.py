@@ -46,7 +46,7 @@ def report(
 ) -> bool:
     """Sum up what happened to orders, and what the store's APIs were seen to do. Nothing is changed.
 
-    It reads the log line of each outcome: some seconds for a thousand orders.
+    It reads the log line of each outcome, as far back as the logs are kept.
 
     Examples:
       relay report
@@ -149,8 +149,12 @@ def _orders(orders: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _rules(rules: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    if not rules["applied"]:
+        return
+    yield "orders without a PO number", f"{rules['without_po_number']} of {rules['applied']}"
     for key, words in (("failed", "rules that failed"), ("brought_nothing", "rules that brought nothing")):
-        yield words, _counted(rules[key], "of {} orders") if rules[key] else "none"
+        named = [f"{name} for {number} of {rules['applied']}" for name, number in rules[key].items()]
+        yield words, ", ".join(named) or "none"
 
 
 def _behaviour(api: dict[str, Any]) -> Iterator[tuple[str, str]]:
@@ -182,8 +186,8 @@ def _percentiles(range_: dict[str, Any], unit: str) -> str:
     return f"p50 {range_['p50']:g}, p90 {range_['p90']:g}, p99 {range_['p99']:g} {unit}"
 
 
-def _counted(counts: dict[str, int], words: str = "{}") -> str:
-    return ", ".join(f"{name} {words.format(number)}" for name, number in counts.items())
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {number}" for name, number in counts.items())
 
 
 def _endpoints(endpoints: list[dict[str, Any]]) -> Table:

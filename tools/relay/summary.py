@@ -14,6 +14,7 @@ from handler.transport import TOO_MANY_REQUESTS
 
 SUCCESS = range(200, 300)
 BAD_REQUEST = 400
+FINISHED = frozenset({"created", "updated", "already_right"})
 AFTERWARDS = {("created", "updated"), ("created", "already_right")}
 
 
@@ -60,6 +61,7 @@ class Summary:
     def __init__(self) -> None:
         self._orders: dict[tuple[str, int], _Order] = {}
         self._to_created, self._to_updated, self._to_first_call = Numbers(), Numbers(), Numbers()
+        self._rules_applied = self._without_po_number = 0
         self._failed: Counter[str] = Counter()
         self._empty: Counter[str] = Counter()
         self._endpoints: defaultdict[str, _Endpoint] = defaultdict(_Endpoint)
@@ -73,15 +75,18 @@ class Summary:
         if not isinstance(outcome, str) or not isinstance(order, int) or outcome == "duplicate":
             return
         self._add_order((intern(str(line.get("store", ""))), order), intern(outcome), line)
-        for name, counter in (("rules_failed", self._failed), ("rules_empty", self._empty)):
-            if outcome in {"created", "updated", "already_right"} and isinstance(rules := line.get(name), list):
-                counter.update(map(str, rules))
+        if outcome in FINISHED and isinstance(found := line.get("po_number_found"), bool):
+            self._rules_applied += 1
+            self._without_po_number += not found
+            for name, counter in (("rules_failed", self._failed), ("rules_empty", self._empty)):
+                if isinstance(rules := line.get(name), list):
+                    counter.update(map(str, rules))
         calls = line.get("calls")
         calls = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
         self._add_calls(calls, line)
         if outcome == "created" and isinstance(left := line.get("window_left_seconds"), int | float):
             self._to_created.add(WINDOW_SECONDS - left)
-        if outcome in {"updated", "already_right"} and calls and isinstance(age := calls[-1].get("age"), int | float):
+        if outcome in FINISHED - {"created"} and calls and isinstance(age := calls[-1].get("age"), int | float):
             self._to_updated.add(age)
 
     def _add_order(self, key: tuple[str, int], outcome: str, line: dict[str, Any]) -> None:
@@ -144,7 +149,12 @@ class Summary:
                 "seconds_to_created": self._to_created.as_json(),
                 "seconds_to_updated": self._to_updated.as_json(),
             },
-            "rules": {"failed": _by_number(self._failed), "brought_nothing": _by_number(self._empty)},
+            "rules": {
+                "applied": self._rules_applied,
+                "without_po_number": self._without_po_number,
+                "failed": _by_number(self._failed),
+                "brought_nothing": _by_number(self._empty),
+            },
             "api": {
                 "seconds_to_first_call": self._to_first_call.as_json(),
                 **{fact: self._seen[fact].as_json() for fact in FACTS},
