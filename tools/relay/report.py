@@ -1,4 +1,7 @@
-"""`relay report`: what became of the orders of a period, and how the store's APIs behaved."""
+"""`relay report`: what became of the orders of a period, and how the store's APIs behaved.
+
+It reads by FilterLogEvents: Logs Insights returns 10,000 rows of a query at most, and does not unfold the lists in `calls`.
+"""
 
 from __future__ import annotations
 
