@@ -63,7 +63,7 @@ class CreateOrder:
         except Refused as error:
             outcome = self._bury(event, Dead(error.cause, error.detail))
         if isinstance(outcome, Late):
-            self.journal.note(event.store_hash, event.order_id, outcome)
+            self.journal.note(event, outcome)
         if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
             self.stores.note(event.store_hash)
         report(outcome)
@@ -74,7 +74,7 @@ class CreateOrder:
         if self.journal.is_buried(event):
             return Duplicate()
         letter = self.queues.bury(event, dead.cause, dead.detail)
-        self.journal.note(event.store_hash, event.order_id, dead, letter)
+        self.journal.note(event, dead, letter)
         return dead
 
     def _finish(self, event: OrderEvent, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OncePerOrder.run` tells it

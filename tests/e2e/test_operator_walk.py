@@ -111,14 +111,21 @@ def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
     asked = f"status {late[0].id} --store {store.hash}"
     told = wait_for(lambda: (s := operator.learns(asked, code=None))["verdict"] == "late" and s)
     assert told["noted"]["cause"] == "unauthorised"
+    assert f"relay store add {store.hash}" in told["mend"]
+    waiting = wait_for(lambda: (a := operator.learns(f"late list --store {store.hash}"))["count"] == 3 and a)
+    assert {row["order"] for row in waiting["orders"]} == {order.id for order in late}
+    assert "unauthorised" in operator.says("late list --cause unauthorised")
     publish(stage.cloud, samples(stage.cloud))
     said = " ".join(operator.says("doctor", code=TROUBLE).split())
     assert f"{stage.cloud.stack}-unauthorised has been ringing" in said
     assert "docs/runbook.md#an-api-refuses-the-token" in said
 
     operator.says(f"store add {store.hash}", typed="renewed-access-token\n\n\n")
+    operator.says(f"late retry --store {store.hash} --cause unauthorised", code=None)  # some may be finished by now
+    assert "finished" in operator.says(f"{asked} --follow --for 1m")
     for number, order in enumerate(late):
         wait_until_enriched(stage, order, f"PO-LATE-{number}")
+    wait_for(lambda: operator.learns("late list")["count"] == 0)
     wait_for(lambda: operator.learns(asked)["verdict"] == "finished")
     an_hour_and_a_quarter_passes(stage)
     assert "All is well" in operator.says("doctor")
@@ -135,8 +142,9 @@ def orders_are_refused_for_good(stage: Stage, operator: Operator) -> None:
     assert "api_refused" in operator.says(f"failed list --store {store.hash}")
     assert "HTTP 422" in operator.says(f"failed show {dead[0].id}")
     assert "relay failed redrive" in operator.says(f"status {dead[0].id} --store {store.hash}", code=TROUBLE)
-    assert operator.learns("failed redrive --dry-run")["count"] == 2
-    assert operator.learns("failed redrive")["count"] == 2
+    assert "--all" in operator.says("failed redrive", code=2)
+    assert operator.learns("failed redrive --all --dry-run")["count"] == 2
+    assert operator.learns(f"failed redrive --store {store.hash} --cause api_refused --wait")["done"] == "finished"
     for number, order in enumerate(dead):
         wait_until_enriched(stage, order, f"PO-DEAD-{number}")
     assert "No dead letters" in operator.says("failed list")
