@@ -16,6 +16,7 @@ from handler.backoff import LEAST_SPREAD, LONGEST_VISIBILITY_SECONDS, MOST_SPREA
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
 from handler.journal import Attempt
+from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
 from handler.pace import Paced
 from handler.queues import read_letter
@@ -130,9 +131,8 @@ class RecoverOrders:
         except MalformedEvent as error:
             return self._bury_unread(message, Dead(Cause.UNREADABLE, str(error)))
         event = letter.event
-        with logger.append_context_keys(
-            store=event.store_hash, order=event.order_id, correlation_id=event.correlation_id
-        ):
+        keys = {"store": event.store_hash, "order": event.order_id, "correlation_id": event.correlation_id}
+        with observing(event.created_at), logger.append_context_keys(**keys):
             if message.receipts == 1 and letter.undelivered:
                 # OrderFunction has not counted it: it crashed, or the event never came to it.
                 count(Metric.ORDER_ANNOUNCED)

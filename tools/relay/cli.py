@@ -11,7 +11,9 @@ from relay.backfill import backfill
 from relay.command import command, group
 from relay.doctor import doctor
 from relay.preview import preview
+from relay.report import report
 from relay.status import status
+from relay.watch import watch
 
 app = typer.Typer(
     help="Run the B2B Order Relay: stores, webhooks, late and dead orders.\n\n"
@@ -25,6 +27,8 @@ app = typer.Typer(
 
 command(app, "doctor")(doctor)
 command(app, "status")(status)
+command(app, "watch")(watch)
+command(app, "report")(report)
 command(app, "preview")(preview)
 command(app, "backfill")(backfill)
 

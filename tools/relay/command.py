@@ -122,10 +122,10 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]]
 
         def run(*, stack: str, region: str | None, profile: str | None, as_json: bool, **given: Any) -> None:
             named = given.pop("store_option", "")
-            if store_type is not None:
-                if named and given["store"] not in {"", named}:
+            if named:
+                if given["store"] not in {"", named}:
                     raise typer.BadParameter(f"the argument is {given['store']}, and --store is {named}: give one")
-                given["store"] = given["store"] or named
+                given["store"] = named
             if store_type is NamedStoreArgument and not given["store"]:
                 raise typer.BadParameter("this command needs the store's hash: give STORE, or --store")
             with _in_plain_words(given, as_json=as_json), _functions_silenced():
