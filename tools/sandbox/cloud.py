@@ -112,7 +112,7 @@ class Cloud:
 
     def put_secret(self, store_hash: str, secret: Mapping[str, Any]) -> None:
         """Create or replace the secret of a store and put the store on the table's list, as `relay store add` does."""
-        name = f"{self._parameters.get('SecretPrefix', 'b2b-order-relay')}/{store_hash}"
+        name = f"{self._parameters.get('SecretPrefix') or self.stack}/{store_hash}"
         client = self.client("secretsmanager")
         try:
             client.create_secret(Name=name, SecretString=json.dumps(secret))
