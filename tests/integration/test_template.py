@@ -15,6 +15,7 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from deployment.deploy import stamped
 from handler.deadline import WINDOW_SECONDS
 from handler.reconcile import STORE_SECONDS
 from relay.stack import LONGEST_NAME
@@ -379,6 +380,13 @@ def test_other_code_another_layer_and_another_property_publish_a_version(changed
     assert {name for name in FUNCTIONS if now[name] != before[name]} == set(FUNCTIONS)
 
 
+@pytest.mark.parametrize("mark", ["a" * 64, "b" * 64])
+def test_what_make_deploy_has_computed_decides_alone(mark: str) -> None:
+    marked = versions(stamped(source(), mark))
+    assert marked == {name: f"{name}Version{mark[:10]}" for name in FUNCTIONS}
+    assert marked == versions(stamped(source(), mark), code="other", layer="other")
+
+
 NAMES = {
     "AWS::Serverless::Function": ("FunctionName", 64),
     "AWS::Serverless::LayerVersion": ("LayerName", 140),
@@ -399,7 +407,7 @@ def test_every_name_made_of_the_longest_stack_name_is_short_enough() -> None:
         for kind, (key, limit) in NAMES.items()
         for name, properties in made.of_type(kind).items()
     }
-    assert LONGEST_NAME == min(spare.values()), min(spare, key=lambda name: spare[name])
+    assert min(spare.values()) == LONGEST_NAME, min(spare, key=lambda name: spare[name])
 
 
 def test_every_parameter_stands_in_one_group_of_the_console() -> None:
