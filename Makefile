@@ -5,7 +5,9 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-STACK ?= b2b-order-relay
+# An environment of samconfig.toml.
+CONFIG_ENV ?= default
+STACK ?= $(shell $(DEPLOY) --print-stack)
 EVENT ?= events/api-webhook.json
 # The first Python on this machine that is new enough and can make virtual environments.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -14,6 +16,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 SAM := .env-sam/bin/sam
 UV := $(BIN)/uv
+DEPLOY := $(BIN)/python -m deployment.deploy --config-env "$(CONFIG_ENV)"
 ENVIRONMENTS := .venv/.installed .env-sam/.installed .env-ministack/.installed .env-ric/.installed
 
 export SAM_CLI_TELEMETRY := 0
@@ -101,11 +104,11 @@ check-rules: .venv/.installed ## Check the enrichment rules
 
 .PHONY: build
 build: check-rules .venv/.installed .env-sam/.installed ## Build what is deployed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build
+	@$(BIN)/python -m deployment.build
 
 .PHONY: deploy
-deploy: build ## Deploy to your AWS account; asks for the settings the first time (again: GUIDED=1)
-	@if [ -n "$(GUIDED)" ] || ! grep -q '^region' samconfig.toml; then $(SAM) deploy --guided; else $(SAM) deploy; fi
+deploy: .venv/.installed .env-sam/.installed ## Deploy to AWS: make deploy REGION=eu-west-1 EMAIL=ops@example.com (CONFIG_ENV=prod, YES=1, GUIDED=1)
+	@$(DEPLOY) --region "$(REGION)" --email "$(EMAIL)" $(if $(GUIDED),--guided) $(if $(YES),--yes)
 
 .PHONY: invoke
 invoke: setup ## Make an order out of one event, in Lambda's own container (needs Docker): EVENT=events/x.json
@@ -117,15 +120,15 @@ invoke-all: setup ## The same with every event of events/ (needs Docker)
 
 .PHONY: local-api
 local-api: setup ## The sandbox, with its webhooks going to `sam local start-api` (needs Docker; ARGS="--port 8701")
-	@$(BIN)/python -m sandbox.cli local-api $(ARGS)
+	@$(BIN)/python -m sandbox.cli serve --local-api $(ARGS)
 
 .PHONY: logs
 logs: .env-sam/.installed ## Follow the deployed functions' logs
-	@$(SAM) logs --stack-name $(STACK) --tail
+	@$(SAM) logs --config-env "$(CONFIG_ENV)" --stack-name $(STACK) $(addprefix --region ,$(or $(REGION),$(AWS_REGION))) --tail
 
 
 .PHONY: redrive
-redrive: .venv/.installed ## Put dead letters back to work (ARGS="--dry-run"; ARGS=--help for the selection)
+redrive: .venv/.installed ## Put dead letters back to work (ARGS="--all --dry-run"; ARGS=--help for the selection)
 	@$(BIN)/python -m relay.main failed redrive --stack $(STACK) $(ARGS)
 
 # Timings mean something only on a machine that does little else.
@@ -176,7 +179,7 @@ format: .venv/.installed ## Put the code into shape
 
 .PHONY: clean
 clean: ## Remove what was built and cached
-	@rm -rf .aws-sam .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf .aws-sam .sandbox .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -path './.?*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: clean-all

@@ -310,7 +310,7 @@ def test_the_local_api_needs_docker_before_anything_else(monkeypatch: pytest.Mon
     monkeypatch.setattr("shutil.which", lambda _name: None)
     monkeypatch.setattr("sandbox.serve.run", lambda *_, **__: pytest.fail("the sandbox was started"))
 
-    result = RUNNER.invoke(cli.app, ["local-api"])
+    result = RUNNER.invoke(cli.app, ["serve", "--local-api"])
 
     assert result.exit_code == 1
     assert "Install Docker" in result.output

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from handler.credentials import StoreSecret
     from handler.enrichment import StoreRules
+    from handler.rule_failed import RuleFailed
     from relay.desk import Desk
 
 PAGE_SIZE = 100
@@ -145,12 +146,12 @@ def _misfits(rules: StoreRules, by_name: dict[str, FieldConfig], orders: list[di
     """The rules, tried on real orders. The values themselves are buyers' and are not shown."""
     troubles: dict[tuple[str, str], list[int]] = {}
     for order in orders:
-        failed: list[str] = []
+        failed: list[RuleFailed] = []
         if rules.skips(order, failed.append):
             continue
         brought = dict(rules.content(order, failed.append).extra_fields)
-        for rule in failed:
-            troubles.setdefault((f"the rule {rule}", "fails"), []).append(order.get("id", 0))
+        for failure in failed:
+            troubles.setdefault((f"the rule {failure.rule}", f"fails ({failure.why})"), []).append(order.get("id", 0))
         for name in by_name.keys() & {name for name, _ in rules.extra_fields}:
             value = brought.get(name, "")
             why = (

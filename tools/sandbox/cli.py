@@ -14,7 +14,7 @@ from rich.console import Console
 
 from handler.enrichment import RULES_FILE
 from sandbox import chaos as chaos_run
-from sandbox import defences_run, docker
+from sandbox import defences_run, docker, environment
 from sandbox import demo as demonstration
 from sandbox import invoke as invoked
 from sandbox import serve as served
@@ -29,12 +29,7 @@ if TYPE_CHECKING:
 
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Report = Annotated[Path | None, typer.Option(help="Write the result as JSON to this file, too.", dir_okay=False)]
-Port = Annotated[int, typer.Option(help="Port of the page on 127.0.0.1; 0 for any free one.", min=0, max=65535)]
-RulesFile = Annotated[
-    Path, typer.Option(help="The enrichment rules that are watched.", exists=True, dir_okay=False, show_default=False)
-]
 
-PORT = 8700
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
@@ -111,18 +106,40 @@ def defences(
 
 
 @app.command()
-def serve(*, port: Port = PORT, rules: RulesFile = RULES_FILE) -> None:
+def serve(
+    *,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            help="Port of the page on 127.0.0.1; 0 for any free one.",
+            min=0,
+            max=65535,
+            show_default=f"{served.PORT} if it is free",
+        ),
+    ] = None,
+    rules: Annotated[
+        Path,
+        typer.Option(help="The enrichment rules that are watched.", exists=True, dir_okay=False, show_default=False),
+    ] = RULES_FILE,
+    env: Annotated[
+        Path,
+        typer.Option(
+            help="The file that lets a terminal use `relay` with it.", dir_okay=False, show_default=".sandbox/env"
+        ),
+    ] = environment.FILE,
+    local_api: Annotated[
+        bool, typer.Option("--local-api", help="Let `sam local start-api` take the webhooks (needs Docker).")
+    ] = False,
+) -> None:
     """Deploy the relay on this machine and play with it on a web page, until Ctrl-C.
 
     Ends with 0 when it was told to stop, and with 1 when it could not start or broke.
     """
-    _end_with(lambda: served.run(Console(highlight=False), port=port, rules=rules))
-
-
-@app.command()
-def local_api(*, port: Port = PORT, rules: RulesFile = RULES_FILE) -> None:
-    """The same, with the store's webhooks going to `sam local start-api`, until Ctrl-C (needs Docker)."""
-    _end_with(lambda: served.run(Console(highlight=False), port=port, rules=rules, containers=docker.find()))
+    _end_with(
+        lambda: served.run(
+            Console(highlight=False), port=port, rules=rules, env=env, containers=docker.find() if local_api else None
+        )
+    )
 
 
 @app.command()
