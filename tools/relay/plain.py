@@ -13,3 +13,8 @@ def printable(text: str) -> str:
 def plain(text: str) -> str:
     """The same for rich, which would obey markup, too."""
     return escape(printable(text))
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 order`, `2 orders`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
