@@ -125,7 +125,7 @@ logs: .env-sam/.installed ## Follow the deployed functions' logs
 
 
 .PHONY: redrive
-redrive: .venv/.installed ## Put dead letters back to work (ARGS="--dry-run"; ARGS=--help for the selection)
+redrive: .venv/.installed ## Put dead letters back to work (ARGS="--all --dry-run"; ARGS=--help for the selection)
 	@$(BIN)/python -m relay.main failed redrive --stack $(STACK) $(ARGS)
 
 # Timings mean something only on a machine that does little else.

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from handler.api_answer import FORBIDDEN, UNAUTHORISED
 from handler.errors import Unauthorised
-from handler.telemetry import Metric
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,8 +22,6 @@ class AuthorisedApi:
     """For messages."""
     SCOPE: ClassVar[str] = ""
     """What the token needs, for the message when it was refused."""
-    REQUESTS: ClassVar[Metric] = Metric.STORE_API_REQUEST
-    """What its requests are counted as: each API has a rate limit of its own."""
 
     def __init__(self, base_url: str, transport: Transport, credentials: Credentials) -> None:
         self._base_url = base_url
@@ -44,11 +41,12 @@ class AuthorisedApi:
         read: Callable[[Response], Response],
         body: Any = None,
         before_repeat: Callable[[], None] | None = None,
+        endpoint: str = "",
     ) -> Response:
         """What `read` makes of the answer, whatever its status but 401 and 403.
 
-        `read` raises RetryLater for an answer that is worth another attempt. Raises Unauthorised and what
-        `Transport.call` raises.
+        `read` raises RetryLater for an answer that is worth another attempt. `endpoint` is the name of what is called,
+        for the log. Raises Unauthorised and what `Transport.call` raises.
         """
 
         def call(secret: StoreSecret) -> Response:
@@ -62,7 +60,7 @@ class AuthorisedApi:
                 # An error may repeat what it was asked with, and its words go into logs and dead letters.
                 read=lambda response: read(response.without(secret.tokens)),
                 before_repeat=before_repeat,
-                counted=self.REQUESTS,
+                endpoint=endpoint,
             )
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
                 needed = f" (scope {self.SCOPE})" if self.SCOPE else ""

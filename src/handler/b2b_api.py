@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 from handler.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, words
 from handler.authorised_api import AuthorisedApi
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
-from handler.telemetry import Metric
 from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
@@ -55,7 +54,6 @@ class B2BApi(AuthorisedApi):
 
     NAME = "B2B API"
     SCOPE = "B2B Edition: modify"
-    REQUESTS = Metric.B2B_API_REQUEST
 
     def _headers(self, store_hash: str, secret: StoreSecret) -> dict[str, str]:
         return super()._headers(store_hash, secret) | {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store_hash}
@@ -83,7 +81,14 @@ class B2BApi(AuthorisedApi):
                 raise OrderAlreadyExists
 
         answer = self._authorised(
-            "POST", store_hash, ORDERS, deadline, read=read, body=body, before_repeat=before_repeat
+            "POST",
+            store_hash,
+            ORDERS,
+            deadline,
+            read=read,
+            body=body,
+            before_repeat=before_repeat,
+            endpoint="b2b.create",
         )
         if answer.status not in SUCCESS:
             if words(answer).rstrip(".").casefold() == ALREADY_EXISTS:
@@ -99,7 +104,7 @@ class B2BApi(AuthorisedApi):
                 _record_in(answer, order_id)
             return answer
 
-        answer = self._authorised("GET", store_hash, f"{ORDERS}/{order_id}", deadline, read=read)
+        answer = self._authorised("GET", store_hash, f"{ORDERS}/{order_id}", deadline, read=read, endpoint="b2b.get")
         if answer.status == NOT_FOUND:
             return None
         if answer.status not in SUCCESS:
@@ -113,7 +118,8 @@ class B2BApi(AuthorisedApi):
         def read(response: Response) -> Response:
             return _about(order_id, b2b_answer(response, sent))
 
-        answer = self._authorised("PUT", store_hash, f"{ORDERS}/{order_id}", deadline, read=read, body=body)
+        path = f"{ORDERS}/{order_id}"
+        answer = self._authorised("PUT", store_hash, path, deadline, read=read, body=body, endpoint="b2b.update")
         if answer.status == NOT_FOUND:
             raise RetryLater(Cause.NOT_THERE_YET, "B2B API: there is no record to update yet (HTTP 404)")
         if answer.status not in SUCCESS:
@@ -128,7 +134,8 @@ class B2BApi(AuthorisedApi):
                 raise UnexpectedAnswer("B2B API: the answer holds no user", may_have_arrived=True)
             return answer
 
-        answer = self._authorised("GET", store_hash, f"{USER_OF_CUSTOMER}/{customer_id}", deadline, read=read)
+        path = f"{USER_OF_CUSTOMER}/{customer_id}"
+        answer = self._authorised("GET", store_hash, path, deadline, read=read, endpoint="b2b.user")
         if answer.status == NOT_FOUND:
             return False
         if answer.status not in SUCCESS:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
+from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped
 from handler.record import bring_in_line, settle_refusal
 from handler.report import report
@@ -45,6 +46,10 @@ class CreateOrder:
 
     def handle(self, event: OrderEvent, context: LambdaContext) -> Outcome:
         """What became of the order. Raises only when it could not even be handed over; Lambda then does that."""
+        with observing(event.created_at):
+            return self._handle(event, context)
+
+    def _handle(self, event: OrderEvent, context: LambdaContext) -> Outcome:
         count(Metric.ORDER_ANNOUNCED)
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
         outcome: Outcome
@@ -58,7 +63,7 @@ class CreateOrder:
         except Refused as error:
             outcome = self._bury(event, Dead(error.cause, error.detail))
         if isinstance(outcome, Late):
-            self.journal.note(event.store_hash, event.order_id, outcome)
+            self.journal.note(event, outcome)
         if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
             self.stores.note(event.store_hash)
         report(outcome)
@@ -69,7 +74,7 @@ class CreateOrder:
         if self.journal.is_buried(event):
             return Duplicate()
         letter = self.queues.bury(event, dead.cause, dead.detail)
-        self.journal.note(event.store_hash, event.order_id, dead, letter)
+        self.journal.note(event, dead, letter)
         return dead
 
     def _finish(self, event: OrderEvent, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OncePerOrder.run` tells it

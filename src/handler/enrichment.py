@@ -17,13 +17,14 @@ import jmespath.exceptions
 import jmespath.functions
 
 from handler.b2b_api import Content
-from handler.errors import ConfigurationError, RelayError
+from handler.errors import ConfigurationError
 from handler.order_event import LONGEST_VALUE, STORE_HASH
 from handler.po_number import bare_label, find_po_number
+from handler.rule_failed import RuleFailed, calls, why
 from handler.time_limit import TimeLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 RULES_FILE = Path(__file__).with_name("enrichment.toml")
 SKIP_SECONDS = 0.05
@@ -58,14 +59,6 @@ class _Functions(jmespath.functions.Functions):
         return next((f.get("value") for f in fields or () if isinstance(f, dict) and f.get("name") == name), None)
 
 
-class RuleFailed(RelayError):  # noqa: N818  says what happened
-    """A rule (`rule`, its name) could not be evaluated for an order."""
-
-    def __init__(self, rule: str) -> None:
-        super().__init__(f"enrichment rule {rule} failed")
-        self.rule = rule
-
-
 OPTIONS = jmespath.Options(custom_functions=_Functions())
 
 
@@ -82,7 +75,7 @@ class Rule:
             with limit.running():
                 return self.expression.search(order, options=OPTIONS)
         except Exception as error:
-            raise RuleFailed(self.name) from error
+            raise RuleFailed(self.name, why(error, self.expression.parsed)) from error
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,18 +86,18 @@ class StoreRules:
     extra_fields: tuple[tuple[str, Rule], ...]
     skip_when: Rule | None
 
-    def skips(self, order: dict[str, Any], on_failure: Callable[[str], None]) -> bool:
+    def skips(self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None]) -> bool:
         """Whether the order is to be left alone; a rule that fails skips nothing and is told to `on_failure`."""
         if self.skip_when is None:
             return False
         try:
             return self.skip_when.evaluate(order, TimeLimit(SKIP_SECONDS)) is True
         except RuleFailed as failure:
-            on_failure(failure.rule)
+            on_failure(failure)
             return False
 
-    def content(self, order: dict[str, Any], on_failure: Callable[[str], None]) -> Content:
-        """What the record shall carry. A rule that fails leaves its field out and is told to `on_failure` by name.
+    def content(self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None]) -> Content:
+        """What the record shall carry. A rule that fails leaves its field out and is told to `on_failure`.
 
         The rules share `VALUES_SECONDS`; when these are used up, the rules that are left fail at once.
         """
@@ -167,8 +160,14 @@ class Rules:
 
 def _section(section: Any, where: str) -> dict[str, Any]:
     """One section's rules by key, compiled. An empty text switches a rule off."""
-    if not isinstance(section, dict) or (section.keys() - SECTION_KEYS):
-        raise ConfigurationError(f"{where}: a section holds po_number, skip_when and [extra_fields], nothing else")
+    if not isinstance(section, dict):
+        raise ConfigurationError(
+            f"{where}: a section holds rules by name; expected [{where.partition(': ')[2]}], not {section!r}"
+        )
+    if unknown := sorted(section.keys() - SECTION_KEYS):
+        raise ConfigurationError(
+            f"{where}: unknown key {unknown[0]}; a section holds po_number, skip_when and [extra_fields], nothing else"
+        )
     fields = section.get("extra_fields", {})
     if not isinstance(fields, dict):
         raise ConfigurationError(f'{where}.extra_fields: expected lines such as "Cost Center" = "external_order_id"')
@@ -194,19 +193,11 @@ def _compile(text: Any, where: str) -> Rule | None:
         return None
     try:
         expression = jmespath.compile(text)
-        for call in _calls(expression.parsed):
+        for call in calls(expression.parsed):
             _check_call(call, where)
     except (jmespath.exceptions.JMESPathError, re.error) as error:
         raise ConfigurationError(f"{where}: {error}") from error
     return Rule(where.partition(": ")[2] or where, expression)
-
-
-def _calls(node: Any) -> Iterator[Any]:
-    """The function calls in an expression. jmespath itself looks at a function only when an order comes that far."""
-    if node["type"] == "function_expression":
-        yield node
-    for child in node.get("children", ()):
-        yield from _calls(child)
 
 
 def _check_call(call: Any, where: str) -> None:
@@ -237,18 +228,21 @@ def _written_out(argument: Any, what: str) -> str:
     return argument["value"]
 
 
-def _value(rule: Rule, order: dict[str, Any], limit: TimeLimit, on_failure: Callable[[str], None]) -> str:
+def _value(rule: Rule, order: dict[str, Any], limit: TimeLimit, on_failure: Callable[[RuleFailed], None]) -> str:
     """A rule's result as text; empty for none, and for a failure, which is told to `on_failure`."""
     try:
         result = rule.evaluate(order, limit)
         items = result if isinstance(result, list) else [result]
         text = ", ".join(filter(None, map(_text, items)))
-    except (RuleFailed, TypeError):
-        text = None
-    if text is None or len(text) > LONGEST_VALUE:
-        on_failure(rule.name)
-        return ""
-    return text
+    except RuleFailed as failure:
+        on_failure(failure)
+    except TypeError:
+        on_failure(RuleFailed(rule.name, "it brings an object or a list of lists, not text"))
+    else:
+        if len(text) <= LONGEST_VALUE:
+            return text
+        on_failure(RuleFailed(rule.name, f"it brings {len(text)} characters; {LONGEST_VALUE} are the most"))
+    return ""
 
 
 def _text(value: Any) -> str:

@@ -13,8 +13,10 @@ from handler.aws_errors import error_code
 from handler.credentials import SecretInvalid, UnknownStore
 from handler.errors import Cause, IgnoredScope, MalformedEvent, NotProven, RetryLater
 from handler.order_event import DETAIL_TYPE, OrderEvent, parse_detail, store_hash_of
+from handler.outcomes import Late
+from handler.report import report
 from handler.signature import prove
-from handler.telemetry import Metric, count, count_by, logger
+from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -58,8 +60,11 @@ class Intake:
         order could be kept, so that the store comes back (domain: retries).
         """
         status, metric, error = ACCEPTED, Metric.WEBHOOK_ACCEPTED, ""
+        began_at = self._clock()
+        told: dict[str, Any] = {}
         try:
-            self._accept(request)
+            event = self._accept(request)
+            told = {"age_seconds": round(began_at - event.created_at, 3)}
         except IgnoredScope:
             metric = Metric.WEBHOOK_IGNORED
         except MalformedEvent as malformed:
@@ -73,10 +78,11 @@ class Intake:
             logger.error("webhook rejected with 503; BigCommerce will retry", detail=detail)
             status, metric, error = TRY_AGAIN, Metric.WEBHOOK_TURNED_AWAY, "try again later"
         count(metric)
-        logger.info("webhook answered", status=status, metric=metric)
+        took_ms = round((self._clock() - began_at) * 1000)
+        logger.info("webhook answered", status=status, metric=metric, ms=took_ms, **told)
         return _answer(status, error)
 
-    def _accept(self, request: dict[str, Any]) -> None:
+    def _accept(self, request: dict[str, Any]) -> OrderEvent:
         body = _body(request)
         detail = strict_json.parse(body)
         store_hash = store_hash_of(detail)
@@ -86,6 +92,7 @@ class Intake:
         event = parse_detail(detail, self._clock())
         logger.append_keys(order=event.order_id, correlation_id=event.correlation_id)
         self._publish(detail, event)
+        return event
 
     def _prove(self, store_hash: str, headers: dict[str, str], body: bytes) -> None:
         """Raises NotProven; RetryLater when the secret cannot be had, which must not look like a forgery."""
@@ -116,9 +123,10 @@ class Intake:
         if refused:
             count(Metric.BUS_REFUSED)
             logger.error("the bus refused the event; handing it to RecoveryQueue", error=refused)
-            self._queues.hand_over(event, Cause.BUS_REFUSED, f"the event bus: {refused}")
+            late = Late(Cause.BUS_REFUSED, f"the event bus: {refused}")
+            self._queues.hand_over(event, late.cause, late.detail)
             count(Metric.ORDER_ANNOUNCED)
-            count_by(Metric.ORDER_LATE, "cause", Cause.BUS_REFUSED)
+            report(late)
 
 
 def _body(request: dict[str, Any]) -> bytes:

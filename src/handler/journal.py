@@ -1,4 +1,4 @@
-"""What the relay notes of orders that are not finished: why they are late or dead, and how often they failed.
+"""What the relay notes of orders that are not finished: why they are late or dead, and how often and when they failed.
 
 These are items of the idempotency table, under ids of their own. No order is lost when they cannot be read or written:
 it waits longer, or has a second dead letter. So their failures are counted and otherwise ignored.
@@ -6,6 +6,7 @@ it waits longer, or has a second dead letter. So their failures are counted and 
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -13,17 +14,22 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.aws_errors import error_code
 from handler.errors import Cause, RetryLater
 from handler.once import SECONDS_A_DAY, order_id
+from handler.outcomes import Late
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from handler.deadline import Clock
     from handler.order_event import OrderEvent
-    from handler.outcomes import Dead, Late
+    from handler.outcomes import Dead
     from handler.queues import Letter
+
+NOTE_PREFIX = "journal#"
+"""What the ids of notes begin with."""
 
 MOST_KEYS = 100
 """BatchGetItem takes no more at once."""
@@ -38,6 +44,32 @@ BURIED_ONCE_SECONDS = 3600.0
 """An event delivered again makes no second dead letter for so long. Not for longer: the first may be gone by then."""
 
 
+OF_A_TRY = ("receipt", "spread", "not_before", "give_up_at")
+"""What is noted of the last failed try alone: see `Attempt`."""
+
+NOTE_FAILURE = (
+    "ADD failures :one, #of_cause :one "
+    "SET outcome = :outcome, cause = :cause, detail = :detail, #at = :now, expiration = :expiration, "
+    "first_cause = if_not_exists(first_cause, :first_cause), first_detail = if_not_exists(first_detail, :first_detail), "
+    "late_at = if_not_exists(late_at, :late_at), late_values = :values, "
+    "receipt = :receipt, spread = :spread, not_before = :not_before, give_up_at = :give_up_at"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One failed try of a late order, and what `relay late` needs of it.
+
+    `receipt_handle` is the message's: with it an operator makes the message visible before its delay is over. `spread`
+    and `not_before_seconds` say when the next try is (`backoff.delay_seconds`). `give_up_at` is in unix seconds.
+    """
+
+    receipt_handle: str
+    spread: float
+    not_before_seconds: float
+    give_up_at: float
+
+
 class Journal:
     """Notes about orders."""
 
@@ -47,29 +79,32 @@ class Journal:
         self._remember_seconds = int(remember_days * SECONDS_A_DAY)
         self._clock = clock
 
-    def note(self, store_hash: str, order: int, outcome: Late | Dead, letter: Letter | None = None) -> None:
+    def note(self, event: OrderEvent, outcome: Late | Dead, letter: Letter | None = None) -> None:
         """Remembers that the order stands in a queue, and why; forgets how often it failed before.
 
         `letter` is the dead letter, by which it is known again when it is redriven. A later note leaves what is known
-        of a dead letter.
+        of a dead letter. The note of a dead order leaves why it was late first.
         """
-        now = int(self._clock())
         values: dict[str, Any] = {
             ":outcome": {"S": type(outcome).__name__},
             ":cause": {"S": outcome.cause},
             ":detail": {"S": outcome.detail},
-            ":now": {"N": str(now)},
-            ":expiration": {"N": str(now + self._remember_seconds)},
+            ":now": {"N": str(int(self._clock()))},
+            ":expiration": self._expiration(),
         }
         update = "SET outcome = :outcome, cause = :cause, detail = :detail, #at = :now, expiration = :expiration"
         if letter is not None:
             update += ", letter = :letter, dead_at = :now, dead_values = :values"
             values |= {":letter": {"N": str(letter.failed_at)}, ":values": {"S": letter.event.values_digest}}
+        elif isinstance(outcome, Late):
+            update += ", first_cause = :cause, first_detail = :detail, late_at = :now, late_values = :values"
+            values |= {":values": {"S": event.values_digest}}
+        forgotten = ["failures", *(f"failures_{cause}" for cause in Cause), *OF_A_TRY]
         try:
             self._client.update_item(
                 TableName=self._table_name,
-                Key={"id": {"S": journal_id(store_hash, order)}},
-                UpdateExpression=f"{update} REMOVE failures, {', '.join(f'failures_{cause}' for cause in Cause)}",
+                Key={"id": {"S": journal_id(event.store_hash, event.order_id)}},
+                UpdateExpression=f"{update} REMOVE {', '.join(forgotten)}",
                 ExpressionAttributeNames={"#at": "at"},
                 ExpressionAttributeValues=values,
             )
@@ -93,20 +128,33 @@ class Journal:
         """How often the late path has failed on the order for this cause; 0 when that cannot be found out."""
         return int(_number(self._note(store_hash, order), f"failures_{cause}"))
 
-    def count_failure(self, store_hash: str, order: int, cause: Cause) -> int | None:
-        """Counts one more failure; answers how many there are by now, of all causes, or None when they cannot be counted.
+    def note_failure(self, letter: Letter, failed: Late, attempt: Attempt) -> int | None:
+        """Counts one more failed try of the late path and remembers why it failed.
 
-        A message's receipts are not its failures: an order is received, too, when the store's share is used up.
+        Answers how many there are by now, of all causes, or None when they cannot be counted. A message's receipts are
+        not its failures: an order is received, too, when the store's share is used up.
         """
         try:
             answer = self._client.update_item(
                 TableName=self._table_name,
-                Key={"id": {"S": journal_id(store_hash, order)}},
-                UpdateExpression="ADD failures :one, #of_cause :one SET expiration = :expiration",
-                ExpressionAttributeNames={"#of_cause": f"failures_{cause}"},
+                Key={"id": {"S": journal_id(letter.event.store_hash, letter.event.order_id)}},
+                UpdateExpression=NOTE_FAILURE,
+                ExpressionAttributeNames={"#of_cause": f"failures_{failed.cause}", "#at": "at"},
                 ExpressionAttributeValues={
                     ":one": {"N": "1"},
-                    ":expiration": {"N": str(int(self._clock()) + self._remember_seconds)},
+                    ":outcome": {"S": Late.__name__},
+                    ":cause": {"S": failed.cause},
+                    ":detail": {"S": failed.detail},
+                    ":now": {"N": str(int(self._clock()))},
+                    ":expiration": self._expiration(),
+                    ":first_cause": {"S": letter.cause},
+                    ":first_detail": {"S": letter.detail},
+                    ":late_at": {"N": str(int(letter.failed_at))},
+                    ":values": {"S": letter.event.values_digest},
+                    ":receipt": {"S": attempt.receipt_handle},
+                    ":spread": {"N": f"{attempt.spread:.3f}"},
+                    ":not_before": {"N": f"{attempt.not_before_seconds:.0f}"},
+                    ":give_up_at": {"N": f"{attempt.give_up_at:.0f}"},
                 },
                 ReturnValues="UPDATED_NEW",
             )
@@ -126,6 +174,9 @@ class Journal:
         items = read_items(self._client, self._table_name, list(of_id), KNOWN_BY)
         known = {of_id[key] for key, item in items.items() if self._holds(item)}
         return [order for order in orders if order not in known]
+
+    def _expiration(self) -> AttributeValueTypeDef:
+        return {"N": str(int(self._clock()) + self._remember_seconds)}
 
     def _holds(self, item: dict[str, Any]) -> bool:
         """Whether an item of the table still says something. Powertools compares likewise (DynamoDBPersistenceLayer)."""
@@ -171,7 +222,7 @@ def read_items(
 
 def journal_id(store_hash: str, order: int) -> str:
     """The id of an order's note in the table."""
-    return f"journal#{store_hash}/{order}"
+    return f"{NOTE_PREFIX}{store_hash}/{order}"
 
 
 def _number(item: dict[str, Any], name: str) -> float:

@@ -40,15 +40,15 @@ KEY_PREFIX = "order"
 SECONDS_A_DAY = 86_400
 
 
-def order_id(store_hash: str, order: int) -> str:
+def order_id(store_hash: str, order: int, values_digest: str = "") -> str:
     """The id under which Powertools keeps an order's record: its prefix and the MD5 of the key in JSON."""
-    key = json.dumps(order_key(store_hash, order))
+    key = json.dumps(order_key(store_hash, order, values_digest))
     return f"{KEY_PREFIX}#{hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()}"
 
 
-def order_key(store_hash: str, order: int) -> str:
-    """What makes an order the same order."""
-    return f"{store_hash}/{order}"
+def order_key(store_hash: str, order: int, values_digest: str = "") -> str:
+    """What makes an order the same order; with `values_digest`, an event that brings values (`OrderEvent`)."""
+    return f"{store_hash}/{order}" + (f"#{values_digest}" if values_digest else "")
 
 
 class OncePerOrder:
@@ -92,7 +92,7 @@ class OncePerOrder:
                 raise RetryLater(Cause.IN_PROGRESS, "another invocation is working on the order")
             return work(True)
 
-        return self._once(f"{key}#{event.values_digest}", with_values)
+        return self._once(order_key(event.store_hash, event.order_id, event.values_digest), with_values)
 
     def _once(self, key: str, work: Callable[[], Finished]) -> Finished | Duplicate:
         attempt = _Attempt(work)

@@ -157,10 +157,9 @@ class ReconcileStores:
             if deadline.remaining_seconds <= 0:
                 raise RetryLater(Cause.WINDOW_MISSED, "no time was left to hand all orders over")
             late = Late(Cause.RECONCILED, "no webhook has told of the order, or its work was broken off")
-            self.queues.hand_over(
-                OrderEvent(store_hash, order, dated[order], f"{store_hash}-{order}"), late.cause, late.detail
-            )
-            self.journal.note(store_hash, order, late)
+            event = OrderEvent(store_hash, order, dated[order], f"{store_hash}-{order}")
+            self.queues.hand_over(event, late.cause, late.detail)
+            self.journal.note(event, late)
             count(Metric.ORDER_RECONCILED)
             logger.warning("order handed to RecoveryQueue", order=order, outcome="late", cause=late.cause)
         return len(unknown)

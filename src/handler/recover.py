@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws_errors import error_code
+from handler.backoff import LEAST_SPREAD, LONGEST_VISIBILITY_SECONDS, MOST_SPREAD, delay_seconds
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
+from handler.journal import Attempt
+from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
 from handler.pace import Paced
 from handler.queues import read_letter
@@ -53,7 +56,6 @@ CREATE_AFTER_TRIES = 4
 NOT_FOUND_TRIES = 8
 """An order that the store itself denied so many times, over an hour or so, does not exist. Only denials count."""
 
-DELAY_GROWTH = 3
 TROUBLE_OF_THE_STORE = frozenset({Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED, Cause.DEFERRED})
 """The next order of the same store would fail the same way, so it is not tried in this invocation."""
 
@@ -61,9 +63,6 @@ SPREAD_SECONDS = 15.0
 MOST_SPREADS = 40
 """Orders that found no place come back spread over 15 s for each time they were received, ten minutes at most: a long
 queue drains in turn, and no message uses up its `maxReceiveCount` by waiting."""
-
-LONGEST_VISIBILITY_SECONDS = 43_000
-"""SQS hides a message for twelve hours at most, counted from when it was received, not from now."""
 
 LONGEST_HOLD_MINUTES = 13 * 24 * 60
 """An order of a store that is down is held for so long. RecoveryQueue itself keeps a message for 14 days."""
@@ -132,13 +131,14 @@ class RecoverOrders:
         except MalformedEvent as error:
             return self._bury_unread(message, Dead(Cause.UNREADABLE, str(error)))
         event = letter.event
-        with logger.append_context_keys(
-            store=event.store_hash, order=event.order_id, correlation_id=event.correlation_id
-        ):
+        keys = {"store": event.store_hash, "order": event.order_id, "correlation_id": event.correlation_id}
+        with observing(event.created_at), logger.append_context_keys(**keys):
             if message.receipts == 1 and letter.undelivered:
                 # OrderFunction has not counted it: it crashed, or the event never came to it.
                 count(Metric.ORDER_ANNOUNCED)
-                report(Late(letter.cause, letter.detail))
+                late = Late(letter.cause, letter.detail)
+                self.journal.note(event, late)
+                report(late)
             try:
                 outcome = self._work(event, invocation, troubled, context)
             except RetryLater as error:
@@ -215,7 +215,8 @@ class RecoverOrders:
         event = letter.event
         age_minutes = (self.clock() - message.sent_at) / 60
         measure_seconds(Metric.LATE_ORDER_AGE, age_minutes * 60)
-        if age_minutes >= (LONGEST_HOLD_MINUTES if error.holds else self.settings.give_up_after_minutes):
+        give_up_after_minutes = LONGEST_HOLD_MINUTES if error.holds else self.settings.give_up_after_minutes
+        if age_minutes >= give_up_after_minutes:
             cause = letter.cause if isinstance(error, Paced) else error.cause  # being deferred is no reason to give up
             return self._bury_order(
                 letter, Dead(cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}")
@@ -225,22 +226,23 @@ class RecoverOrders:
             troubled.setdefault(event.store_hash, after_seconds)
         if error.cause is Cause.RATE_LIMITED:
             self.pace.hold(event.store_hash, after_seconds)
-        self._hide(message, self._delay_seconds(event, message.receipts, error))
+        give_up_at = message.sent_at + give_up_after_minutes * 60
+        self._hide(message, self._delay_seconds(letter, message, error, give_up_at))
         report(Late(error.cause, error.detail), retried=True)
         return False
 
-    def _delay_seconds(self, event: OrderEvent, receipts: int, error: RetryLater) -> float:
+    def _delay_seconds(self, letter: Letter, message: Message, error: RetryLater, give_up_at: float) -> float:
         """Growing with the failures, with jitter, and not before the other side's own word.
 
         Being paced is no failure: orders that found no place come back in turn.
         """
         after = error.retry_after_seconds or 0.0
         if isinstance(error, Paced):
-            return after + self.uniform(0.0, SPREAD_SECONDS * min(receipts, MOST_SPREADS))
-        failures = self.journal.count_failure(event.store_hash, event.order_id, error.cause) or receipts
-        first, longest = self.settings.recovery_first_delay_seconds, self.settings.recovery_longest_delay_seconds
-        growing = min(first * float(DELAY_GROWTH ** min(failures - 1, 20)), longest)
-        return max(growing * self.uniform(0.75, 1.25), after)
+            return after + self.uniform(0.0, SPREAD_SECONDS * min(message.receipts, MOST_SPREADS))
+        spread = self.uniform(LEAST_SPREAD, MOST_SPREAD)
+        attempt = Attempt(message.receipt_handle, spread, after, give_up_at)
+        failures = self.journal.note_failure(letter, Late(error.cause, error.detail), attempt)
+        return delay_seconds(self.settings, failures or message.receipts, spread, after)
 
     def _hide(self, message: Message, seconds: float) -> None:
         try:
@@ -262,7 +264,7 @@ class RecoverOrders:
             buried = self.queues.bury(event, dead.cause, dead.detail)
         except (ClientError, BotoCoreError) as error:
             return _stays(error)
-        self.journal.note(event.store_hash, event.order_id, dead, buried)
+        self.journal.note(event, dead, buried)
         report(dead)
         return True
 

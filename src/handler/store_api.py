@@ -49,7 +49,8 @@ class StoreApi(AuthorisedApi):
                 raise RetryLater(Cause.UNEXPECTED_ANSWER, "core Orders API: the answer is not the order")
             return answer
 
-        return _order_in(self._get(store_hash, f"orders/{order_id}", deadline, read), order_id) or {}
+        answer = self._get(store_hash, f"orders/{order_id}", deadline, read, endpoint="core.get_order")
+        return _order_in(answer, order_id) or {}
 
     def list_orders(
         self, store_hash: str, since: float, until: float, deadline: Deadline
@@ -85,9 +86,19 @@ class StoreApi(AuthorisedApi):
                 return
             before = rows
 
-    def _get(self, store_hash: str, path: str, deadline: Deadline, read: Callable[[Response], Response]) -> Response:
+    def _get(
+        self,
+        store_hash: str,
+        path: str,
+        deadline: Deadline,
+        read: Callable[[Response], Response],
+        *,
+        endpoint: str = "core.list_orders",
+    ) -> Response:
         """The answer to a GET below `/v2`. Raises Unauthorised; Refused for what is no success."""
-        answer = self._authorised("GET", store_hash, f"/stores/{store_hash}/v2/{path}", deadline, read=read)
+        answer = self._authorised(
+            "GET", store_hash, f"/stores/{store_hash}/v2/{path}", deadline, read=read, endpoint=endpoint
+        )
         if answer.status not in SUCCESS:
             raise Refused(Cause.API_REFUSED, f"core Orders API: HTTP {answer.status}: {words(answer) or 'no message'}")
         return answer

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import time
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import requests
@@ -12,6 +14,7 @@ from handler import tolerant_json
 from handler.content_coding import ACCEPTED, Undecodable, decoded
 from handler.errors import Cause, RetryLater
 from handler.limited_http import FAILURES, Attempt, LimitedAdapter, cause_of
+from handler.observations import observe_call
 from handler.retry_after import seconds_to_wait
 from handler.telemetry import Metric, count, logger
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from handler.deadline import Clock, Deadline
 
 NO_CONTENT, NOT_MODIFIED, TOO_MANY_REQUESTS, UNAVAILABLE = 204, 304, 429, 503
+WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 1000)})
 """Statuses that time heals. One that HTTP does not have counts as a 5xx (RFC 9110, 15)."""
 
@@ -43,6 +47,9 @@ RESET_HEADERS: dict[str, float] = {
     "retry-after": 1.0,
 }
 """Headers that say when a rate limit ends, with the seconds of one of their units (domain: rate limit)."""
+
+REMAINING_HEADERS = ("x-requests-remaining", "x-rate-limit-requests-left")
+"""Headers that say how many requests are left: "150 times" of the B2B API, "149" of the core API."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +89,12 @@ class Response:
             words = words.replace(secret, "[secret]")
         return replace(self, body=words.encode())
 
+    @property
+    def kind(self) -> str:
+        """What the body looks like: `json`, `html`, `text` or `empty`."""
+        first = self.body.lstrip()[:1]
+        return {b"": "empty", b"{": "json", b"[": "json", b"<": "html"}.get(first, "text")
+
     def json(self) -> Any:
         """The body's value, or None when it has none: see `tolerant_json`."""
         return tolerant_json.parse(self.body, self._content_type)
@@ -113,12 +126,13 @@ class HttpExchange:
     Nothing of an answer is acted upon: no redirect is followed, no cookie kept. Nothing is read of the environment.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, user_agent: str = "b2b-order-relay") -> None:
+        self._user_agent = user_agent
         self._adapter = LimitedAdapter()
 
     def __call__(self, method: str, url: str, headers: Mapping[str, str], body: Any, seconds: float) -> Response:
         """Sends `body` (None, or a value for JSON). Raises NoAnswer when no whole answer came within `seconds`."""
-        sent_headers = {"User-Agent": "b2b-order-relay", "Accept-Encoding": ACCEPTED, **headers}
+        sent_headers = {"User-Agent": self._user_agent, "Accept-Encoding": ACCEPTED, **headers}
         # Sent without a session: it would follow redirects (even to prepare `next`), and keep cookies for other stores.
         request = requests.Request(method, url, headers=sent_headers, json=body).prepare()
         ends_at = time.monotonic() + seconds
@@ -194,13 +208,14 @@ class Transport:
         body: Any = None,
         read: Callable[[Response], Response] = lambda response: response,
         before_repeat: Callable[[], None] | None = None,
-        counted: Metric = Metric.STORE_API_REQUEST,
+        endpoint: str = "",
     ) -> Response:
         """The first answer that is not transient (`TRANSIENT`), as `read` gives it.
 
         `read` raises RetryLater for an answer that is worth another attempt. `before_repeat` is called before a request
         is repeated that the other side may have received, and may raise to prevent that. Raises RetryLater with the
-        last failure once the deadline, or a reset beyond it, allows no further attempt. Each attempt is `counted`.
+        last failure once the deadline, or a reset beyond it, allows no further attempt. Each attempt is counted and
+        observed as one at `endpoint`: the API's short name, a dot, and what is called.
         """
         attempts = 0
         while True:
@@ -208,9 +223,10 @@ class Transport:
             if seconds < SHORTEST_ATTEMPT_SECONDS:
                 raise RetryLater(Cause.WINDOW_MISSED, "no time was left for an attempt")
             reset_seconds = 0.0
-            count(counted)
+            count(Metric.B2B_API_REQUEST if endpoint.startswith("b2b.") else Metric.STORE_API_REQUEST)
             try:
-                answer = read(self._exchange(method, url, headers, body, seconds))
+                exchange = partial(self._exchange, method, url, headers, body, seconds)
+                answer = self._attempt(endpoint, exchange, read)
             except RetryLater as error:
                 failure = error
             else:
@@ -230,6 +246,25 @@ class Transport:
             self._sleep(wait)
             if before_repeat is not None and asks_first:
                 before_repeat()
+
+    def _attempt(
+        self, endpoint: str, exchange: Callable[[], Response], read: Callable[[Response], Response]
+    ) -> Response:
+        """What `read` makes of the answer to `exchange`, observed."""
+        began_at = self._clock()
+        response = answer = None
+        is_own = True
+        try:
+            response = exchange()
+            answer = read(response)
+        except RetryLater as error:
+            is_own = error.cause is not Cause.UNEXPECTED_ANSWER
+            raise
+        finally:
+            now = self._clock()
+            call = {"endpoint": endpoint, "ms": round((now - began_at) * 1000)}
+            observe_call(began_at, call | _seen(response, answer or response, now, is_own=is_own))
+        return answer
 
     def _attempt_seconds(self, deadline: Deadline) -> float:
         """Not more than `patience` has, and not so much that what remains afterwards is too short to be of use."""
@@ -251,6 +286,26 @@ def reset_after_seconds(answer: Response, now: float) -> float | None:
     waits = [seconds_to_wait(answer.headers.get(name, ""), unit, now) for name, unit in names.items()]
     known = [wait for wait in waits if wait is not None]
     return min(max(0.0, *known), LONGEST_RESET_SECONDS) if known else None
+
+
+def _seen(response: Response | None, answer: Response | None, now: float, *, is_own: bool) -> dict[str, Any]:
+    """What an answer looked like, for the log: never its words.
+
+    `shape` is `api` for JSON that the API documents, otherwise the body's kind, or `none` without an answer.
+    """
+    if response is None or answer is None:
+        return {"shape": "none"}
+    documented = is_own and response.kind == "json" and answer.status not in TRANSIENT
+    seen: dict[str, Any] = {"status": answer.status, "shape": "api" if documented else response.kind}
+    for name in REMAINING_HEADERS:
+        if left := WHOLE_NUMBER.match(response.headers.get(name, "")):
+            seen["remaining"] = int(left[0])
+    if answer.status == TOO_MANY_REQUESTS:
+        waits = {
+            name: seconds_to_wait(response.headers.get(name, ""), unit, now) for name, unit in RESET_HEADERS.items()
+        }
+        seen["resets"] = {name: round(wait, 2) for name, wait in waits.items() if wait is not None}
+    return seen
 
 
 def _failure(answer: Response, reset_seconds: float) -> RetryLater:

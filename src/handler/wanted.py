@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handler.b2b_api import Content
+from handler.observations import observe
 from handler.outcomes import Skipped, SkipReason
 from handler.store_api import date_created
 from handler.telemetry import Metric, count_by, logger
 
 if TYPE_CHECKING:
     from handler.deadline import Deadline
-    from handler.enrichment import Rules
+    from handler.enrichment import Rules, StoreRules
     from handler.order_event import OrderEvent
+    from handler.rule_failed import RuleFailed
     from handler.store_api import StoreApi
 
 GUEST = 0
@@ -48,20 +50,37 @@ def find_wanted(
         quoted = QUOTE_LINE.search(str(order.get("customer_message") or ""))
         return Skipped(SkipReason.GUEST_WITH_QUOTE if quoted else SkipReason.GUEST)
     event = event.dated_by_order(date_created(order))
+    observe(event.created_at)
     if only_given:
         return Wanted(event, customer_id, given)
-    failed: list[str] = []
+    failed: list[RuleFailed] = []
     store_rules = rules.of_store(event.store_hash)
     if store_rules.skips(order, failed.append):
         return Skipped(SkipReason.RULE)
     ruled = store_rules.content(order, failed.append)
-    for rule in failed:
-        _report_rule(rule)
+    for failure in failed:
+        _report_rule(failure)
     content = Content(
         po_number=given.po_number or ruled.po_number,
         extra_fields=tuple((dict(ruled.extra_fields) | dict(given.extra_fields)).items()),
     )
-    return Wanted(event, customer_id, content, tuple(rule for rule in failed if not _is_given(rule, given)))
+    observe(
+        event.created_at,
+        po_number_found=bool(content.po_number),
+        extra_fields_found=len(content.extra_fields),
+        rules_failed=[each.rule for each in failed],
+        rules_empty=_without_value(store_rules, ruled, {each.rule for each in failed}),
+    )
+    return Wanted(event, customer_id, content, tuple(f.rule for f in failed if not _is_given(f.rule, given)))
+
+
+def _without_value(rules: StoreRules, ruled: Content, failed: set[str]) -> list[str]:
+    """The names of the rules that brought nothing, and did not fail."""
+    brought = dict(ruled.extra_fields)
+    empty = [rule.name for name, rule in rules.extra_fields if name not in brought]
+    if rules.po_number and not ruled.po_number:
+        empty.append(rules.po_number.name)
+    return [name for name in empty if name not in failed]
 
 
 def _is_given(rule: str, given: Content) -> bool:
@@ -71,6 +90,6 @@ def _is_given(rule: str, given: Content) -> bool:
     return rule.partition(".extra_fields.")[2] in dict(given.extra_fields)
 
 
-def _report_rule(rule: str) -> None:
-    logger.warning("enrichment rule failed; the order goes on without it", rule=rule)
-    count_by(Metric.RULE_FAILED, "rule", rule)
+def _report_rule(failure: RuleFailed) -> None:
+    logger.warning("enrichment rule failed; the order goes on without it", rule=failure.rule, detail=failure.why)
+    count_by(Metric.RULE_FAILED, "rule", failure.rule)

@@ -65,7 +65,7 @@ def test_a_dead_letter_rings_until_it_is_redriven(stage: Stage, inbox: str) -> N
     assert mail["AlarmDescription"].endswith("What to do: docs/runbook.md#dead-letters-are-waiting")
     assert "dead-letters has been ringing" in " ".join(operator.says("doctor", code=TROUBLE).split())
 
-    operator.says("failed redrive")
+    operator.says("failed redrive --all")
     wait_for(lambda: refused.record)
     wait_for(lambda: stage.cloud.queue_depths()["DeadLetterQueue"] == (0, 0))
     time.sleep(3)

@@ -5,6 +5,7 @@ The command line runs as a process of its own against the real template and the 
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +13,16 @@ import pytest
 from e2e.test_relay import wait_for
 from sandbox import faults
 from sandbox.cloud import Cloud
+from sandbox.emulator import ROOT
+from sandbox.fault_desk import FaultDesk
 from sandbox.metrics import publish, samples
 from sandbox.orders import PO_LINE
-from sandbox.scenarios import BUYER, Stage, demo_store
+from sandbox.scenarios import BUYER, Stage, demo_store, secret_of
 from sandbox.store import SandboxStore
+from sandbox.store_faults import store_faults
 from sandbox.webhooks import DeliveryOptions
-from support.operator import TROUBLE, Operator
+from sandbox.wishes import FaultWish
+from support.operator import TROUBLE, Operator, advised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -106,14 +111,21 @@ def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
     asked = f"status {late[0].id} --store {store.hash}"
     told = wait_for(lambda: (s := operator.learns(asked, code=None))["verdict"] == "late" and s)
     assert told["noted"]["cause"] == "unauthorised"
+    assert f"relay store add {store.hash}" in told["mend"]
+    waiting = wait_for(lambda: (a := operator.learns(f"late list --store {store.hash}"))["count"] == 3 and a)
+    assert {row["order"] for row in waiting["orders"]} == {order.id for order in late}
+    assert "unauthorised" in operator.says("late list --cause unauthorised")
     publish(stage.cloud, samples(stage.cloud))
     said = " ".join(operator.says("doctor", code=TROUBLE).split())
     assert f"{stage.cloud.stack}-unauthorised has been ringing" in said
     assert "docs/runbook.md#an-api-refuses-the-token" in said
 
     operator.says(f"store add {store.hash}", typed="renewed-access-token\n\n\n")
+    operator.says(f"late retry --store {store.hash} --cause unauthorised", code=None)  # some may be finished by now
+    assert "finished" in operator.says(f"{asked} --follow --for 1m")
     for number, order in enumerate(late):
         wait_until_enriched(stage, order, f"PO-LATE-{number}")
+    wait_for(lambda: operator.learns("late list")["count"] == 0)
     wait_for(lambda: operator.learns(asked)["verdict"] == "finished")
     an_hour_and_a_quarter_passes(stage)
     assert "All is well" in operator.says("doctor")
@@ -130,8 +142,9 @@ def orders_are_refused_for_good(stage: Stage, operator: Operator) -> None:
     assert "api_refused" in operator.says(f"failed list --store {store.hash}")
     assert "HTTP 422" in operator.says(f"failed show {dead[0].id}")
     assert "relay failed redrive" in operator.says(f"status {dead[0].id} --store {store.hash}", code=TROUBLE)
-    assert operator.learns("failed redrive --dry-run")["count"] == 2
-    assert operator.learns("failed redrive")["count"] == 2
+    assert "--all" in operator.says("failed redrive", code=2)
+    assert operator.learns("failed redrive --all --dry-run")["count"] == 2
+    assert operator.learns(f"failed redrive --store {store.hash} --cause api_refused --wait")["done"] == "finished"
     for number, order in enumerate(dead):
         wait_until_enriched(stage, order, f"PO-DEAD-{number}")
     assert "No dead letters" in operator.says("failed list")
@@ -148,3 +161,120 @@ def a_night_without_webhooks_is_made_up_for(stage: Stage, operator: Operator) ->
     wait_until_enriched(stage, silent, "PO-SILENT")
     wait_for(lambda: operator.learns(f"status {silent.id} --store {store.hash}")["verdict"] == "finished")
     assert "All is well" in operator.says("doctor")
+
+
+# --- the exercises of docs/tutorial.md, by the commands that the outputs advise -----------------------------------
+
+
+@pytest.fixture
+def page(stage: Stage) -> Iterator[FaultDesk]:
+    """The faults that the sandbox's page offers, on a store with its secret and its hook."""
+    if not stage.sandbox.hooks(stage.store):
+        stage.cloud.put_secret(stage.store.hash, secret_of(stage.store))
+        stage.sandbox.add_hook(stage.store, stage.cloud.webhook_url)
+    desk = FaultDesk(stage.sandbox, store_faults(stage.sandbox, stage.store, stage.cloud.vault))
+    yield desk
+    for fault in desk.in_force:
+        desk.remove(fault.id)
+
+
+def let_fail(page: FaultDesk, fault: str) -> int:
+    return page.take(FaultWish(key=fault, endpoint="b2b.create", extent="all")).id
+
+
+def the_one(output: str, beginning: str) -> str:
+    """The command of this kind that an output advises."""
+    [found] = {command for command in advised(output) if command.startswith(beginning)}
+    return found
+
+
+def is_verdict(operator: Operator, order: Order, verdict: str) -> bool:
+    return bool(operator.learns(f"status {order.id}", code=None)["verdict"] == verdict)
+
+
+def holds_the_exercise(operator: Operator, title: str) -> bool:
+    """Whether each command of the exercise was given, other order numbers aside; there are five at most."""
+    text = (
+        (ROOT / "docs" / "tutorial.md").read_text(encoding="utf-8").partition(f"## {title}\n")[2].partition("\n## ")[0]
+    )
+    commands = re.findall(r"^relay (.*)$", text, re.MULTILINE)
+    assert 0 < len(commands) <= 5
+    ran = {re.sub(r"\d+", "N", command.removesuffix(" --json")) for command in operator.ran}
+    return {re.sub(r"\d+", "N", command) for command in commands} <= ran
+
+
+def test_exercise_the_token_is_revoked(stage: Stage, page: FaultDesk) -> None:
+    operator = Operator(stage)
+    let_fail(page, "token")
+    order = place(stage, "PO-TOKEN")
+    wait_for(lambda: is_verdict(operator, order, "late"))
+
+    said = operator.says("doctor", code=TROUBLE)
+    assert "the token is wrong or was revoked" in said
+    operator.says(the_one(said, "store add"), typed=f"{stage.store.access_token}\n\n\n")
+
+    wait_until_enriched(stage, order, "PO-TOKEN")
+    wait_for(lambda: is_verdict(operator, order, "finished"))
+    assert page.in_force == []
+    assert "✗" not in operator.says("doctor", code=None)
+    assert holds_the_exercise(operator, "The token is revoked")
+
+
+def test_exercise_the_b2b_api_is_down(stage: Stage, page: FaultDesk) -> None:
+    operator = Operator(stage)
+    outage = let_fail(page, "b2b-down")
+    order = place(stage, "PO-DOWN")
+    wait_for(lambda: is_verdict(operator, order, "late"))
+
+    assert "HTTP 503" in operator.says("doctor", code=TROUBLE)
+    assert "api_unavailable" in operator.says(f"status {order.id}")
+    page.remove(outage)
+
+    wait_until_enriched(stage, order, "PO-DOWN")
+    wait_for(lambda: is_verdict(operator, order, "finished"))
+    assert "✗" not in operator.says("doctor", code=None)
+    assert holds_the_exercise(operator, "The B2B API is down")
+
+
+def test_exercise_a_field_is_required(stage: Stage, page: FaultDesk) -> None:
+    operator = Operator(stage)
+    required = let_fail(page, "required")
+    order = place(stage, "PO-FIELD")
+    wait_for(lambda: is_verdict(operator, order, "dead"))
+
+    listed = operator.says("failed list")
+    assert "Approver is a required extra field" in listed
+    assert 'the store requires "Approver"' in operator.says(the_one(listed, "doctor"), code=TROUBLE)
+    redrive = the_one(operator.says(f"status {order.id}", code=TROUBLE), "failed redrive")
+    [letter] = operator.learns("failed list")["letters"]
+    # As long as the cause is there, the order comes back.
+    operator.says(redrive)
+    wait_for(
+        lambda: (
+            [each["message_id"] != letter["message_id"] for each in operator.learns("failed list")["letters"]] == [True]
+        )
+    )
+
+    page.remove(required)
+    operator.says(redrive)
+    wait_until_enriched(stage, order, "PO-FIELD")
+    wait_for(lambda: is_verdict(operator, order, "finished"))
+    assert "✗" not in operator.says("doctor", code=None)
+    assert holds_the_exercise(operator, "A field is required")
+
+
+def test_exercise_the_webhook_is_off(stage: Stage, page: FaultDesk) -> None:
+    operator = Operator(stage)
+    let_fail(page, "hook-off")
+    order = place(stage, "PO-HOOK")
+
+    said = operator.says("doctor", code=TROUBLE)
+    assert "is switched off" in said
+    operator.says(the_one(said, "hook enable"))
+    assert page.in_force == []
+    operator.says(the_one(operator.says(f"status {order.id}", code=TROUBLE), "backfill"))
+
+    wait_until_enriched(stage, order, "PO-HOOK")
+    wait_for(lambda: is_verdict(operator, order, "finished"))
+    assert "✗" not in operator.says("doctor", code=None)
+    assert holds_the_exercise(operator, "The webhook is off")

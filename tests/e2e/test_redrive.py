@@ -27,9 +27,9 @@ def relay(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
 
-    def run(*arguments: str) -> Any:
+    def run(*arguments: str, code: int | None = 0) -> Any:
         result = CliRunner().invoke(app, [*arguments, "--json"])
-        assert result.exit_code == 0, result.output
+        assert code in {None, result.exit_code}, result.output
         return json.loads(result.stdout)
 
     return run
@@ -64,23 +64,27 @@ def test_a_selected_dead_letter_is_redriven_and_its_order_finished(stage: Stage,
     assert second.record is None
 
 
-def test_dead_letters_are_selected_by_reason_and_age(stage: Stage, relay: Callable[..., Any]) -> None:
+def test_dead_letters_are_selected_by_cause_age_and_id(stage: Stage, relay: Callable[..., Any]) -> None:
     two_dead_orders(stage, "selected")
     wait_for(lambda: relay("failed", "list", "--store", "selected")["count"] == 2)
 
-    assert relay("failed", "list", "--store", "selected", "--reason", "api_refused")["count"] == 2
-    assert relay("failed", "list", "--store", "selected", "--reason", "order_not_found")["count"] == 0
-    assert relay("failed", "list", "--store", "selected", "--older-than", "1h")["count"] == 0
-    assert relay("failed", "list", "--store", "selected", "--newer-than", "1h")["count"] == 2
+    one, other = relay("failed", "list", "--store", "selected", "--cause", "api_refused")["letters"]
+    assert relay("failed", "list", "--store", "selected", "--cause", "order_not_found", code=1)["count"] == 0
+    assert relay("failed", "list", "--store", "selected", "--older-than", "1h", code=1)["count"] == 0
+    assert relay("failed", "list", "--store", "selected", "--since", "1h")["count"] == 2
+    assert relay("failed", "list", "--id", one["message_id"])["letters"] == [one]
+    assert relay("failed", "redrive", "--id", other["message_id"], "--dry-run")["count"] == 1
 
 
 def test_dropped_dead_letters_are_gone(stage: Stage, relay: Callable[..., Any]) -> None:
     two_dead_orders(stage, "dropped")
     wait_for(lambda: relay("failed", "list", "--store", "dropped")["count"] == 2)
 
+    assert CliRunner().invoke(app, ["failed", "drop", "--yes"]).exit_code == 2
+    assert "no store nosuch" in relay("failed", "drop", "--store", "nosuch", "--yes", code=1)["error"]["message"]
     relay("failed", "drop", "--store", "dropped", "--yes")
 
-    assert relay("failed", "list", "--store", "dropped")["count"] == 0
+    assert relay("failed", "list", "--store", "dropped", code=None)["count"] == 0
 
 
 @pytest.mark.without_relay("there is no deployment to ask")

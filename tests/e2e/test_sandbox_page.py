@@ -20,6 +20,7 @@ from playwright.sync_api import expect
 from handler.enrichment import RULES_FILE
 from sandbox.browser import browsing
 from sandbox.opened import opened
+from sandbox.serve import page_socket
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.without_relay("the page is what is tested, in a process of its own")
 
 PATIENCE_MS = 45_000
+OWN_SECRET = "an-access-key-of-the-users-own"
 COST_CENTER = '"Cost Center" = "form_field(billing_address.form_fields, \'Cost Center\')"'
 ANY_ORDER = re.compile(r"Order (\d+) is placed\.")
 TABBABLE = "a[href], button, input, select, summary, [tabindex='0']"
@@ -47,8 +49,10 @@ def rules(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def sandbox(rules: Path) -> Iterator[Opened]:
-    with opened(f"--rules={rules}") as sandbox:
-        yield sandbox
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("AWS_SECRET_ACCESS_KEY", OWN_SECRET)
+        with opened(f"--rules={rules}") as sandbox:
+            yield sandbox
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +95,7 @@ def place(page: Page, po_number: str, **more: str) -> Locator:
     """Places an order through the form; its card."""
     page.get_by_label("PO number").fill(po_number)
     for label, value in more.items():
-        field = page.get_by_label(label.replace("_", " "))
+        field = page.get_by_label(label.replace("_", " "), exact=True)
         if field.evaluate("element => element.tagName") == "SELECT":
             field.select_option(label=value)
         else:
@@ -104,7 +108,7 @@ def place(page: Page, po_number: str, **more: str) -> Locator:
 
 def let_fail(page: Page, fault: str, extent: str = "the next order, one call", where: str = "Create Order") -> None:
     page.get_by_label("Fault").select_option(label=fault)
-    if fault not in {"webhook forged", "token revoked"}:
+    if page.get_by_label("Where").is_visible():
         page.get_by_label("Where").select_option(label=where)
         page.get_by_label("For", exact=True).select_option(label=extent)
     page.get_by_role("button", name="Add fault").click()
@@ -181,7 +185,7 @@ def test_a_fault_strikes_the_next_order_and_no_other(page: Page) -> None:
 
 
 def test_an_order_is_late_while_the_api_is_down_and_finished_when_it_is_up_again(page: Page) -> None:
-    let_fail(page, "503 Service Unavailable", "every order, until removed", where="every call of the B2B API")
+    let_fail(page, "B2B API down")
     card = place(page, "PO-DOWN")
 
     expect(verdict(card)).to_have_text("late, waits in the recovery queue")
@@ -195,8 +199,8 @@ def test_an_order_is_late_while_the_api_is_down_and_finished_when_it_is_up_again
     expect(page.locator("#no-late")).to_be_visible()
 
 
-def test_a_refused_order_is_a_dead_letter_until_it_is_redriven(page: Page) -> None:
-    let_fail(page, "422, required extra field")
+def test_a_refused_order_is_a_dead_letter_until_the_cause_is_mended_and_it_is_redriven(page: Page) -> None:
+    let_fail(page, "required extra field")
     card = place(page, "PO-REFUSED")
 
     expect(verdict(card)).to_have_text("dead letter")
@@ -204,14 +208,22 @@ def test_a_refused_order_is_a_dead_letter_until_it_is_redriven(page: Page) -> No
     expect(letter_of(page, card)).to_contain_text("Approver is a required extra field")
     expect(page.locator("#dead-count")).not_to_have_text("0")
 
-    page.get_by_role("button", name=f"Redrive order {number(card)}").click()
+    redrive = page.get_by_role("button", name=f"Redrive order {number(card)}")
+    redrive.click()
+    updates = page.locator("#requests tbody tr", has_text="Update Order")
+    expect(updates).to_have_count(1)
+    expect(updates).to_contain_text("422")
+    expect(letter_of(page, card)).to_contain_text("Approver is a required extra field")
+
+    remove_faults(page)
+    redrive.click()
     expect(verdict(card)).to_contain_text("updated afterwards")
     expect(page.locator("#record")).to_contain_text("PO-REFUSED")
     expect(letter_of(page, card)).to_have_count(0)
 
 
 def test_a_dead_letter_is_dropped_only_when_one_is_sure_and_focus_goes_to_the_heading(page: Page) -> None:
-    let_fail(page, "422, required extra field")
+    let_fail(page, "required extra field")
     card = place(page, "PO-DROPPED")
     drop = page.get_by_role("button", name=f"Drop order {number(card)}")
 
@@ -242,6 +254,49 @@ def test_a_revoked_token_makes_orders_late_until_it_is_mended(page: Page) -> Non
 
     page.get_by_role("button", name=re.compile("Mend: token revoked")).click()
     expect(verdict(card)).to_contain_text("updated afterwards")
+
+
+def test_a_revoked_token_is_mended_with_the_relay_command_and_the_token_on_the_page(
+    page: Page, sandbox: Opened
+) -> None:
+    before = shown_token(page)
+    let_fail(page, "token revoked")
+    card = place(page, "PO-TOKEN-CLI")
+    expect(verdict(card)).to_have_text("late, waits in the recovery queue")
+    expect(page.locator("#stores")).not_to_contain_text(before)
+
+    done = in_a_shell(sandbox, "relay store add sandbox", typed=f"{shown_token(page)}\n\n\n")
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    expect(page.locator("#no-faults")).to_be_visible()
+    expect(verdict(card)).to_contain_text("updated afterwards")
+
+
+def shown_token(page: Page) -> str:
+    """The access token of the first store, as the page shows it."""
+    return page.locator("#stores dt", has_text="Access token").first.locator("+ dd").inner_text()
+
+
+def test_an_order_of_a_store_whose_webhook_is_off_is_fetched(page: Page, sandbox: Opened) -> None:
+    let_fail(page, "webhook off")
+    card = place(page, "PO-OFF")
+    expect(verdict(card)).to_contain_text("no webhook")
+
+    assert in_a_shell(sandbox, "relay hook enable").returncode == 0
+    expect(page.locator("#no-faults")).to_be_visible()
+    assert in_a_shell(sandbox, f"relay backfill --order {number(card)}").returncode == 0
+    expect(verdict(card)).to_contain_text("updated")
+
+
+def test_a_second_store_has_orders_and_an_outage_of_its_own_token_alone(page: Page, sandbox: Opened) -> None:
+    let_fail(page, "token revoked")
+    card = place(page, "PO-OUTLET", Store="outlet")
+
+    expect(verdict(card)).to_contain_text("created")
+    expect(card.locator(".about")).to_contain_text("store outlet")
+    expect(page.locator("#record")).to_contain_text("PO-OUTLET")
+    assert in_a_shell(sandbox, f"relay status {number(card)}").returncode == 1  # the default store has no such order
+    assert in_a_shell(sandbox, f"relay status {number(card)} --store outlet").returncode == 0
 
 
 def test_edited_rules_are_followed_by_the_next_order_and_wrong_ones_are_explained(page: Page, rules: Path) -> None:
@@ -291,7 +346,7 @@ def test_an_order_is_placed_with_the_keyboard_alone(page: Page) -> None:
 
 
 def test_the_keyboard_reaches_everything_and_each_place_is_seen(page: Page) -> None:
-    let_fail(page, "422, required extra field")
+    let_fail(page, "required extra field")
     card = place(page, "PO-REACH")
     expect(letter_of(page, card)).to_be_visible()
     let_fail(page, "503 Service Unavailable", "every order, until removed")
@@ -348,7 +403,7 @@ def test_focus_stays_where_it_is_when_the_lists_change(page: Page) -> None:
 
 
 def test_nothing_stands_in_the_way_of_a_screen_reader_in_light_and_in_dark(page: Page) -> None:
-    let_fail(page, "422, required extra field")
+    let_fail(page, "required extra field")
     dead = place(page, "PO-AXE")
     expect(letter_of(page, dead)).to_be_visible()
     let_fail(page, "503 Service Unavailable", "every order, until removed", where="every call of the B2B API")
@@ -430,27 +485,57 @@ def test_what_is_not_there_is_said_in_json(sandbox: Opened) -> None:
     assert ask(sandbox, "POST", "/api/letters/nobody/redrive", Content_Type=kind)[0] == 409
 
 
-def test_relay_works_with_the_lines_that_were_printed(sandbox: Opened) -> None:
-    lines = dict(line.split("=", 1) for line in re.findall(r"export (\S+)", sandbox.said))
-    own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-
-    done = subprocess.run(
-        [sys.executable, "-m", "relay.main", "doctor"], env=own | lines, capture_output=True, text=True, check=False
+def in_a_shell(sandbox: Opened, command: str, typed: str = "") -> subprocess.CompletedProcess[str]:
+    """What a command does in a shell that has sourced the sandbox's file, and has credentials of its own."""
+    return subprocess.run(
+        ["bash", "-c", f'source "$0"; {command}', sandbox.env],
+        env={**os.environ, "AWS_PROFILE": "production", "AWS_SESSION_TOKEN": "real-session"},
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=False,
+        start_new_session=True,  # no terminal to ask at, so that what is typed is read
     )
 
-    assert "All is well" in done.stdout, done.stdout + done.stderr
-    assert done.returncode == 0
+
+def test_relay_works_in_a_shell_that_has_sourced_the_file(sandbox: Opened) -> None:
+    assert f"source {sandbox.env}\n" in sandbox.said
+
+    done = in_a_shell(sandbox, "relay doctor")
+
+    assert "✗" not in done.stdout, done.stdout + done.stderr
+    assert "Store outlet" in done.stdout
+    assert "Store sandbox" in done.stdout
+    listed = in_a_shell(sandbox, "relay store list --json")
+    assert [store["store"] for store in json.loads(listed.stdout)] == ["outlet", "sandbox"]
 
 
-def test_nothing_secret_is_on_the_page(sandbox: Opened, page: Page) -> None:
+def test_what_relay_asks_is_not_among_the_relays_own_requests(page: Page, sandbox: Opened) -> None:
+    card = place(page, "PO-PREVIEW")
+    expect(verdict(card)).to_contain_text("created")
+    rows = page.locator("#requests tbody tr")
+    before = rows.count()
+
+    assert in_a_shell(sandbox, f"relay preview {number(card)}").returncode == 0
+
+    page.wait_for_timeout(1500)  # two pictures of the moment
+    assert rows.count() == before
+
+
+def test_the_only_credentials_shown_are_those_of_the_pretended_stores(sandbox: Opened, page: Page) -> None:
     place(page, "PO-SECRET")
-    texts = [sandbox.said, page.content()]
+    page_text = page.content()
+    texts = [sandbox.said, page_text, sandbox.env.read_text(encoding="utf-8")]
     texts += [ask(sandbox, "GET", path)[1] for path in ("/api/about", "/api/state?order=101")]
 
     for text in texts:
-        assert "access-token" not in text
-        assert "client-secret" not in text
+        assert OWN_SECRET not in text
         assert "webhook-signature" not in text
+        assert "X-Relay-Key" not in text
+    for shown in (sandbox.said, page_text):
+        assert "sandbox-client-secret" in shown
+        assert "outlet-access-token" in shown
+    assert shown_token(page) in page_text
 
 
 def test_a_port_that_is_taken_is_an_error_at_once() -> None:
@@ -469,6 +554,13 @@ def test_a_port_that_is_taken_is_an_error_at_once() -> None:
     assert done.returncode == 1
     assert f"port {port} cannot be had" in done.stderr
     assert done.stdout == ""
+
+
+def test_the_page_has_another_port_when_the_usual_one_is_taken() -> None:
+    with page_socket(None) as one, page_socket(None) as other:
+        ports = {listening.getsockname()[1] for listening in (one, other)}
+
+    assert len(ports) == 2
 
 
 def processes(column: str, value: int) -> set[str]:

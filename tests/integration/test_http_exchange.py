@@ -619,6 +619,7 @@ def test_a_request_says_what_it_sends_and_what_it_can_read() -> None:
 
     lines = requests[0].split(b"\r\n")
     assert lines[0] == b"POST /a/b?c=d HTTP/1.1"
+    assert b"User-Agent: b2b-order-relay" in lines
     assert {b"Content-Type: application/json", b"Accept-Encoding: gzip, deflate", b"X-Auth-Token: token"} <= {*lines}
     assert json.loads(lines[-1]) == {"é": 1}
 

@@ -15,9 +15,11 @@ from moto import mock_aws
 
 from handler.assembly import Assembly
 from handler.errors import Cause
-from handler.order_event import parse_detail
+from handler.order_event import OrderEvent, parse_detail
 from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Updated
 from handler.pace import Paced
+from handler.queues import Letter
+from handler.recover import Message
 from handler.settings import Settings
 from sandbox import faults
 from sandbox.orders import PO_LINE, Order, OrderOptions
@@ -25,6 +27,7 @@ from sandbox.scenarios import secret_of
 from sandbox.store import SandboxStore
 from sandbox.stores import ExtraField, Store
 from sandbox.webhooks import sign, webhook_body
+from support.notes import note_failure
 from support.template import Resolved, grants
 
 if TYPE_CHECKING:
@@ -71,7 +74,7 @@ class World:
     def has_failed(self, order: Order, cause: Cause, times: int) -> None:
         """As if the late path had failed on the order so often already."""
         for _ in range(times):
-            self.relay.recover_orders.journal.count_failure(self.store.hash, order.id, cause)
+            note_failure(self.relay.recover_orders.journal, OrderEvent(self.store.hash, order.id, 0.0, "c"), cause)
 
     def recover(self, receipts: int = 1, sent_ago_seconds: float = 0.0, remaining_seconds: float = 60.0) -> list[str]:
         """Works off what is in RecoveryQueue; answers the bodies of the messages that stay."""
@@ -560,8 +563,12 @@ def test_an_invocation_without_time_puts_its_orders_back(world: World) -> None:
 def test_orders_held_back_by_the_pace_come_back_later_and_later_but_within_minutes(world: World) -> None:
     recover = world.relay.recover_orders
     event = parse_detail(webhook_body(world.place()), world.now())
+    letter = Letter(event, Cause.NO_ANSWER, "timed out", world.now())
 
-    delays = [recover._delay_seconds(event, receipts, Paced("no place", 3.0)) for receipts in (1, 10, 40, 900)]
+    delays = [
+        recover._delay_seconds(letter, Message("m", "handle", "", receipts, 0.0), Paced("no place", 3.0), 0.0)
+        for receipts in (1, 10, 40, 900)
+    ]
 
     assert delays == sorted(delays)
     assert delays[0] < delays[1] < delays[2] == delays[3] < 900

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -131,13 +132,13 @@ def test_a_finished_order_says_how_and_when(well: Desk) -> None:
     answer = verdict(well, 101)
 
     assert (answer["verdict"], answer["finished"]) == ("finished", "Created")
-    assert answer["finished_at"] == pytest.approx(time.time(), abs=5)
+    assert datetime.fromisoformat(answer["finished_at"]).timestamp() == pytest.approx(time.time(), abs=5)
     assert [line["outcome"] for line in answer["log"]] == ["created"]
     assert "order created" in well.run("status", "101", "--store", "abc123").output
 
 
 def test_a_late_order_says_why_it_waits(well: Desk) -> None:
-    journal().note("abc123", 101, Late(Cause.RATE_LIMITED, "HTTP 429"))
+    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
 
     answer = verdict(well, 101)
 
@@ -146,14 +147,14 @@ def test_a_late_order_says_why_it_waits(well: Desk) -> None:
 
 
 def test_a_dead_order_says_why_and_how_to_bring_it_back(well: Desk) -> None:
-    journal().note("abc123", 101, Dead(Cause.UNAUTHORISED, "HTTP 401"))
+    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Dead(Cause.UNAUTHORISED, "HTTP 401"))
     body = Letter(OrderEvent("abc123", 101, time.time(), "x"), Cause.UNAUTHORISED, "HTTP 401", time.time()).as_body()
     boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["DeadLetterQueueUrl"], MessageBody=body)
 
     answer = verdict(well, 101, code=1)
 
     assert answer["verdict"] == "dead"
-    assert "relay failed redrive --store abc123 --order 101" in answer["in_words"]
+    assert "relay failed redrive --store abc123 --order 101" in answer["mend"]
     boto3.client("sqs").purge_queue(QueueUrl=well.stack.outputs["DeadLetterQueueUrl"])
     assert verdict(well, 101)["verdict"] == "redriven"
 
@@ -194,7 +195,7 @@ def test_a_finished_order_names_the_rules_that_failed_on_it_and_their_mend(well:
 
     assert answer["rules_failed"] == ["all.po_number", "all.extra_fields.Team"]
     assert "all.po_number, all.extra_fields.Team" in answer["in_words"]
-    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["in_words"]
+    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["mend"]
     assert "rules" not in verdict(well, 102)["in_words"]
 
 
@@ -230,7 +231,7 @@ def test_an_order_nobody_has_heard_of_says_what_to_do(well: Desk) -> None:
     answer = verdict(well, 999, code=1)
 
     assert answer["verdict"] == "unknown"
-    assert "relay backfill --store abc123" in answer["in_words"]
+    assert "relay backfill --store abc123 --order 999" in answer["mend"]
 
 
 def test_a_story_is_told_without_logs_when_they_may_not_be_read(well: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -238,7 +239,7 @@ def test_a_story_is_told_without_logs_when_they_may_not_be_read(well: Desk, monk
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "FilterLogEvents")
 
     monkeypatch.setattr("relay.status.lines", denied)
-    journal().note("abc123", 101, Late(Cause.RATE_LIMITED, "HTTP 429"))
+    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
 
     output = well.run("status", "101", "--store", "abc123").output
 
@@ -262,13 +263,13 @@ def test_a_preview_shows_record_and_rules_and_writes_nothing(desk: Desk) -> None
         "Note": ("hers", "", "hers"),
         "Team": ("", "Blue", "Blue"),
     }
-    assert answer["conclusion"] == "The record would be updated."
+    assert answer["conclusion"] == "The relay would update the record."
     assert {request.method for request in desk.sandbox.requests(order=order)} == {"GET"}
 
 
 @pytest.mark.parametrize(
     ("customer", "conclusion"),
-    [(BUYER, "would create one"), (OUTSIDER, "belongs to no company"), (GUEST, "a guest's order")],
+    [(BUYER, "would create a record"), (OUTSIDER, "belongs to no company"), (GUEST, "a guest's order")],
 )
 def test_a_preview_says_what_would_be_done(desk: Desk, customer: int, conclusion: str) -> None:
     order = desk.sandbox.place_order(desk.store, customer_id=customer, external_order_id="Blue")
@@ -287,7 +288,9 @@ def test_rules_can_be_tried_before_they_are_deployed(desk: Desk, tmp_path: Path)
     answer = desk.json("preview", str(order.id), "--store", "abc123", "--rules", str(path), code=1)
 
     assert [(row["field"], row["rules"]) for row in answer["fields"]] == [("PO number", "Blue")]
-    assert answer["failed_rules"] == ["all.extra_fields.Team"]
+    assert answer["failed_rules"] == [
+        {"rule": "all.extra_fields.Team", "why": "length() wants text or a list or an object; customer_id is a number"}
+    ]
 
 
 # --- backfill --------------------------------------------------------------------------------------------------------

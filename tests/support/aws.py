@@ -1,6 +1,7 @@
 """Small stand-ins for the AWS clients, with botocore's typed exceptions. moto serves where an adapter itself is tested."""
 
 import itertools
+import re
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -189,6 +190,10 @@ def create_table(dynamodb: Any, name: str) -> None:
     )
 
 
+SET = re.compile(r"#?(\w+) = (if_not_exists\(\w+, )?(:\w+)")
+"""The clauses of an update expression's SET."""
+
+
 @dataclass(slots=True)
 class FakeTable:
     """As much of DynamoDB as `LatePace` and `Journal` use: counters with a ceiling, notes, failures, a set of stores."""
@@ -223,15 +228,14 @@ class FakeTable:
                 change(ExpressionAttributeValues[":store"]["SS"])
             return {}
         if ":outcome" in ExpressionAttributeValues:
-            given = {name[1:]: value for name, value in ExpressionAttributeValues.items()}
-            note = {"id": {"S": key}, "at": given["now"]} | {n: given[n] for n in ("outcome", "cause", "detail")}
-            if "letter" in given:
-                note |= {"letter": given["letter"], "dead_at": given["now"], "dead_values": given["values"]}
-            self.notes[key] = self.notes.get(key, {}) | note
-            self.failures.pop(key, None)
-            return {}
-        if ":one" in ExpressionAttributeValues:
-            self.failures[key].update(["failures", *(ExpressionAttributeNames or {}).values()])
+            note = self.notes.setdefault(key, {"id": {"S": key}})
+            for name, kept, value in SET.findall(UpdateExpression):
+                if not (kept and name in note):
+                    note[name] = ExpressionAttributeValues[value]
+            if ":one" not in ExpressionAttributeValues:
+                self.failures.pop(key, None)
+                return {}
+            self.failures[key].update(["failures", (ExpressionAttributeNames or {})["#of_cause"]])
             return {"Attributes": _numbers(self.failures[key])}
         if ":taken" in ExpressionAttributeValues:
             full = self.taken[key] < int(ExpressionAttributeValues[":taken"]["N"])

@@ -6,24 +6,24 @@ import subprocess
 import sys
 from typing import Any
 
-from sandbox.emulator import CREDENTIALS, REGION
+from sandbox import environment
 from sandbox.scenarios import Stage
+from unit.test_documents import Said, mistake
 
 WELL, TROUBLE = 0, 1
 
 
 class Operator:
-    """Somebody at a terminal, with the command line and nothing else. Everything ever said is in `heard`."""
+    """Somebody at a terminal, with the command line and nothing else.
+
+    Everything ever answered is in `heard`, every command in `ran`.
+    """
 
     def __init__(self, stage: Stage) -> None:
         own = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-        self._environment = own | {
-            **CREDENTIALS,
-            "AWS_REGION": REGION,
-            "AWS_ENDPOINT_URL": stage.cloud.endpoint_url,
-            "RELAY_DESTINATION": stage.cloud.webhook_url,
-        }
+        self._environment = own | environment.variables(stage.cloud, stage.store.hash)
         self.heard = ""
+        self.ran: list[str] = []
 
     def says(self, command: str, typed: str = "", code: int | None = WELL) -> str:
         """What the command answers; AssertionError when it does not end with `code` (None: any)."""
@@ -38,6 +38,7 @@ class Operator:
         )
         output = done.stdout + done.stderr
         self.heard += output
+        self.ran.append(command)
         assert code in {None, done.returncode}, f"relay {command}: {done.returncode}\n{output}"
         assert "Traceback" not in output
         return output
@@ -46,3 +47,20 @@ class Operator:
         """The same as JSON."""
         output = self.says(f"{command} --json", code=code)
         return json.loads(output)
+
+
+def advised(output: str) -> list[str]:
+    """The commands that an output prints and that can be given as they stand, without `relay`."""
+    found = []
+    for text in output.split("relay ")[1:]:
+        words: list[str] = []
+        for word in text.partition("\n")[0].split():
+            words.append(word.rstrip(".,;:`)"))
+            if word != words[-1]:
+                break
+        # The sentence may go on behind the command.
+        while words and mistake(Said(words, whole=True)):
+            words.pop()
+        if words and not any(word.isupper() for word in words):
+            found.append(" ".join(words))
+    return found

@@ -11,6 +11,7 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from handler.hooks_api import HooksApi
+from relay import desk as relay_desk
 from relay.cli import app
 from relay.desk import AwsSession
 from relay.stack import FUNCTIONS, Stack
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     import pytest
 
     from sandbox.stores import Store
+    from support.clock import FakeClock
 
 DESTINATION = "https://relay.example.com/webhooks"
 TABLE = "idempotency"
@@ -82,12 +84,27 @@ def desk_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.setattr("relay.command.AwsSession", lambda **_: SESSION)
     with SandboxStore.run() as sandbox, mock_aws():
         sandbox.add_store(store)
-        stack = _stack(sandbox.url)
+        stack = stack_of(sandbox.url)
         monkeypatch.setattr(Stack, "read", lambda _client, _name: stack)
         yield Desk(sandbox, store, stack, monkeypatch)
 
 
-def _stack(api_url: str) -> Stack:
+@contextmanager
+def desk_without_stores(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[relay_desk.Desk]:
+    """The commands' own desk, with an empty account in moto, and no API that answers."""
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setattr("relay.dead_letters.WAIT_SECONDS", 0)
+    with mock_aws():
+        stack = stack_of("http://127.0.0.1:1")
+        monkeypatch.setattr(Stack, "read", lambda _client, _name: stack)
+        session: Any = SESSION
+        yield relay_desk.Desk(session, stack.name, as_json=True, clock=clock, sleep=clock.sleep)
+
+
+def stack_of(api_url: str) -> Stack:
+    """A stack whose table and queues are there, in moto."""
     boto3.client("dynamodb").create_table(
         TableName=TABLE,
         BillingMode="PAY_PER_REQUEST",

@@ -30,10 +30,13 @@ from sandbox.chaos_scenarios import SCENARIOS
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
+    from handler.rule_failed import RuleFailed
+
 ROOT = Path(__file__).parents[2]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").rglob("*.md"))]
 CONFIGURATION = ROOT / "docs" / "configuration.md"
 ARCHITECTURE = ROOT / "docs" / "architecture.md"
+RUNBOOK = ROOT / "docs" / "runbook.md"
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`([^`\n]+)`")
 
@@ -143,6 +146,14 @@ def alternatives(words: list[str]) -> Iterator[list[str]]:
             yield [first, *rest]
 
 
+SELECTION = {"--store", "--order", "--cause", "--id", "--since", "--older-than", "--all"}
+
+
+def needs_selection(command: Any) -> bool:
+    """Whether the command changes orders or letters, those of a selection, or --all."""
+    return "--all" in {option for parameter in command.params for option in parameter.opts}
+
+
 def mistake(said: Said) -> str:
     """What is wrong with a command line, by the command's own words; empty when it would be understood."""
     command = typer.main.get_command(relay_app)
@@ -153,6 +164,8 @@ def mistake(said: Said) -> str:
         if found is None:
             return f"no such command: relay {shlex.join(said.words)}"
         command, context = found, typer.Context(found, parent=context)
+    if said.whole and "--help" not in words and needs_selection(command) and not SELECTION.intersection(words):
+        return f"relay {shlex.join(said.words)}: it is refused without a selection"
     try:
         if said.whole:
             command.make_context(command.name, words, parent=context.parent)
@@ -267,14 +280,18 @@ def examples() -> Iterator[Example]:
 
 @pytest.mark.parametrize("example", list(examples()))
 def test_an_order_becomes_what_the_document_says(example: Example) -> None:
-    failed: list[str] = []
+    failed: list[RuleFailed] = []
     rules = Rules.parse(example.rules).of_store(example.store)
 
     if rules.skips(example.order, failed.append):
         found: dict[str, Any] = {"skipped": True}
     else:
         content = rules.content(example.order, failed.append)
-        found = {"po_number": content.po_number, "extra_fields": dict(content.extra_fields), "failed": failed}
+        found = {
+            "po_number": content.po_number,
+            "extra_fields": dict(content.extra_fields),
+            "failed": [failure.rule for failure in failed],
+        }
 
     assert {key: value for key, value in found.items() if value} == example.gives
 

@@ -15,10 +15,13 @@ from handler.time_limit import TimeLimit, TimeLimitExceeded
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from handler.rule_failed import RuleFailed
+
 
 def evaluate(text: str, order: dict[str, Any], store: str = "abcde") -> tuple[Content, list[str]]:
-    failed: list[str] = []
-    return Rules.parse(text).of_store(store).content(order, failed.append), failed
+    failed: list[RuleFailed] = []
+    content = Rules.parse(text).of_store(store).content(order, failed.append)
+    return content, [failure.rule for failure in failed]
 
 
 @pytest.mark.parametrize(
@@ -35,7 +38,7 @@ def evaluate(text: str, order: dict[str, Any], store: str = "abcde") -> tuple[Co
 )
 def test_the_rules_as_shipped_read_the_po_number_out_of_the_comments(message: str | None, po_number: str) -> None:
     rules = Rules.load().of_store("anystore")
-    failed: list[str] = []
+    failed: list[RuleFailed] = []
 
     assert rules.content({"customer_message": message}, failed.append) == Content(po_number)
     assert not rules.skips({"status_id": 0}, failed.append)
@@ -91,7 +94,7 @@ def test_a_stores_own_rules_stand_in_place_and_its_fields_are_added() -> None:
 
     assert own == Content("E", (("A", "1"), ("B", "2")))
     assert other == Content("M", (("A", "1"),))
-    failed: list[str] = []
+    failed: list[RuleFailed] = []
     assert not Rules.parse(rules).of_store("abcde").skips(order, failed.append)
     assert Rules.parse(rules).of_store("other").skips(order, failed.append)
     assert failed == []
@@ -131,11 +134,11 @@ def test_a_rule_that_fails_leaves_its_field_out_and_is_named(rule: str, order: d
 
 
 def test_a_skip_rule_that_fails_skips_nothing_and_is_named() -> None:
-    failed: list[str] = []
+    failed: list[RuleFailed] = []
     rules = Rules.parse('[all]\nskip_when = "length(amount) > `3`"').of_store("abcde")
 
     assert not rules.skips({"amount": 7}, failed.append)
-    assert failed == ["all.skip_when"]
+    assert [failure.rule for failure in failed] == ["all.skip_when"]
 
 
 @pytest.mark.parametrize(
@@ -195,11 +198,12 @@ def test_the_rules_of_an_order_share_one_time_limit_and_each_that_gets_none_is_n
 
 def test_each_order_has_the_whole_time_limit() -> None:
     rules = Rules.parse("[all]\npo_number = \"first_match(text, '(a+)+$')\"").of_store("abcde")
-    failed: list[str] = []
+    failed: list[RuleFailed] = []
 
     contents = [rules.content({"text": text}, failed.append) for text in ("a" * 40 + "b", "aaa")]
 
-    assert (contents, failed) == ([Content(), Content("aaa")], ["all.po_number"])
+    assert contents == [Content(), Content("aaa")]
+    assert [(f.rule, f.why) for f in failed] == [("all.po_number", "the rules took too long")]
 
 
 @pytest.mark.parametrize(
@@ -264,3 +268,34 @@ def test_a_limit_that_is_not_used_up_is_left_for_the_next_computation() -> None:
 
     assert done == [0, 1, 2]
     assert signal.getitimer(signal.ITIMER_REAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ("first_match(customer_id, '(.*)')", "first_match() wants text; customer_id is a number"),
+        ("first_match(billing.tags, 'x')", "first_match() wants text; billing.tags is a list"),
+        ("length(items[0].price)", "length() wants text or a list or an object; items[0].price is a number"),
+        ("join(', ', items[*].price)", "join() wants a list of texts; items[*].price holds a number"),
+        ("items[0].length(price)", "length() wants text or a list or an object; price is a number"),
+        ("contains(@, 'x')", "contains() wants a list or text; @ is an object"),
+        ("join(customer_id, items)", "join() wants text; the argument is a number"),
+        ("items", "it brings an object or a list of lists, not text"),
+        ("billing.long", "it brings 5000 characters; 1000 are the most"),
+    ],
+)
+def test_a_failed_rule_says_why_and_nothing_of_the_buyers_values(rule: str, why: str) -> None:
+    order = {"customer_id": 4711, "billing": {"tags": ["4711"], "long": "4711" * 1250}, "items": [{"price": 4711}]}
+    failed: list[RuleFailed] = []
+
+    Rules.parse(f'[all]\npo_number = "{rule}"').of_store("abcde").content(order, failed.append)
+
+    [failure] = failed
+    assert failure.why == why
+    assert "4711" not in str(failure)
+
+
+@pytest.mark.parametrize(("key", "named"), [("po_numbr", "po_numbr"), ("extra_field", "extra_field")])
+def test_an_unknown_key_of_a_section_is_named(key: str, named: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"all: unknown key {named}; a section holds po_number"):
+        Rules.parse(f'[all]\n{key} = "external_order_id"')

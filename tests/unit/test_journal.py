@@ -10,7 +10,7 @@ import pytest
 from moto import mock_aws
 
 from handler.errors import Cause, RetryLater
-from handler.journal import MOST_IDLE_READS, MOST_KEYS, Journal, read_items
+from handler.journal import MOST_IDLE_READS, MOST_KEYS, OF_A_TRY, Attempt, Journal, read_items
 from handler.known_stores import KnownStores
 from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
@@ -19,6 +19,7 @@ from handler.pace import LatePace, Paced
 from handler.queues import Letter
 from support.aws import FakeContext, FakeTable, create_table, refusal
 from support.clock import NOON, FakeClock
+from support.notes import note_failure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -80,9 +81,9 @@ LATE = Late(Cause.NO_ANSWER, "late")
 def test_a_later_note_leaves_what_is_known_of_the_dead_letter(table: Any) -> None:
     journal = Journal(TABLE, table, 35, FakeClock())
     letter = Letter(EVENT, DEAD.cause, DEAD.detail, NOON)
-    journal.note("abcde", 250, DEAD, letter)
+    journal.note(EVENT, DEAD, letter)
 
-    journal.note("abcde", 250, LATE)
+    journal.note(EVENT, LATE)
 
     note = table.get_item(TableName=TABLE, Key={"id": {"S": "journal#abcde/250"}})["Item"]
     assert (note["outcome"]["S"], note["cause"]["S"], note["detail"]["S"]) == ("Late", "no_answer", "late")
@@ -93,7 +94,7 @@ def test_a_later_note_leaves_what_is_known_of_the_dead_letter(table: Any) -> Non
 
 def test_only_the_same_values_are_dead_already(table: Any) -> None:
     journal = Journal(TABLE, table, 35, FakeClock())
-    journal.note("abcde", 250, DEAD, Letter(WITH_VALUES, DEAD.cause, DEAD.detail, NOON))
+    journal.note(EVENT, DEAD, Letter(WITH_VALUES, DEAD.cause, DEAD.detail, NOON))
 
     assert journal.is_buried(WITH_VALUES)
     assert journal.is_buried(EVENT)
@@ -103,7 +104,7 @@ def test_only_the_same_values_are_dead_already(table: Any) -> None:
 def test_a_dead_letter_is_no_longer_known_after_an_hour(table: Any) -> None:
     clock = FakeClock()
     journal = Journal(TABLE, table, 35, clock)
-    journal.note("abcde", 250, DEAD, Letter(EVENT, DEAD.cause, DEAD.detail, NOON))
+    journal.note(EVENT, DEAD, Letter(EVENT, DEAD.cause, DEAD.detail, NOON))
     clock.advance(3601)
 
     assert not journal.is_buried(EVENT)
@@ -111,11 +112,11 @@ def test_a_dead_letter_is_no_longer_known_after_an_hour(table: Any) -> None:
 
 def test_failures_are_counted_by_cause_and_a_note_begins_anew(table: Any) -> None:
     journal = Journal(TABLE, table, 35, FakeClock())
-    journal.count_failure("abcde", 250, Cause.NO_ANSWER)
-    assert journal.count_failure("abcde", 250, Cause.NOT_THERE_YET) == 2
+    note_failure(journal, EVENT, Cause.NO_ANSWER)
+    assert note_failure(journal, EVENT, Cause.NOT_THERE_YET) == 2
     assert journal.failures("abcde", 250, Cause.NOT_THERE_YET) == 1
 
-    journal.note("abcde", 250, LATE)
+    journal.note(EVENT, LATE)
 
     assert [journal.failures("abcde", 250, cause) for cause in Cause] == [0] * len(Cause)
 
@@ -169,3 +170,67 @@ def test_a_store_that_could_not_be_noted_is_noted_with_the_next_order() -> None:
     stores.note("abcde")
 
     assert table.stores == {"abcde"}
+
+
+def note_of(table: Any) -> dict[str, Any]:
+    """The order's note, without DynamoDB's types."""
+    item = table.get_item(TableName=TABLE, Key={"id": {"S": "journal#abcde/250"}})["Item"]
+    return {name: value.get("S", value.get("N")) for name, value in item.items()}
+
+
+def test_a_failed_try_is_noted_with_why_it_failed_and_what_the_next_one_needs(table: Any) -> None:
+    clock = FakeClock()
+    journal = Journal(TABLE, table, 35, clock)
+    clock.advance(60)
+
+    note_failure(journal, WITH_VALUES, Cause.UNAUTHORISED, Attempt("handle", 0.825, 30.0, NOON + 500))
+
+    assert note_of(table) == {
+        "id": "journal#abcde/250",
+        "outcome": "Late",
+        "cause": "unauthorised",
+        "detail": "in words",
+        "first_cause": "no_answer",
+        "first_detail": "timed out",
+        "late_at": str(int(NOON)),
+        "late_values": WITH_VALUES.values_digest,
+        "at": str(int(NOON) + 60),
+        "failures": "1",
+        "failures_unauthorised": "1",
+        "receipt": "handle",
+        "spread": "0.825",
+        "not_before": "30",
+        "give_up_at": str(int(NOON) + 500),
+        "expiration": str(int(NOON) + 60 + 35 * 86_400),
+    }
+
+
+def test_later_failures_leave_the_first_cause_and_a_new_hand_over_begins_anew(table: Any) -> None:
+    clock = FakeClock()
+    journal = Journal(TABLE, table, 35, clock)
+    journal.note(EVENT, Late(Cause.WINDOW_MISSED, "late"))
+    note_failure(journal, EVENT, Cause.UNAUTHORISED)
+    clock.advance(60)
+
+    note_failure(journal, EVENT, Cause.RATE_LIMITED)
+
+    note = note_of(table)
+    assert (note["first_cause"], note["cause"], note["failures"]) == ("window_missed", "rate_limited", "2")
+    assert note["late_at"] == str(int(NOON))
+
+    journal.note(EVENT, Late(Cause.RECONCILED, "again"))
+
+    note = note_of(table)
+    assert (note["first_cause"], note["cause"], note["late_at"]) == ("reconciled", "reconciled", str(int(NOON) + 60))
+    assert not note.keys() & {"failures", "failures_unauthorised", *OF_A_TRY}
+
+
+def test_a_redriven_order_is_late_again_with_its_first_cause(table: Any) -> None:
+    journal = Journal(TABLE, table, 35, FakeClock())
+    journal.note(EVENT, Late(Cause.WINDOW_MISSED, "late"))
+    journal.note(EVENT, DEAD, Letter(EVENT, DEAD.cause, DEAD.detail, NOON))
+    assert (note_of(table)["outcome"], note_of(table)["first_cause"]) == ("Dead", "window_missed")
+
+    note_failure(journal, EVENT, Cause.NO_ANSWER)
+
+    assert (note_of(table)["outcome"], note_of(table)["first_cause"]) == ("Late", "window_missed")

@@ -25,6 +25,7 @@ from support.aws import FakeContext, create_table
 from support.clock import NOON, FakeClock
 from support.events import BUYER, STORE_HASH
 from support.exchange import Sent, Step, answer, hang
+from support.notes import note_failure
 from support.world import SETTINGS, World, secret_text
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ WEBHOOK_URL = "https://relay.example.com/live/webhooks"
 KEYS = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
 ORDERS, HOOKS = f"/stores/{STORE_HASH}/v2/orders", f"/stores/{STORE_HASH}/v3/hooks"
 HOUR, DAY = 3600.0, 86_400.0
+EVENT = OrderEvent(STORE_HASH, 250, NOON, "c")
 
 
 @pytest.fixture(scope="module")
@@ -268,7 +270,7 @@ def test_an_order_is_known_while_its_record_or_its_claim_lasts(
 
 @pytest.mark.parametrize("outcome", [Late(Cause.NO_ANSWER, ""), Dead(Cause.API_REFUSED, "")])
 def test_an_order_in_a_queue_is_known_until_its_note_expires(world: World, outcome: Late | Dead) -> None:
-    world.journal.note(STORE_HASH, 250, outcome)
+    world.journal.note(EVENT, outcome)
 
     assert world.journal.unknown(STORE_HASH, [250, 251]) == [251]
     world.clock.advance(36 * DAY)
@@ -276,13 +278,13 @@ def test_an_order_in_a_queue_is_known_until_its_note_expires(world: World, outco
 
 
 def test_an_order_on_which_the_late_path_has_failed_is_known(world: World) -> None:
-    world.journal.count_failure(STORE_HASH, 250, Cause.NO_ANSWER)
+    note_failure(world.journal, EVENT, Cause.NO_ANSWER)
 
     assert world.journal.unknown(STORE_HASH, [250]) == []
 
 
 def test_another_stores_order_with_the_same_number_is_not_taken_for_this_one(world: World) -> None:
-    world.journal.note("other", 250, Late(Cause.NO_ANSWER, ""))
+    world.journal.note(replace(EVENT, store_hash="other"), Late(Cause.NO_ANSWER, ""))
 
     assert world.journal.unknown(STORE_HASH, [250]) == [250]
 

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
+from handler.backoff import delay_seconds
 from handler.enrichment import Rules
 from handler.errors import Cause
+from handler.journal import journal_id
+from handler.order_event import OrderEvent
 from handler.queues import read_letter
 from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES, REQUESTS_AN_ORDER
 from sandbox.orders import PO_LINE
@@ -18,11 +21,13 @@ from support.aws import DEAD_LETTER_URL, QUEUE_VISIBILITY_SECONDS, RECOVERY_URL,
 from support.clock import NOON
 from support.events import BUYER, ORDER_ID, OUTSIDER, STORE_HASH, bus_event, webhook
 from support.exchange import Step, answer, hang, reset
+from support.notes import note_failure
 from support.world import LOOK_UP, RECORD, RECORDS, SECRET_NAME, SETTINGS, World
 
 if TYPE_CHECKING:
     from support.telemetry import Written
 
+EVENT = OrderEvent(STORE_HASH, ORDER_ID, NOON, "c")
 TYPED = f"{PO_LINE}typed"
 EXISTS = answer(400, {"code": 400, "data": [], "meta": {"message": "The order already exists."}})
 
@@ -64,7 +69,7 @@ def world_letter(world: World) -> str:
 def record_was_not_there(world: World, times: int) -> None:
     """As if the record had been looked for so often already."""
     for _ in range(times):
-        world.journal.count_failure(STORE_HASH, ORDER_ID, Cause.NOT_THERE_YET)
+        note_failure(world.journal, EVENT, Cause.NOT_THERE_YET)
 
 
 # --- finished -----------------------------------------------------------------------------------------------------
@@ -165,6 +170,34 @@ def test_a_record_that_comes_late_is_waited_for_with_growing_delays(world: World
     assert world.sqs.hidden == [5, 15, 45]
     assert world.clock.slept == []
     assert world.exchange.paths("POST") == []
+
+
+def test_the_note_of_a_failed_try_tells_the_next_try_and_the_end(world: World) -> None:
+    place_late(world, record=False)
+    sent_at = world.waiting[0].sent_at
+
+    for _ in range(2):
+        world.recover()
+        note = world.table.notes[journal_id(STORE_HASH, ORDER_ID)]
+        failures = world.table.failures[journal_id(STORE_HASH, ORDER_ID)]["failures"]
+        spread, not_before = float(note["spread"]["N"]), float(note["not_before"]["N"])
+        delay = delay_seconds(world.settings, failures, spread, not_before)
+        [message] = world.waiting
+        assert message.visible_at == pytest.approx(float(note["at"]["N"]) + delay, abs=1)
+        assert note["receipt"]["S"] == message.id
+        assert float(note["give_up_at"]["N"]) == sent_at + world.settings.give_up_after_minutes * 60
+        world.clock.now = message.visible_at
+
+
+def test_an_order_that_no_function_has_noted_is_noted_when_it_is_first_received(world: World) -> None:
+    """It may wait long for a place: `relay late` shows it meanwhile."""
+    place_late(world)
+    world.waiting.clear()
+    world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody=json.dumps(bus_event(webhook(0))))
+
+    world.recover()
+
+    assert world.table.notes[journal_id(STORE_HASH, ORDER_ID)]["first_cause"]["S"] == "not_delivered"
 
 
 def test_delays_grow_to_the_longest_and_no_further(world: World) -> None:

@@ -73,7 +73,7 @@ def every(_desk: Desk, store: AllStoresArgument = "") -> bool:
 
 
 def some(_desk: Desk, *, store: AnyStoreOption = None) -> bool:
-    typer.echo(store or "any")
+    typer.echo("any" if store is None else store)
     return True
 
 

@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.order_event import OrderEvent
-from relay.dead_letters import OTHER_SCOPE, DeadLetter, DeadLetters, Selection
+from relay.dead_letters import DeadLetter, DeadLetters
+from relay.selection import OTHER_SCOPE, Selection
 from support.dead_letters import DEAD, DIED_AT, LATE, Queues, letter
 
 
@@ -23,7 +24,7 @@ def dead_letters(queues: Queues) -> DeadLetters:
 def redrive(queues: Queues, selection: Selection = Selection()) -> list[tuple[int | None, str]]:  # noqa: B008  frozen
     queue = dead_letters(queues)
     with queue.held() as letters:
-        chosen = [dead for dead in letters if selection.takes(dead, DIED_AT)]
+        chosen = [dead for dead in letters if dead.is_in(selection)]
         return [(dead.order, fate) for dead, fate in queue.move(chosen, LATE)]
 
 
@@ -138,14 +139,14 @@ def dead(body: str, **attributes: Any) -> DeadLetter:
     )
 
 
-def test_every_shape_of_letter_has_its_store_order_and_reason() -> None:
+def test_every_shape_of_letter_has_its_store_order_and_cause() -> None:
     detail = OrderEvent("abc123", 7, DIED_AT, "x").as_detail()
     event = {"detail-type": "bigCommerceWebhook", "detail": detail}
     crashed = {"requestPayload": event, "requestContext": {"condition": "RetriesExhausted"}}
 
     shapes = [dead(letter(7)), dead(json.dumps(event)), dead(json.dumps(crashed))]
 
-    assert [(d.store, d.order, d.reason) for d in shapes] == [
+    assert [(d.store, d.order, d.cause) for d in shapes] == [
         ("abc123", 7, "unauthorised"),
         ("abc123", 7, "not_delivered"),
         ("abc123", 7, "function_failed"),
@@ -155,7 +156,7 @@ def test_every_shape_of_letter_has_its_store_order_and_reason() -> None:
 def test_what_cannot_be_read_keeps_the_reason_that_was_sent_along() -> None:
     unread = dead("no json", reason={"DataType": "String", "StringValue": "unreadable: the detail was a list"})
 
-    assert (unread.store, unread.order, unread.reason, unread.detail) == (
+    assert (unread.store, unread.order, unread.cause, unread.detail) == (
         "",
         None,
         "unreadable",
@@ -166,22 +167,23 @@ def test_what_cannot_be_read_keeps_the_reason_that_was_sent_along() -> None:
 def test_an_event_of_another_scope_is_known_for_that() -> None:
     detail = OrderEvent("abc123", 7, DIED_AT, "x").as_detail() | {"scope": "store/order/updated"}
 
-    assert dead(json.dumps({"detail-type": "x", "detail": detail})).reason == OTHER_SCOPE
+    assert dead(json.dumps({"detail-type": "x", "detail": detail})).cause == OTHER_SCOPE
 
 
 @pytest.mark.parametrize(
     ("selection", "taken"),
     [
         (Selection(), True),
-        (Selection(store="abc123", order=7, reason="unauthorised"), True),
+        (Selection(store="abc123", orders=(7, 8), cause="unauthorised", ids=("m",)), True),
         (Selection(store="other"), False),
-        (Selection(order=8), False),
-        (Selection(reason="api_refused"), False),
-        (Selection(older_than=50), True),
-        (Selection(older_than=150), False),
-        (Selection(newer_than=150), True),
-        (Selection(newer_than=50), False),
+        (Selection(orders=(8,)), False),
+        (Selection(cause="api_refused"), False),
+        (Selection(ids=("another",)), False),
+        (Selection(until=DIED_AT + 50), True),
+        (Selection(until=DIED_AT - 50), False),
+        (Selection(since=DIED_AT - 50), True),
+        (Selection(since=DIED_AT + 50), False),
     ],
 )
-def test_letters_are_selected_by_store_order_reason_and_age(selection: Selection, taken: bool) -> None:
-    assert selection.takes(dead(letter(7)), now=DIED_AT + 100) is taken
+def test_letters_are_selected_by_store_order_cause_id_and_age(selection: Selection, taken: bool) -> None:
+    assert dead(letter(7)).is_in(selection) is taken

@@ -124,7 +124,7 @@ def aws_error(code: str) -> ClientError:
     ],
 )
 def test_every_failure_says_what_is_wrong_and_what_mends_it(error: Exception, what: str, mend: str) -> None:
-    trouble = explained(error)
+    trouble = explained(error, "abc123")
 
     assert trouble is not None
     assert what in trouble.what

@@ -211,9 +211,10 @@ class TestCreateOrder:
             {"extraFields": {"Dock": "3"}},
             {"extraFields": [{"fieldName": "Dock", "fieldValue": 3}]},
             {"extraFields": ["Dock"]},
+            {"comment": "unknown"},
         ],
     )
-    def test_refuses_values_of_the_wrong_type(self, world: World, body: dict[str, Any]) -> None:
+    def test_refuses_values_of_the_wrong_type_and_unknown_fields(self, world: World, body: dict[str, Any]) -> None:
         assert world.create(world.place(), **body).status == 422
 
     def test_refuses_a_body_that_is_no_object(self, world: World) -> None:
@@ -400,6 +401,12 @@ class TestUpdateOrder:
     def test_does_not_take_zero_for_false(self, world: World) -> None:
         order = world.place(automatic_record_after=0, buyer_extra_fields={"Own": False})
         assert world.b2b("update", order=order, body={"extraFields": fields(Own=0)}).status == 422
+
+    def test_refuses_unknown_fields(self, world: World) -> None:
+        order = world.place()
+        world.create(order)
+        answer = world.b2b("update", order=order, body={"poNumber": "x", "bcOrderId": order.id})
+        assert (answer.status, answer.body["data"]["errMsg"]) == (422, "bcOrderId is not a field of this request")
 
     def test_wants_something_to_change(self, world: World) -> None:
         order = world.place()
@@ -742,6 +749,7 @@ class TestHooks:
             {"is_active": "yes"},
             {"headers": {"X": 1}},
             {"headers": ["X"]},
+            {"colour": "red"},
         ],
     )
     def test_are_refused_when_they_could_not_work(self, world: World, change: dict[str, Any]) -> None:

@@ -270,6 +270,8 @@ class TestWishes:
             (b"{", "not JSON"),
             (b"[]", "not a JSON object"),
             (b'{"colour": 1}', "no field 'colour'"),
+            (b'{"store": "moon"}', "sandbox, outlet"),
+            (b'{"store": []}', "sandbox, outlet"),
             (b'{"buyer": "thief"}', "company, outsider, guest"),
             (b'{"buyer": []}', "company, outsider, guest"),
             (b'{"po_number": 7}', "one line of at most 200"),

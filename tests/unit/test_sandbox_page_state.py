@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from relay import desk
 from sandbox.counter import Counter
 from sandbox.exchange import Call
 from sandbox.fault_desk import FaultDesk
 from sandbox.letter_watch import LetterWatch, NoSuchLetter
 from sandbox.live_rules import LiveRules
 from sandbox.log_watch import LogWatch
-from sandbox.scenarios import BUYER, demo_store
+from sandbox.scenarios import BUYER, demo_store, outlet_store, secret_of
 from sandbox.snapshot import MOST_ORDERS, Snapshots
 from sandbox.store import SandboxStore
 from sandbox.wishes import FaultWish, OrderWish, Unclear
 from support.dead_letters import DEAD, LATE, Queues, letter
+
+if TYPE_CHECKING:
+    from sandbox.stores import Store
 
 NOW = 1_795_000_100.0
 OUTPUTS = {"RecoveryQueueUrl": LATE, "DeadLetterQueueUrl": DEAD}
@@ -44,23 +48,37 @@ class Logs:
         return [{"events": [event for event in self.events if event["timestamp"] >= startTime]}]
 
 
+class Vault:
+    """The stores' secrets."""
+
+    def __init__(self, *stores: Store) -> None:
+        self.secrets = {store.hash: secret_of(store) for store in stores}
+
+    def read(self, store_hash: str) -> dict[str, object]:
+        return self.secrets[store_hash]
+
+    def write(self, store_hash: str, values: dict[str, object]) -> None:
+        self.secrets[store_hash] = values
+
+
 class Stage:
     """The pretended store, not listening, and the page's side of it."""
 
     def __init__(self) -> None:
         self.sandbox = SandboxStore(clock=lambda: NOW)
         self.store = self.sandbox.add_store(demo_store())
+        self.outlet = self.sandbox.add_store(outlet_store())
+        self.vault = Vault(self.store, self.outlet)
         self.queues = Queues()
         self.logs = Logs()
         self.letters = LetterWatch(self.queues, OUTPUTS, self.depths, lambda: 0.0)  # type: ignore[arg-type]
         self.log_watch = LogWatch(self.logs, {"order": "group"})  # type: ignore[arg-type]
-        self.secrets: list[object] = []
         self.counter = Counter(
             self.sandbox,
             self.store,
             self.letters,
             "http://127.0.0.1/",
-            lambda _store, secret: self.secrets.append(secret),
+            self.vault,  # type: ignore[arg-type]
         )
 
     def depths(self) -> dict[str, tuple[int, int]]:
@@ -134,26 +152,120 @@ class TestFaults:
 
         assert not stage.sandbox.order(stage.store, order).readable(NOW)
 
-    def test_a_revoked_token_is_mended_in_the_relays_secret(self, stage: Stage) -> None:
-        before = stage.store.access_token
-        stage.take("token", "all")
-        stage.take("token", "all")
-        assert stage.store.access_token != before
-        assert stage.secrets == []
-
-        [shown] = stage.counter.faults.as_json()
-        assert (shown["for_whom"], shown["verb"]) == ("until mended", "Mend")
-        said = stage.counter.remove_fault(shown["id"])
-
-        assert stage.secrets == [{"access_token": stage.store.access_token, "client_secret": stage.store.client_secret}]
-        assert stage.store.access_token not in said
-
     def test_the_desk_alone_needs_no_counter(self) -> None:
         sandbox = SandboxStore()
-        desk = FaultDesk(sandbox, lambda: None, lambda: None)
+        fault_desk = FaultDesk(sandbox, {})
 
-        assert desk.remove(1) is None
-        assert desk.as_json() == []
+        assert fault_desk.remove(1) is None
+        assert fault_desk.as_json() == []
+
+
+class TestFaultsOfTheStore:
+    """In force at once, until they are removed or an operator has mended them."""
+
+    def answers(self, stage: Stage, order: int, *calls: tuple[str, str], store: Store | None = None) -> list[int]:
+        """The status of each call (method, endpoint) about the order, with the token that the relay knows."""
+        of = store or stage.store
+        bodies = {"POST": {"bcOrderId": order, "customerId": BUYER}, "PUT": {"poNumber": "PO-1"}}
+        statuses = []
+        for method, endpoint in calls:
+            call = Call(
+                endpoint=endpoint,
+                method=method,
+                path=f"/stores/{of.hash}/v3/x",
+                store_hash=of.hash,
+                token=str(stage.vault.read(of.hash)["access_token"]),
+                body=json.dumps(bodies.get(method)).encode(),
+                order_id=order,
+                customer_id=BUYER,
+            )
+            fault = stage.sandbox._bigcommerce.faults.strike(call)
+            statuses.append((fault and fault.status) or stage.sandbox._bigcommerce.answer(call).status)
+        return statuses
+
+    def test_the_b2b_api_is_down_and_the_store_is_not(self, stage: Stage) -> None:
+        order = stage.place()
+        calls = ("POST", "b2b.create"), ("GET", "b2b.extra_fields"), ("GET", "core.get_order"), ("GET", "core.hooks")
+
+        stage.take("b2b-down", "next-1")
+        assert self.answers(stage, order, *calls) == [503, 503, 200, 200]
+        [shown] = stage.counter.faults_as_json()
+        assert (shown["for_whom"], shown["verb"]) == ("until removed", "Remove")
+
+        stage.counter.remove_fault(shown["id"])
+        assert self.answers(stage, order, *calls) == [200, 200, 200, 200]
+
+    def test_both_apis_are_down(self, stage: Stage) -> None:
+        order = stage.place()
+
+        stage.take("both-down", "next-1")
+
+        calls = ("POST", "b2b.create"), ("GET", "core.get_order"), ("GET", "core.hooks")
+        assert self.answers(stage, order, *calls) == [503, 503, 503]
+
+    def test_a_required_field_refuses_creates_and_updates_until_it_is_removed(self, stage: Stage) -> None:
+        order = stage.place(OrderWish(created_ago_seconds=9, delay_seconds=None))
+        elsewhere = stage.place(OrderWish(store="outlet", delay_seconds=None))
+        stage.take("required", "next-1")
+
+        assert self.answers(stage, stage.place(), ("POST", "b2b.create")) == [422]
+        update = ("PUT", "b2b.update")
+        assert self.answers(stage, order, update, update, update) == [422, 422, 422]
+        assert self.answers(stage, elsewhere, ("POST", "b2b.create"), store=stage.outlet) == [200]
+
+        stage.counter.remove_fault(stage.counter.faults_as_json()[0]["id"])
+        assert self.answers(stage, order, update) == [200]
+        assert stage.store.extra_fields == demo_store().extra_fields
+
+    def test_a_revoked_token_is_refused_by_all_apis_of_this_store(self, stage: Stage) -> None:
+        order, elsewhere = stage.place(), stage.place(OrderWish(store="outlet", delay_seconds=None))
+        calls = ("POST", "b2b.create"), ("GET", "core.get_order"), ("GET", "core.hooks")
+
+        stage.take("token", "next-1")
+
+        assert self.answers(stage, order, *calls) == [401, 401, 401]
+        assert self.answers(stage, elsewhere, *calls, store=stage.outlet) == [200, 200, 200]
+
+    def test_a_revoked_token_is_mended_in_the_relays_secret(self, stage: Stage) -> None:
+        before = dict(stage.vault.read("sandbox"))
+        stage.take("token", "all")
+        new = stage.store.access_token
+        stage.take("token", "all")
+        assert before["access_token"] != new == stage.store.access_token
+        assert stage.vault.read("sandbox") == before
+
+        [shown] = stage.counter.faults_as_json()
+        assert (shown["for_whom"], shown["verb"]) == ("until mended", "Mend")
+        stage.counter.remove_fault(shown["id"])
+
+        assert stage.vault.read("sandbox") == before | {"access_token": new}
+
+    def test_a_revoked_token_is_over_when_the_operator_has_given_the_new_one_to_the_relay(self, stage: Stage) -> None:
+        stage.take("token", "all")
+
+        stage.vault.write("sandbox", {"access_token": stage.store.access_token})
+
+        assert stage.counter.faults_as_json() == []
+        stage.take("token", "all")
+        assert stage.vault.read("sandbox")["access_token"] != stage.store.access_token
+
+    def test_a_hook_that_is_off_is_over_when_the_operator_has_switched_it_on(self, stage: Stage) -> None:
+        hook = stage.sandbox.add_hook(stage.store, "https://relay.example.com/")
+        other = stage.sandbox.add_hook(stage.outlet, "https://relay.example.com/")
+        stage.take("hook-off", "all")
+        assert (hook.is_active, other.is_active) == (False, True)
+        assert stage.counter.faults_as_json()[0]["verb"] == "Mend"
+
+        hook.is_active = True
+
+        assert stage.counter.faults_as_json() == []
+
+    def test_a_hook_that_is_off_can_be_mended_on_the_page(self, stage: Stage) -> None:
+        hook = stage.sandbox.add_hook(stage.store, "https://relay.example.com/")
+        stage.take("hook-off", "all")
+
+        assert "active again" in stage.counter.remove_fault(stage.counter.faults_as_json()[0]["id"])
+        assert hook.is_active
 
 
 class TestLetters:
@@ -244,7 +356,9 @@ class TestLogWatch:
 
 def picture(stage: Stage, chosen: int | None = None) -> dict[str, Any]:
     rules = LiveRules(Path("rules.toml"), "", "1", lambda _text: "2", lambda: NOW)
-    snapshots = Snapshots(stage.sandbox, stage.store, stage.counter, stage.log_watch, stage.letters, rules, lambda: NOW)
+    snapshots = Snapshots(
+        stage.sandbox, [stage.store, stage.outlet], stage.counter, stage.log_watch, stage.letters, rules, lambda: NOW
+    )
     taken = snapshots.take(chosen)
     assert json.loads(json.dumps(taken)) == taken
     state: dict[str, Any] = taken["state"]
@@ -257,6 +371,31 @@ class TestPicture:
 
         assert (state["orders"], state["selected"], state["faults"]) == ([], None, [])
         assert state["queues"]["dead"] == {"waiting": 0, "hidden": 0, "letters": []}
+
+    def test_the_stores_are_shown_with_the_credentials_that_relay_store_add_asks_for(self, stage: Stage) -> None:
+        stage.take("token", "all")
+
+        assert picture(stage)["stores"] == [
+            {"hash": "sandbox", "access_token": stage.store.access_token, "client_secret": "sandbox-client-secret"},
+            {"hash": "outlet", "access_token": "outlet-access-token", "client_secret": "outlet-client-secret"},
+        ]
+
+    def test_orders_of_both_stores_are_told_apart(self, stage: Stage) -> None:
+        first, second = stage.place(), stage.place(OrderWish(store="outlet", delay_seconds=None))
+
+        assert first != second  # the page goes by the number
+        assert [(order["id"], order["store"]) for order in picture(stage)["orders"]] == [
+            (second, "outlet"),
+            (first, "sandbox"),
+        ]
+
+    def test_what_the_operators_own_commands_ask_is_not_counted_as_the_relays(self, stage: Stage) -> None:
+        order = stage.place()
+        for agent in ("b2b-order-relay", desk.USER_AGENT):
+            call = Call(endpoint="b2b.get", store_hash="sandbox", order_id=order, user_agent=agent)
+            stage.sandbox._bigcommerce.arrived(call)
+
+        assert len(picture(stage, order)["selected"]["requests"]) == 1
 
     def test_the_newest_order_comes_first_and_old_ones_are_left_out(self, stage: Stage) -> None:
         ids = [stage.place() for _ in range(MOST_ORDERS + 2)]

@@ -15,9 +15,9 @@ from handler.store_api import date_created
 from handler.wanted import GUEST
 from relay.command import DryRunOption, StoreOption, YesOption, confirm
 from relay.desk import Desk
-from relay.plain import plain
+from relay.plain import counted, plain
 from relay.record_of_order import forget, remembered
-from relay.timespan import clock_time, moment
+from relay.timespan import clock_time, iso, moment
 from relay.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -120,9 +120,15 @@ def backfill(  # noqa: PLR0913  the command's options
         what = f"Listing the orders from {clock_time(begin)} to {clock_time(end)}"
         pages = _pages(desk, store, begin, end)
     found = _Sorted()
-    with desk.err.status(what):
+    what += f" (in an outage for {LISTING_SECONDS:.0f} s at most)"
+    if not desk.err.is_terminal:
+        desk.err.print(f"… {what}")
+    listed = 0
+    with desk.err.status(what) as shown:
         for page in pages:
             _sort(desk, store, page, found, again=again, rules_failed=rules_failed)
+            listed += len(page)
+            shown.update(f"{what}: {counted(listed, 'order')}")
     if found.again and not (order or rules_failed or dry_run):
         confirm(
             f"Of store {store}, {_counted(found.again)} that the relay has finished will be done again. "
@@ -134,8 +140,8 @@ def backfill(  # noqa: PLR0913  the command's options
     done = "would be handed over" if dry_run else HANDED_OVER
     value: dict[str, Any] = {
         "store": store,
-        "since": begin,
-        "until": end,
+        "since": iso(begin),
+        "until": iso(end),
         "done": done,
         "orders": list(found.to_do),
         "again": found.again,
@@ -244,11 +250,11 @@ def _hand_over(desk: Desk, store: str, found: _Sorted, per_minute: int) -> None:
                     continue
                 event = OrderEvent(store, order, created_at, f"{store}-{order}")
                 desk.queues.hand_over(event, late.cause, late.detail)
-                desk.journal.note(store, order, late)
+                desk.journal.note(event, late)
             except BaseException:  # Ctrl-C, too
                 desk.err.print(
                     f"[yellow]![/] Stopped at order {order}, created {clock_time(created_at)}; before it, "
-                    f"{place} of {len(to_do)} were gone through. Give the same command again for the rest."
+                    f"{place} of {len(to_do)} were gone through. Run the same command again for the rest."
                 )
                 raise
 
@@ -268,10 +274,10 @@ def _print(desk: Desk, store: str, found: _Sorted, done: str) -> None:
     for rule, orders in found.rules_failed.items():
         desk.out.print(f"  The rule {plain(rule)} failed on {_counted(orders)}.", soft_wrap=True)
     if found.in_progress:
-        desk.out.print("  For those being worked on, give the same command again in a few minutes.")
+        desk.out.print("  For those being processed, run the same command again in a few minutes.")
     if found.to_do and done == HANDED_OVER:
         desk.out.print(f"  What became of one: relay status {next(iter(found.to_do))} --store {store}")
 
 
 def _counted(orders: Collection[int]) -> str:
-    return "1 order" if len(orders) == 1 else f"{len(orders)} orders"
+    return counted(len(orders), "order")

@@ -113,28 +113,37 @@ def known(step: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]
 
 @dataclass(frozen=True, slots=True)
 class _Probe:
-    """One harmless request: what its success shows, and the scope that a 403 means."""
+    """One harmless request: what its success shows, and what a 403 means."""
 
     step: str
     works: str
-    scope: str
+    lacks: str
     read: Callable[[Response], Response]
     in_doubt: str = ""
     """Said of an API that fails on its own account."""
 
 
 OTHER_STORES = " (it answers so, too, when the token is another store's)"
-_CORE = _Probe("core API", "the token reads orders", "Orders: read-only", core_answer)
+_CORE = _Probe("core API", "the token reads orders", "the token lacks the scope Orders: read-only", core_answer)
 _B2B = _Probe(
     "B2B API",
     "the token reads B2B orders",  # that it may write them, only writing would show
-    "B2B Edition: modify",
+    "the token lacks the scope B2B Edition: modify",
     b2b_answer,
     OTHER_STORES,
 )
-_USERS = _Probe("B2B users", "the token reads company users", "B2B Edition: modify", b2b_answer, OTHER_STORES)
+_USERS = _Probe(
+    "B2B users",
+    "the token reads company users",
+    "the token lacks the scope B2B Edition: modify",
+    b2b_answer,
+    OTHER_STORES,
+)
 _HOOKS = _Probe(
-    "hooks API", "the token manages webhooks", "of webhooks, which every API account has by default", core_answer
+    "hooks API",
+    "the token manages webhooks",
+    "the token may not manage webhooks, which every API account may by default",
+    core_answer,
 )
 
 
@@ -203,7 +212,7 @@ def _refused(probe: _Probe, status: int, store_hash: str) -> tuple[str, str]:
             f"enter the token again, whole: {enter}. If it is refused again, make {account} and enter its token",
         )
     if status == FORBIDDEN:
-        return f"the token lacks the scope {probe.scope}", f"make {account}, then: {enter}"
+        return probe.lacks, f"make {account}, then: {enter}"
     if status == NOT_FOUND:
         return (
             f"there is no store {store_hash}",

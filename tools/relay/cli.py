@@ -6,12 +6,14 @@ from typing import Annotated
 
 import typer
 
-from relay import failed, hook, store
+from relay import failed, hook, late, store
 from relay.backfill import backfill
 from relay.command import command, group
 from relay.doctor import doctor
 from relay.preview import preview
+from relay.report import report
 from relay.status import status
+from relay.watch import watch
 
 app = typer.Typer(
     help="Run the B2B Order Relay: stores, webhooks, late and dead orders.\n\n"
@@ -25,8 +27,18 @@ app = typer.Typer(
 
 command(app, "doctor")(doctor)
 command(app, "status")(status)
+command(app, "watch")(watch)
+command(app, "report")(report)
 command(app, "preview")(preview)
 command(app, "backfill")(backfill)
+
+late_app = group(
+    "late", "Late orders: they wait for their next try, and finish by themselves when the cause is gone.", app
+)
+command(late_app, "list")(late.list_late)
+command(late_app, "show")(late.show)
+command(late_app, "retry")(late.retry)
+command(late_app, "drop")(late.drop)
 
 failed_app = group("failed", "Dead letters: orders that only a person can bring further.", app)
 command(failed_app, "list")(failed.list_failed)

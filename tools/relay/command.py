@@ -122,13 +122,13 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]]
 
         def run(*, stack: str, region: str | None, profile: str | None, as_json: bool, **given: Any) -> None:
             named = given.pop("store_option", "")
-            if store_type is not None:
-                if named and given["store"] not in {"", named}:
+            if named:
+                if given["store"] not in {"", named}:
                     raise typer.BadParameter(f"the argument is {given['store']}, and --store is {named}: give one")
-                given["store"] = given["store"] or named
+                given["store"] = named
             if store_type is NamedStoreArgument and not given["store"]:
                 raise typer.BadParameter("this command needs the store's hash: give STORE, or --store")
-            with _in_plain_words(as_json=as_json), _functions_silenced():
+            with _in_plain_words(given, as_json=as_json), _functions_silenced():
                 session = AwsSession(profile=profile)
                 session.set_config_variable("region", region)
                 desk = Desk(cast("boto3.Session", session), stack, as_json, time.time, time.sleep)
@@ -181,11 +181,11 @@ def report(trouble: Trouble, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _in_plain_words(*, as_json: bool) -> Iterator[None]:
+def _in_plain_words(given: dict[str, Any], *, as_json: bool) -> Iterator[None]:
     try:
         yield
     except (Trouble, RelayError, ClientError, BotoCoreError) as error:
-        trouble = explained(error)
+        trouble = explained(error, given.get("store") or "")
         if trouble is None:
             raise
         report(trouble, as_json=as_json)

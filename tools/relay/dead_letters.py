@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.errors import Cause, IgnoredScope, MalformedEvent
+from handler.once import order_id
 from handler.queues import Letter, read_letter
+from relay.selection import OTHER_SCOPE, Selection
+from relay.timespan import iso
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -34,9 +37,6 @@ WAIT_SECONDS = 1
 NOTHING_NEW = 2
 """The queue is taken for read after so many answers in a row without a new message: one alone may be chance."""
 
-OTHER_SCOPE = "other_scope"
-"""The reason shown for an event that never was the relay's business."""
-
 Item = TypeVar("Item")
 
 
@@ -50,7 +50,7 @@ class DeadLetter:
     sent_at: float
     message_attributes: dict[str, Any]
     letter: Letter | None
-    reason: str
+    cause: str
     detail: str
 
     @classmethod
@@ -62,13 +62,13 @@ class DeadLetter:
         letter: Letter | None = None
         try:
             letter = read_letter(body, sent_at)
-            reason, detail = str(letter.cause), letter.detail
+            cause, detail = str(letter.cause), letter.detail
         except IgnoredScope as error:
-            reason, detail = OTHER_SCOPE, str(error)
+            cause, detail = OTHER_SCOPE, str(error)
         except MalformedEvent as error:
             told = attributes.get("reason", {}).get("StringValue", "")
-            reason, detail = str(Cause.UNREADABLE), told.partition(": ")[2] or str(error)
-        return cls(message["MessageId"], message["ReceiptHandle"], body, sent_at, attributes, letter, reason, detail)
+            cause, detail = str(Cause.UNREADABLE), told.partition(": ")[2] or str(error)
+        return cls(message["MessageId"], message["ReceiptHandle"], body, sent_at, attributes, letter, cause, detail)
 
     @property
     def store(self) -> str:
@@ -85,38 +85,35 @@ class DeadLetter:
         """When it came to this (unix seconds)."""
         return self.letter.failed_at if self.letter else self.sent_at
 
+    @property
+    def name(self) -> str:
+        """The order, or the message when no order can be read."""
+        return f"order {self.order} of store {self.store}" if self.order else f"message {self.message_id}"
+
+    @property
+    def record_id(self) -> str:
+        """The id of the idempotency record that says whether the letter's event is finished; empty if it is unreadable."""
+        if self.letter is None:
+            return ""
+        event = self.letter.event
+        return order_id(event.store_hash, event.order_id, event.values_digest)
+
+    def is_in(self, selection: Selection) -> bool:
+        """Whether this one is selected."""
+        return selection.takes(
+            store=self.store, order=self.order, cause=self.cause, at=self.failed_at, message_id=self.message_id
+        )
+
     def as_json(self) -> dict[str, Any]:
         """For programs."""
         return {
             "message_id": self.message_id,
             "store": self.store or None,
             "order": self.order,
-            "reason": self.reason,
+            "cause": self.cause,
             "detail": self.detail,
-            "failed_at": self.failed_at,
+            "failed_at": iso(self.failed_at),
         }
-
-
-@dataclass(frozen=True, slots=True)
-class Selection:
-    """Which dead letters are meant; what is None does not matter. Ages are in seconds."""
-
-    store: str | None = None
-    order: int | None = None
-    reason: str | None = None
-    older_than: float | None = None
-    newer_than: float | None = None
-
-    def takes(self, dead: DeadLetter, now: float) -> bool:
-        """Whether this one is meant."""
-        age = now - dead.failed_at
-        return (
-            self.store in {None, dead.store}
-            and self.order in {None, dead.order}
-            and self.reason in {None, dead.reason}
-            and (self.older_than is None or age > self.older_than)
-            and (self.newer_than is None or age < self.newer_than)
-        )
 
 
 class DeadLetters:

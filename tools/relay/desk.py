@@ -48,6 +48,8 @@ CALL_SECONDS = 20.0
 
 AWS_CALLS = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 4, "mode": "standard"})
 WIDTH_OF_FILES = 160
+USER_AGENT = "b2b-order-relay-cli"
+"""Tells requests of this command line from those of the functions."""
 
 
 class AwsSession(botocore.session.Session):
@@ -149,7 +151,7 @@ class Desk:
     @cached_property
     def transport(self) -> Transport:
         """HTTP, with a person's patience."""
-        return Transport(HttpExchange(), PATIENT, self.clock, self.sleep, random.uniform)
+        return Transport(HttpExchange(USER_AGENT), PATIENT, self.clock, self.sleep, random.uniform)
 
     @cached_property
     def store_api(self) -> StoreApi:

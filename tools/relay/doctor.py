@@ -112,11 +112,14 @@ def _sections(desk: Desk, store: str, destination: str, found: Found) -> Iterato
     url = destination or stack.destination
     rules: list[Rules] = []
     yield "Deployment", _deployment(desk, url, rules)
-    stores = [store] if store else list(known_stores(desk))
-    if not stores:
+    stores = list(known_stores(desk))
+    if store and store not in stores:
+        mend = f"the stores: {', '.join(stores)}" if stores else f"add it: relay store add {store}"
+        yield "Stores", [Finding("stores", State.BAD, f"there is no store {store}", mend)]
+    elif not stores:
         mend = "add the first one: relay store add, with the store's hash"
         yield "Stores", [Finding("stores", State.BAD, "there is no store yet", mend)]
-    for each in stores:
+    for each in stores if not store else [store] if store in stores else []:
         yield f"Store {each}", look_at(desk, each, url, rules[0] if rules else None)
     yield "Orders and alarms", _orders_and_alarms(desk, found)
 

@@ -5,101 +5,79 @@ from __future__ import annotations
 import json
 import time
 from collections import Counter
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.table import Table
 
 from handler.errors import Cause
 from relay.command import AnyStoreOption, DryRunOption, YesOption, confirm
-from relay.dead_letters import OTHER_SCOPE, DeadLetter, DeadLetters, Selection
+from relay.dead_letters import DeadLetter, DeadLetters
 from relay.desk import Desk
-from relay.plain import plain
+from relay.mends import dead_mend
+from relay.plain import counted, plain
+from relay.record_of_order import finished, remembered
+from relay.selection import OTHER_SCOPE, Selection, selecting
+from relay.status import POLL_SECONDS, ForOption
+from relay.store import check_store
 from relay.timespan import clock_time, rough, seconds
 from relay.trouble import Trouble
 
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
 MOST_ROWS = 50
-REASONS = (*(str(cause) for cause in Cause), OTHER_SCOPE)
+NOUN = "dead letter"
+WAITS = "still waits"
+NO_REDRIVE_HELPS = frozenset({str(Cause.UNREADABLE), OTHER_SCOPE})
 
-MENDS = {
-    str(Cause.UNAUTHORISED): "relay doctor {store}, then: relay store add {store}",
-    str(Cause.SECRET_UNAVAILABLE): "relay store add {store}",
-    str(Cause.API_REFUSED): "relay failed show ORDER has BigCommerce's words; relay doctor {store} checks the rules",
-    str(Cause.ORDER_NOT_FOUND): "if the store has no such order any more: relay failed drop",
-    str(Cause.UNEXPECTED_ANSWER): "check StoreApiUrl and B2BApiUrl (relay doctor {store}), then redrive",
-    str(Cause.RECORD_UNREADABLE): "correct the record in B2B Edition by hand: its extra fields have an unknown shape",
-    str(Cause.NOT_THERE_YET): "look the order up in B2B Edition: it has no record there",
-    str(Cause.UNREADABLE): "relay failed show; no redrive helps before the sender is mended",
-    OTHER_SCOPE: "not an order: relay failed drop --reason other_scope",
-}
-"""What brings an order further, by its reason."""
-
-ANY_MEND = "relay doctor {store}; once BigCommerce answers again: relay failed redrive"
-
-
-def _reason(value: str | None) -> str | None:
-    if value is not None and value not in REASONS:
-        raise typer.BadParameter(f"a reason is one of {', '.join(REASONS)}")
-    return value
-
-
-OrderOption = Annotated[
-    int | None, typer.Option("--order", metavar="ORDER", show_default=False, help="Only this order's.")
-]
-ReasonOption = Annotated[
-    str | None,
-    typer.Option(
-        "--reason", metavar="REASON", callback=_reason, show_default=False, help="Only those: unauthorised, ..."
-    ),
-]
-OlderOption = Annotated[
-    str | None, typer.Option("--older-than", metavar="AGE", show_default=False, help="Dead for longer: 30m, 6h, 2d.")
-]
-NewerOption = Annotated[
-    str | None, typer.Option("--newer-than", metavar="AGE", show_default=False, help="Dead for less: 30m, 6h, 2d.")
+WaitOption = Annotated[
+    bool, typer.Option("--wait", "-w", help="Wait until each order is finished (exit code 0) or dead again (1).")
 ]
 
 
-def list_failed(
-    desk: Desk,
-    *,
-    store: AnyStoreOption = None,
-    order: OrderOption = None,
-    reason: ReasonOption = None,
-    older_than: OlderOption = None,
-    newer_than: NewerOption = None,
-) -> bool:
-    """List the dead letters, grouped by store and reason. They stay where they are.
+@selecting(by_id=True, needed=False)
+def list_failed(desk: Desk, *, selection: Selection) -> bool:
+    """List the dead letters, grouped by store and cause. They stay where they are.
+
+    Exit code 1 when dead letters wait and none matches.
 
     Examples:
       relay failed list
-      relay failed list --store abc123 --reason unauthorised --newer-than 6h
+      relay failed list --store abc123 --cause unauthorised --since 6h
     """
-    selection = _selection(store, order, reason, older_than, newer_than)
     queue = _queue(desk)
     with queue.held() as letters:
-        chosen = _chosen(desk, letters, selection)
+        chosen = _chosen(letters, selection)
+    if selection.store and not chosen:
+        check_store(desk, selection.store)
     now = desk.clock()
     value = {
         "count": len(chosen),
+        "in_all": len(letters),
         "complete": queue.complete,
         "groups": [
-            {"store": store or None, "reason": reason, "count": count} for (store, reason), count in _groups(chosen)
+            {"store": store or None, "cause": cause, "count": count, "mend": _mend_of(chosen, store, cause)}
+            for (store, cause), count in _groups(chosen)
         ],
         "letters": [dead.as_json() for dead in chosen],
     }
 
     def picture() -> None:
-        if not chosen:
-            desk.out.print("[green]✓[/] No dead letters" + ("." if len(letters) == 0 else " that are meant."))
+        if not letters:
+            desk.out.print("[green]✓[/] No dead letters.")
+        elif not chosen:
+            desk.out.print(f"No dead letters match the filter ({len(letters)} in all).")
         else:
             _print_groups(desk, chosen, now)
             _print_letters(desk, chosen, now)
-            desk.out.print("Bring them back once the cause is mended: relay failed redrive")
+            for (store, cause), _ in _groups(chosen):
+                name = f"{store}, {cause}" if store else cause
+                desk.out.print(f"{name}: {plain(_mend_of(chosen, store, cause))}", soft_wrap=True)
         _print_incomplete(desk, queue)
 
     desk.show(value, picture)
-    return True
+    return bool(chosen) or not letters
 
 
 def show(
@@ -118,48 +96,56 @@ def show(
         chosen = [
             dead
             for dead in letters
-            if (str(dead.order) == which or dead.message_id == which) and store in {None, dead.store}
+            if (str(dead.order) == which or dead.message_id == which) and (not store or store == dead.store)
         ]
     if not chosen:
-        raise Trouble(f"There is no dead letter of order {which}.", "See which there are: relay failed list")
+        if store:
+            check_store(desk, store)
+        what = f"of order {which}" if which.isdigit() else f"with the message id {which}"
+        raise Trouble(
+            f"There is no dead letter {what} ({len(letters)} in all).", "See which there are: relay failed list"
+        )
 
     def picture() -> None:
         for dead in chosen:
-            desk.out.print(f"[bold]Order {dead.order or '?'} of store {dead.store or '?'}[/]")
+            desk.out.print(f"[bold]{plain(dead.name.capitalize())}[/]")
             desk.out.print(f"  died      {clock_time(dead.failed_at)} ({rough(desk.clock() - dead.failed_at)} ago)")
-            desk.out.print(f"  reason    {dead.reason}: {plain(dead.detail)}", soft_wrap=True)
+            desk.out.print(f"  cause     {dead.cause}: {plain(dead.detail)}", soft_wrap=True)
             desk.out.print(f"  message   {dead.message_id}")
-            desk.out.print(f"  to mend   {_mend(dead.reason, dead.store)}", soft_wrap=True)
+            desk.out.print(f"  to mend   {plain(_mend(dead))}", soft_wrap=True)
             desk.out.print(plain(_pretty(dead.body)), soft_wrap=True)
 
-    desk.show([dead.as_json() | {"body": dead.body} for dead in chosen], picture)
+    desk.show([dead.as_json() | {"mend": _mend(dead), "body": dead.body} for dead in chosen], picture)
     return True
 
 
+@selecting(by_id=True, needed=True)
 def redrive(
     desk: Desk,
     *,
-    store: AnyStoreOption = None,
-    order: OrderOption = None,
-    reason: ReasonOption = None,
-    older_than: OlderOption = None,
-    newer_than: NewerOption = None,
+    selection: Selection,
     dry_run: DryRunOption = False,
+    wait: WaitOption = False,
+    for_: ForOption = "15m",
 ) -> bool:
     """Put dead letters back to work: each goes to the recovery queue and is finished from there.
 
     Mend the cause first, or they come back. A message is deleted here only when it has arrived
-    there. Orders that are finished meanwhile are not worked on again.
+    there. Finished orders are not processed again. Messages that the relay cannot read are passed
+    over unless --id or --cause names them: a redrive does not help them, and their 14 days would
+    begin anew.
 
     Examples:
-      relay failed redrive --dry-run
-      relay failed redrive --store abc123 --reason unauthorised
+      relay failed redrive --all --dry-run
+      relay failed redrive --store abc123 --cause unauthorised --wait
+      relay failed redrive --store abc123 --order 1042
     """
-    selection = _selection(store, order, reason, older_than, newer_than)
+    most_seconds = seconds(for_)
     queue = _queue(desk)
+    moved_at = desk.clock()
     fates: list[tuple[DeadLetter, str]] = []
     with queue.held() as letters:
-        chosen = _taken(desk, queue, letters, selection)
+        chosen = _taken(desk, queue, letters, selection, passed_over=_passed_over(selection))
         if dry_run:
             fates = [(dead, "") for dead in chosen]
         else:
@@ -168,34 +154,26 @@ def redrive(
                     queue.move(chosen, desk.settings.recovery_queue_url), total=len(chosen), description="Moving"
                 ):
                     fates.append(fate)
-    done = "would be moved" if dry_run else "moved"
-    return _report(desk, queue, fates, done)
+    if wait and not dry_run:
+        return _report(desk, queue, _waited(desk, fates, moved_at, most_seconds), "finished")
+    return _report(desk, queue, fates, "would be moved" if dry_run else "moved")
 
 
-def drop(
-    desk: Desk,
-    *,
-    store: AnyStoreOption = None,
-    order: OrderOption = None,
-    reason: ReasonOption = None,
-    older_than: OlderOption = None,
-    newer_than: NewerOption = None,
-    dry_run: DryRunOption = False,
-    yes: YesOption = False,
-) -> bool:
+@selecting(by_id=True, needed=True)
+def drop(desk: Desk, *, selection: Selection, dry_run: DryRunOption = False, yes: YesOption = False) -> bool:
     """Delete dead letters for good: their orders stay without what the relay would have brought them.
 
-    Example:
-      relay failed drop --order 1042 --store abc123
+    Examples:
+      relay failed drop --store abc123 --order 1042
+      relay failed drop --id 8f1c2c1e-6d0b-4a53-9b1a-5f0d3c1b7a11
     """
-    selection = _selection(store, order, reason, older_than, newer_than)
     queue = _queue(desk)
     with queue.held() as letters:
         chosen = _taken(desk, queue, letters, selection)
         undeleted = {}
         if chosen and not dry_run:
             _print_groups(desk, chosen, desk.clock())
-            confirm(f"Delete {_counted(chosen)} for good?", yes=yes)
+            confirm(f"Delete {counted(len(chosen), NOUN)} for good?", yes=yes)
             undeleted = queue.delete(chosen)
     fates = [
         (
@@ -211,82 +189,123 @@ def _queue(desk: Desk) -> DeadLetters:
     return DeadLetters(desk.sqs, desk.settings.dead_letter_queue_url, time.monotonic)
 
 
-def _selection(
-    store: str | None, order: int | None, reason: str | None, older_than: str | None, newer_than: str | None
-) -> Selection:
-    return Selection(
-        store,
-        order,
-        reason,
-        None if older_than is None else seconds(older_than),
-        None if newer_than is None else seconds(newer_than),
-    )
+def _chosen(letters: Iterable[DeadLetter], selection: Selection) -> list[DeadLetter]:
+    return sorted((dead for dead in letters if dead.is_in(selection)), key=lambda dead: dead.failed_at)
 
 
-def _chosen(desk: Desk, letters: list[DeadLetter], selection: Selection) -> list[DeadLetter]:
-    now = desk.clock()
-    return sorted((dead for dead in letters if selection.takes(dead, now)), key=lambda dead: dead.failed_at)
+def _passed_over(selection: Selection) -> frozenset[str]:
+    """The causes of letters that a redrive passes over, since they are not named."""
+    return frozenset() if selection.ids or selection.cause else NO_REDRIVE_HELPS
 
 
-def _taken(desk: Desk, queue: DeadLetters, letters: list[DeadLetter], selection: Selection) -> list[DeadLetter]:
-    """The selected ones; the others are made visible to everybody again at once."""
-    chosen = _chosen(desk, letters, selection)
+def _taken(
+    desk: Desk,
+    queue: DeadLetters,
+    letters: list[DeadLetter],
+    selection: Selection,
+    passed_over: frozenset[str] = frozenset(),
+) -> list[DeadLetter]:
+    """The selected ones; the others are made visible to everybody again at once. Raises Trouble when none matches."""
+    matching = _chosen(letters, selection)
+    chosen = [dead for dead in matching if dead.cause not in passed_over]
+    if passed := len(matching) - len(chosen):
+        desk.err.print(
+            f"[yellow]![/] {counted(passed, 'message')} passed over: not readable, so a redrive does not help."
+        )
+    if selection != Selection() and not matching:
+        if selection.store:
+            check_store(desk, selection.store)
+        raise Trouble(f"No dead letters match the filter ({len(letters)} in all).", "See them: relay failed list")
     taken = {dead.message_id for dead in chosen}
     queue.release(dead for dead in letters if dead.message_id not in taken)
     return chosen
 
 
+def _waited(
+    desk: Desk, moved: list[tuple[DeadLetter, str]], moved_at: float, most_seconds: float
+) -> list[tuple[DeadLetter, str]]:
+    """What became of the orders that were moved, once all are finished or dead again, or after so many seconds."""
+    ends_at = desk.clock() + most_seconds
+    pending = [dead for dead, fate in moved if dead.letter and not fate]
+    fates = {dead.message_id: WAITS for dead in pending}
+    with desk.progress() as progress:
+        task = progress.add_task("Waiting for the orders", total=len(pending))
+        while pending and desk.clock() < ends_at:
+            desk.sleep(POLL_SECONDS)
+            fates |= _fates(desk, pending, moved_at)
+            pending = [dead for dead in pending if fates[dead.message_id].startswith(WAITS)]
+            progress.update(task, completed=len(fates) - len(pending))
+    return [(dead, fates.get(dead.message_id, fate)) for dead, fate in moved]
+
+
+def _fates(desk: Desk, moved: list[DeadLetter], moved_at: float) -> dict[str, str]:
+    """How each order is since then, by message id: nothing if it is finished."""
+    of_id = {dead.message_id: dead.record_id for dead in moved}
+    done = finished(desk, of_id.values())
+    fates = {message: "" for message, record in of_id.items() if record in done}
+    for store in {dead.store for dead in moved}:
+        waiting = {dead.order: dead for dead in moved if dead.store == store and dead.message_id not in fates}
+        for order, known in remembered(desk, store, [order for order in waiting if order]).items():
+            note = known.note
+            if note is None or note.at < int(moved_at):
+                fate = f"{WAITS} to be tried"
+            else:
+                fate = f"{'dead again' if note.is_dead else WAITS}: {note.cause}: {note.detail}"
+            fates[waiting[order].message_id] = fate
+    return fates
+
+
 def _groups(letters: list[DeadLetter]) -> list[tuple[tuple[str, str], int]]:
-    return Counter((dead.store, dead.reason) for dead in letters).most_common()
+    return Counter((dead.store, dead.cause) for dead in letters).most_common()
 
 
-def _counted(letters: list[DeadLetter]) -> str:
-    return "1 dead letter" if len(letters) == 1 else f"{len(letters)} dead letters"
+def _mend(dead: DeadLetter) -> str:
+    return dead_mend(dead.cause, dead.store, dead.order, dead.message_id)
 
 
-def _mend(reason: str, store: str) -> str:
-    return MENDS.get(reason, ANY_MEND).format(store=store or "STORE")
+def _mend_of(letters: list[DeadLetter], store: str, cause: str) -> str:
+    """What is to be done about all of this store and cause."""
+    group = [dead for dead in letters if (dead.store, dead.cause) == (store, cause)]
+    if len(group) == 1:
+        return _mend(group[0])
+    return dead_mend(cause, store, group[0].order, group[0].message_id, group=True)
 
 
 def _print_groups(desk: Desk, letters: list[DeadLetter], now: float) -> None:
     table = Table(
         "store",
-        "reason",
+        "cause",
         "orders",
         "oldest",
         "newest",
-        "to mend",
-        title=_counted(letters),
+        title=counted(len(letters), NOUN),
         title_justify="left",
     )
     table.columns[2].justify = "right"
-    for (store, reason), count in _groups(letters):
-        ages = [now - dead.failed_at for dead in letters if (dead.store, dead.reason) == (store, reason)]
-        mend = _mend(reason, store)
-        table.add_row(store or "?", reason, str(count), rough(max(ages)), rough(min(ages)), mend)
+    for (store, cause), count in _groups(letters):
+        ages = [now - dead.failed_at for dead in letters if (dead.store, dead.cause) == (store, cause)]
+        table.add_row(store or "?", cause, str(count), rough(max(ages)), rough(min(ages)))
     (desk.err if desk.as_json else desk.out).print(table)
 
 
 def _print_letters(desk: Desk, letters: list[DeadLetter], now: float) -> None:
-    table = Table("order", "store", "dead for", "reason", "in words")
+    table = Table("order", "store", "dead for", "cause", "in words")
     for dead in letters[:MOST_ROWS]:
         table.add_row(
             str(dead.order or dead.message_id),
             dead.store or "?",
             rough(now - dead.failed_at),
-            dead.reason,
+            dead.cause,
             plain(dead.detail),
         )
     desk.out.print(table)
     if len(letters) > MOST_ROWS:
-        desk.out.print(
-            f"... and {len(letters) - MOST_ROWS} more; choose with --store, --order, --reason, or see all: --json"
-        )
+        desk.out.print(f"... and {len(letters) - MOST_ROWS} more; choose with --store, --cause, or see all: --json")
 
 
 def _print_incomplete(desk: Desk, queue: DeadLetters) -> None:
     if not queue.complete:
-        desk.err.print("[yellow]![/] There are more than could be read at once. Say the same again for the rest.")
+        desk.err.print("[yellow]![/] There are more than could be read at once. Run the command again for the rest.")
 
 
 def _report(desk: Desk, queue: DeadLetters, fates: list[tuple[DeadLetter, str]], done: str) -> bool:
@@ -303,9 +322,9 @@ def _report(desk: Desk, queue: DeadLetters, fates: list[tuple[DeadLetter, str]],
     def picture() -> None:
         for dead, fate in fates:
             mark = "[red]✗[/]" if fate else "[green]✓[/]"
-            name = f"order {dead.order} of {dead.store}" if dead.order else f"message {dead.message_id}"
-            desk.out.print(f"{mark} {name:<30} {dead.reason:<20} {fate or done}", soft_wrap=True)
-        desk.out.print(f"{len(fates) - len(failed)} {done}" + (f", {len(failed)} not" if failed else "") + ".")
+            desk.out.print(f"{mark} {dead.name:<30} {dead.cause:<20} {plain(fate or done)}", soft_wrap=True)
+        more = f", {len(failed)} not" if failed else ""
+        desk.out.print(f"{counted(len(fates) - len(failed), NOUN)} {done}{more}.")
         _print_incomplete(desk, queue)
 
     desk.show(value, picture)

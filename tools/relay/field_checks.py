@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from handler.credentials import StoreSecret
     from handler.enrichment import StoreRules
+    from handler.rule_failed import RuleFailed
     from relay.desk import Desk
 
 PAGE_SIZE = 100
@@ -132,16 +133,16 @@ def check_fields(
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """What the rules made of one order: the values they brought, by field, and the rules that failed, by name."""
+    """What the rules made of one order: the values they brought, by field, and the rules that failed."""
 
     order: dict[str, Any]
     brought: dict[str, str]
-    failed: list[str]
+    failed: list[RuleFailed]
 
     @classmethod
     def of(cls, rules: StoreRules, order: dict[str, Any]) -> _Try | None:
         """None for an order that the rules skip."""
-        failed: list[str] = []
+        failed: list[RuleFailed] = []
         if rules.skips(order, failed.append):
             return None
         return cls(order, dict(rules.content(order, failed.append).extra_fields), failed)
@@ -193,13 +194,13 @@ def _uncovered(ruled: list[str], configs: list[FieldConfig]) -> Iterator[Finding
 
 
 def _failures(tries: list[_Try], store: str) -> Iterator[Finding]:
-    for rule in dict.fromkeys(rule for tried in tries for rule in tried.failed):
-        where = [tried.number for tried in tries if rule in tried.failed]
+    for rule, why in dict.fromkeys((each.rule, each.why) for tried in tries for each in tried.failed):
+        where = [tried.number for tried in tries if (rule, why) in {(each.rule, each.why) for each in tried.failed}]
         yield Finding(
             "rules",
             State.BAD,
-            f"the rule {rule} fails in {len(where)} of {_the_last(len(tries))}, such as {where[0]}",
-            f"see why: relay preview {where[0]} --store {store}; then {CORRECT}",
+            f"the rule {rule} fails ({why}) in {len(where)} of {_the_last(len(tries))}, such as {where[0]}",
+            f"see it: relay preview {where[0]} --store {store}; then {CORRECT}",
         )
 
 
@@ -225,7 +226,7 @@ def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try
     """Rules of optional fields that brought nothing for any of these orders, and what they read that no order has."""
     known = sorted({key for tried in tries for key in tried.order})
     for name, rule in rules.extra_fields if tries else ():
-        if any(name in tried.brought or rule.name in tried.failed for tried in tries):
+        if any(name in tried.brought or rule.name in {each.rule for each in tried.failed} for tried in tries):
             continue
         if name in by_name and by_name[name].required:
             continue

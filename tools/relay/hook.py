@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -11,12 +12,13 @@ from rich.table import Table
 
 from handler.credentials import SecretInvalid, StoreSecret
 from handler.hooks_api import ORDER_CREATED, silent
+from handler.once import SECONDS_A_DAY
 from relay.command import DestinationOption, NamedStoreArgument, StoreArgument, YesOption, confirm
 from relay.desk import Desk
 from relay.hook_checks import obstacles
 from relay.hooks import carries
 from relay.plain import plain
-from relay.timespan import clock_time
+from relay.timespan import iso
 from relay.trouble import Trouble
 
 HEADER_NAME = "x-relay-secret"
@@ -25,6 +27,7 @@ HookId = Annotated[
     int, typer.Option("--id", metavar="ID", show_default=False, help="Which one, when several hooks point here.")
 ]
 NO_ID = 0
+AS_IT_WAS = "as it was"
 
 
 def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption = "") -> bool:
@@ -38,7 +41,7 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
       relay hook create abc123 --destination https://hooks.example.com/webhooks
     """
     url = destination or desk.stack.destination
-    values, secret = _secret(desk, store)
+    values, secret = secret_of(desk, store)
     hooks = desk.hooks_api.pointing_at(store, url, desk.deadline())
     header = secret.webhook_header or (HEADER_NAME, secrets.token_hex(HEADER_BYTES))
     # Without a client secret nothing proves a webhook until the header is saved: a new hook stays silent for so long.
@@ -65,7 +68,7 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
         # Last: until now the signature alone proved every webhook, with the header and without.
         _save_header(desk, store, values, header)
     desk.stores.note_hook(store, rests=False)
-    change = "created" if not hooks else "put right" if changed else "as it was"
+    change = "created" if not hooks else "put right" if changed else AS_IT_WAS
     warnings = obstacles(desk, store, url)
 
     def picture() -> None:
@@ -95,7 +98,7 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
       relay hook list abc123
     """
     url = destination or desk.stack.destination
-    _, secret = _secret(desk, store)
+    _, secret = secret_of(desk, store)
     header = secret.webhook_header
     rows: list[dict[str, Any]] = [
         {
@@ -105,7 +108,7 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
             "points_here": hook.get("destination") == url,
             "active": bool(hook.get("is_active")),
             "carries_our_header": header is not None and carries(hook, header),
-            "updated_at": hook.get("updated_at"),
+            "updated_at": iso(hook.get("updated_at")) if isinstance(hook.get("updated_at"), int) else None,
         }
         for hook in desk.hooks_api.list_hooks(store, desk.deadline())
     ]
@@ -113,12 +116,15 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
 
     def picture() -> None:
         if rows:
-            table = Table("id", "active", "points here", "our header", "last changed", "scope", "destination")
+            table = Table("id", "active", "points here", "our header", "last changed (UTC)")
             for row in rows:
                 flags = ["yes" if row[key] else "no" for key in ("active", "points_here", "carries_our_header")]
-                changed = clock_time(row["updated_at"]) if isinstance(row["updated_at"], int) else ""
-                table.add_row(str(row["id"]), *flags, changed, plain(row["scope"]), plain(str(row["destination"])))
+                changed = (row["updated_at"] or "").partition("+")[0].replace("T", " ")
+                table.add_row(str(row["id"]), *flags, changed)
             desk.out.print(table)
+            for row in rows:
+                # Below the table: in a column, a terminal of 80 columns would cut it.
+                desk.out.print(f"{row['id']}: {plain(row['scope'])} → {plain(str(row['destination']))}", soft_wrap=True)
         else:
             desk.out.print(f"No webhook yet. Create it: relay hook create {store}")
         for warning in warnings:
@@ -186,16 +192,35 @@ def delete(
 
 def _switch(desk: Desk, store: str, hook_id: int, destination: str, *, active: bool) -> bool:
     hook = _chosen(desk, store, hook_id, destination)
-    change = "as it was"
+    change = AS_IT_WAS
     if bool(hook.get("is_active")) != active:
         desk.hooks_api.switch(store, hook["id"], desk.deadline(), active=active)
         change = "switched on" if active else "switched off"
     desk.stores.note_hook(store, rests=not active)
+    off_since = hook.get("updated_at")
+    missed = f"relay backfill --store {store} --since {_moment(off_since)}"
+
+    def picture() -> None:
+        desk.out.print(f"[green]✓[/] Hook {hook['id']}: {change}.")
+        if active and change != AS_IT_WAS:
+            desk.out.print(f"  Orders since it was switched off came without a webhook; process them: {missed}")
+
     desk.show(
-        {"store": store, "id": hook["id"], "change": change},
-        lambda: desk.out.print(f"[green]✓[/] Hook {hook['id']}: {change}."),
+        {"store": store, "id": hook["id"], "change": change}
+        | ({"missed_orders": missed} if active and change != AS_IT_WAS else {}),
+        picture,
     )
     return True
+
+
+def _moment(off_since: Any) -> str:
+    """A moment before the hook was switched off, as `--since` reads it; half a week ago if BigCommerce does not say.
+
+    BigCommerce switches a hook off after 48 hours of failures, whose orders were missed, too.
+    """
+    if not isinstance(off_since, int):
+        return "4d"
+    return datetime.fromtimestamp(off_since - 2 * SECONDS_A_DAY, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
 def _chosen(desk: Desk, store: str, hook_id: int, destination: str) -> dict[str, Any]:
@@ -214,7 +239,8 @@ def _chosen(desk: Desk, store: str, hook_id: int, destination: str) -> dict[str,
     return hooks[0]
 
 
-def _secret(desk: Desk, store: str) -> tuple[dict[str, Any], StoreSecret]:
+def secret_of(desk: Desk, store: str) -> tuple[dict[str, Any], StoreSecret]:
+    """The store's secret, its values as they are and read. Raises Trouble."""
     values = desk.vault.read(store)
     if values is None:
         raise Trouble(f"The store {store} has no secret.", f"Add it first: relay store add {store}")

@@ -3,12 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from relay.desk import Desk
 
 MOST_LINES = 500
+
+
+class Event(NamedTuple):
+    """One log event: its id, the moment that CloudWatch Logs has for it (unix seconds), and the structured line in it.
+
+    The line is empty for anything else, such as the platform's own words. It has the keys `at` and `group` besides.
+    """
+
+    id: str
+    at: float
+    line: dict[str, Any]
 
 
 def lines(desk: Desk, groups: list[str], hours: float, **fields: Any) -> list[dict[str, Any]]:
@@ -17,27 +31,35 @@ def lines(desk: Desk, groups: list[str], hours: float, **fields: Any) -> list[di
     terms = " && ".join(f"$.{name} = {json.dumps(value)}" for name, value in fields.items())
     found: list[dict[str, Any]] = []
     for group in groups:
-        found += _of_group(desk, group, f"{{ {terms} }}", hours, fields)
+        of_group = 0
+        for _, _, line in events(desk, group, f"{{ {terms} }}", desk.clock() - hours * 3600):
+            # Filtered once more: emulators take a pattern of this form for "everything".
+            if all(line.get(name) == value for name, value in fields.items()):
+                found.append(line)
+                of_group += 1
+            if of_group == MOST_LINES:
+                break
     return sorted(found, key=lambda line: line["at"])
 
 
-def _of_group(desk: Desk, group: str, pattern: str, hours: float, fields: dict[str, Any]) -> list[dict[str, Any]]:
-    pages = desk.logs.get_paginator("filter_log_events").paginate(
-        logGroupName=group, filterPattern=pattern, startTime=int((desk.clock() - hours * 3600) * 1000)
-    )
-    found: list[dict[str, Any]] = []
+def events(desk: Desk, group: str, pattern: str, since: float, until: float | None = None) -> Iterator[Event]:
+    """The log events of a group between two moments (unix seconds), in pages, roughly the oldest first.
+
+    None when the group is not there, since the function has not run yet. Raises botocore's errors.
+    """
+    period: dict[str, Any] = {"startTime": int(max(since, 0) * 1000)}
+    if until is not None:
+        period["endTime"] = int(until * 1000)
+    pages = desk.logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern=pattern, **period)
     try:
         for page in pages:
             for event in page["events"]:
+                at = event.get("timestamp", 0) / 1000
                 line = _parsed(event.get("message", ""))
-                # Filtered once more: emulators take a pattern of this form for "everything".
-                if all(line.get(name) == value for name, value in fields.items()):
-                    found.append(line | {"at": event["timestamp"] / 1000, "group": group})
-            if len(found) >= MOST_LINES:
-                break
+                identity = event.get("eventId") or f"{event.get('logStreamName')} {at} {event.get('message')}"
+                yield Event(identity, at, line and line | {"at": _moment(line.get("timestamp"), at), "group": group})
     except desk.logs.exceptions.ResourceNotFoundException:
-        return []  # the function has not run yet
-    return found[:MOST_LINES]
+        return
 
 
 def _parsed(message: str) -> dict[str, Any]:
@@ -46,3 +68,11 @@ def _parsed(message: str) -> dict[str, Any]:
     except ValueError:
         return {}
     return line if isinstance(line, dict) else {}
+
+
+def _moment(text: Any, otherwise: float) -> float:
+    """Powertools' own date of a line; an emulator dates an event by the end of the invocation."""
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (TypeError, ValueError):
+        return otherwise

@@ -111,7 +111,7 @@ def check_dead(desk: Desk, known: Roots) -> Finding:
         return Finding(DEAD, State.GOOD, "none")
     age, letters = _oldest_seconds(desk, url), _sample(desk, url)
     since = "" if age is None else f", the oldest for {rough(age)}"
-    alike = Counter((letter.reason, letter.detail) for letter in letters).most_common()
+    alike = Counter((letter.cause, letter.detail) for letter in letters).most_common()
     words = "; ".join(f"{number} x {cause}: {detail}" for (cause, detail), number in alike)
     read = f" of {len(letters)} that were read" if len(letters) < dead else ""
     follow = [_because(CAUSES.get(cause, set()), known) for (cause, _), _ in alike]

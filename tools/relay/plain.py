@@ -18,3 +18,9 @@ def plain(text: str) -> str:
 def counted(number: int, noun: str) -> str:
     """`1 order`, `2 orders`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def ordinal(number: int) -> str:
+    """`1st`, `2nd`, `3rd`, `11th`."""
+    endings = {1: "st", 2: "nd", 3: "rd"}
+    return f"{number}{'th' if number % 100 in {11, 12, 13} else endings.get(number % 10, 'th')}"

@@ -10,6 +10,7 @@ from relay.checks import Finding, State
 
 if TYPE_CHECKING:
     from handler.enrichment import StoreRules
+    from handler.rule_failed import RuleFailed
 
 STEP = "PO number"
 ABOUT_ORDERS = re.compile(
@@ -31,7 +32,7 @@ def check_po_number(rules: StoreRules, orders: list[dict[str, Any]]) -> Finding:
         return Finding(STEP, State.GOOD, "the store has no rule for it")
     read, tried, missed = 0, 0, []
     for order in orders:
-        failed: list[str] = []
+        failed: list[RuleFailed] = []
         if rules.skips(order, failed.append):
             continue
         tried += 1

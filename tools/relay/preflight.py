@@ -15,13 +15,12 @@ from handler.errors import ConfigurationError
 from relay.checks import Finding, State, Who, known, not_looked_at
 from relay.deployed import RULES
 from relay.deployment_checks import check_concurrency
+from relay.desk import AWS_CALLS, Desk
 from relay.plain import counted
 from relay.trouble import EXPIRED, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-
-    from relay.desk import Desk
 
 STACK_NAME = "${AWS::StackName}"
 LONGEST = {
@@ -72,12 +71,14 @@ NOUNS = {
 def sections(desk: Desk) -> Iterator[tuple[str, Iterable[Finding]]]:
     """What is looked at before a deployment, by section."""
     deployed = template.read()
-    region, credentials = check_region(desk), Finding("credentials", State.UNKNOWN, "not looked at: no region")
-    if region.state is not State.BAD:
+    region = check_region(desk)
+    if region.state is State.BAD:
+        credentials = not_looked_at("credentials", region.what, region.step)
+    else:
         credentials = check_credentials(desk)
-    root = next((each for each in (region, credentials) if each.state is not State.GOOD), None)
-    if root is region:
-        credentials = not_looked_at("credentials", "there is no valid region", region.step)
+    root = next((each for each in (region, credentials) if each.state is State.BAD), None)
+    if root is None and credentials.state is not State.GOOD:
+        root = credentials
     yield "Account", [region, credentials, *_of_account(desk, deployed, root)]
     yield "Stack", [check_name(desk, deployed), *_of_stack(desk, deployed, root)]
     yield "Rules", [check_rules()]
@@ -104,7 +105,7 @@ def check_region(desk: Desk) -> Finding:
     try:
         region = desk.cloudformation.meta.region_name
     except NoRegionError:
-        return Finding("region", State.BAD, "none is set", "make deploy REGION=eu-west-1, or set AWS_REGION")
+        return Finding("region", State.BAD, "no region is set", "make deploy REGION=eu-west-1, or set AWS_REGION")
     names = desk.session.get_available_regions("cloudformation", _partition(desk, region))
     if region in names:
         return Finding("region", State.GOOD, region)
@@ -122,7 +123,7 @@ def _partition(desk: Desk, region: str) -> str:
 def check_credentials(desk: Desk) -> Finding:
     """Whether AWS takes the credentials, and whose they are."""
     try:
-        identity = desk.session.client("sts").get_caller_identity()
+        identity = desk.session.client("sts", config=AWS_CALLS).get_caller_identity()
     except (ClientError, BotoCoreError) as error:
         trouble = explained(error)
         what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
@@ -217,7 +218,9 @@ def _taken(desk: Desk, kind: str, names: list[str]) -> list[str]:
     describe: dict[str, Callable[[str], Any]] = {
         "AWS::Serverless::Function": lambda name: desk.functions.get_function_configuration(FunctionName=name),
         "AWS::SQS::Queue": lambda name: desk.sqs.get_queue_url(QueueName=name),
-        "AWS::Events::EventBus": lambda name: desk.session.client("events").describe_event_bus(Name=name),
+        "AWS::Events::EventBus": lambda name: desk.session.client("events", config=AWS_CALLS).describe_event_bus(
+            Name=name
+        ),
         "AWS::CloudWatch::Dashboard": lambda name: desk.cloudwatch.get_dashboard(DashboardName=name),
         "AWS::Logs::LogGroup": lambda name: desk.logs.describe_log_streams(logGroupName=name, limit=1),
     }

@@ -12,17 +12,25 @@ from rich.table import Table
 from handler.b2b_api import Record
 from handler.deadline import Deadline
 from handler.enrichment import RULES_FILE, Rules
-from handler.errors import RetryLater
+from handler.errors import RelayError, RetryLater
 from handler.record import merge
 from handler.wanted import GUEST
+from relay.checks import Finding, State
 from relay.command import OrderArgument, StoreOption
 from relay.desk import Desk
+from relay.field_checks import check_fields, field_configs
+from relay.hook import secret_of
 from relay.plain import plain
+from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from handler.enrichment import StoreRules
+    from handler.rule_failed import RuleFailed
+
 PO_NUMBER = "PO number"
+STEP = "extra fields"
 LOOK_UP_SECONDS = 4.0
 """An order that is not there is asked for again for so long: a fresh one may need a moment to be readable."""
 
@@ -41,7 +49,7 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
     """Show what the rules would bring for a real order, beside what its B2B record holds. Nothing is written.
 
     The rules are those of this folder, which may not be deployed yet: change them, look, deploy.
-    Exit code 1 when a rule fails on the order.
+    Exit code 1 when a rule fails on the order, or when the store's extra fields would refuse what the rules bring.
 
     Examples:
       relay preview 1042 --store abc123
@@ -50,7 +58,7 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
     chosen = Rules.load(rules).of_store(store)
     found = desk.store_api.get_order(store, order, Deadline.after(LOOK_UP_SECONDS, desk.clock))
     customer_id = found["customer_id"]
-    failed: list[str] = []
+    failed: list[RuleFailed] = []
     skipped = customer_id == GUEST or chosen.skips(found, failed.append)
     wanted = chosen.content(found, failed.append)
     record = desk.b2b_api.get_record(store, order, desk.deadline())
@@ -63,17 +71,26 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
         body = merge(record or Record(), wanted)
     except RetryLater as error:
         unreadable = error.detail
-    conclusion = _conclusion(
-        customer_id, skipped=skipped, company=company, exists=record is not None, unreadable=unreadable, body=body
-    )
     present = _fields(record.po_number, record.extra_fields or ()) if record else {}
     after = present
     if body is not None and company and not skipped:
         sent = [(row["fieldName"], row["fieldValue"]) for row in body.get("extraFields", [])]
         after = _fields(body.get("poNumber"), sent)
+    brought = _fields(wanted.po_number, wanted.extra_fields)
+    findings = [] if skipped or not company else _fields_checked(desk, store, chosen, brought, after)
+    conclusion = _conclusion(
+        customer_id,
+        skipped=skipped,
+        company=company,
+        exists=record is not None,
+        unreadable=unreadable,
+        body=body,
+        brings=bool(wanted.po_number or wanted.extra_fields),
+        refused=any(finding.state is State.BAD for finding in findings),
+    )
     rows = [
         {"field": field, "record": now, "rules": rule, "afterwards": then}
-        for field, now, rule, then in _rows(present, _fields(wanted.po_number, wanted.extra_fields), after)
+        for field, now, rule, then in _rows(present, brought, after)
     ]
 
     def picture() -> None:
@@ -81,9 +98,15 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
         for row in rows:
             table.add_row(*(plain(text) for text in row.values()))
         desk.out.print(table)
-        for rule in failed:
-            desk.out.print(f"[red]✗[/] The rule {plain(rule)} fails on this order; its field is left out.")
-        desk.out.print(conclusion)
+        for failure in failed:
+            desk.out.print(
+                f"[red]✗[/] The rule {plain(failure.rule)} fails on this order: {plain(failure.why)}. "
+                "Its field is left out.",
+                soft_wrap=True,
+            )
+        for finding in findings:
+            finding.print(desk.out)
+        desk.out.print(conclusion, soft_wrap=True)
 
     value: dict[str, Any] = {
         "store": store,
@@ -91,26 +114,61 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
         "record_exists": record is not None,
         "skipped": skipped or not company,
         "fields": rows,
-        "failed_rules": failed,
+        "failed_rules": [{"rule": failure.rule, "why": failure.why} for failure in failed],
+        "fields_checked": [finding.as_json() for finding in findings],
         "conclusion": conclusion,
     }
     desk.show(value, picture)
-    return not failed
+    return not failed and not any(finding.state is State.BAD for finding in findings)
+
+
+def _fields_checked(
+    desk: Desk, store: str, rules: StoreRules, brought: dict[str, str], after: dict[str, str]
+) -> list[Finding]:
+    """What `relay doctor` says about the rules and the store's extra fields, and whether these values fit."""
+    try:
+        configs = field_configs(desk, store, secret_of(desk, store)[1])
+    except (RelayError, Trouble) as error:
+        trouble = explained(error)
+        return [Finding(STEP, State.UNKNOWN, trouble.what if trouble else str(error))]
+    findings = [finding for finding in check_fields(rules, configs, [], store) if finding.state is State.BAD]
+    ruled = {name for name, _ in rules.extra_fields}
+    for config in configs:
+        refused = config.refuses(brought[config.name]) if config.name in brought else ""
+        if refused:
+            what = f'the value for "{config.name}" is {refused}: BigCommerce refuses it (422)'
+            findings.append(Finding(STEP, State.BAD, what, "Correct the rule or the field's configuration."))
+        elif config.required and config.name in ruled and not after.get(config.name):
+            what = f'the rule for "{config.name}" brings nothing, and the field is required: updates are refused (422)'
+            findings.append(Finding(STEP, State.BAD, what, "Correct the rule, or make the field optional."))
+    return findings
 
 
 def _conclusion(
-    customer_id: int, *, skipped: bool, company: bool, exists: bool, unreadable: str, body: dict[str, Any] | None
+    customer_id: int,
+    *,
+    skipped: bool,
+    company: bool,
+    exists: bool,
+    unreadable: str,
+    body: dict[str, Any] | None,
+    brings: bool,
+    refused: bool,
 ) -> str:
     """What the relay would do, in a sentence."""
     if skipped:
         return "It is left alone: a guest's order." if customer_id == GUEST else "It is left alone: skip_when is true."
     if not company:
         return f"It is left alone: customer {customer_id} belongs to no company."
-    if not exists:
-        return "There is no record yet; the relay would create one with this."
     if unreadable:
         return f"Nothing would be sent: {unreadable}."
-    return "The record has it all; nothing would be sent." if body is None else "The record would be updated."
+    if not brings:
+        nothing = "The rules bring nothing for this order"
+        return f"{nothing}; nothing would be sent." if exists else f"{nothing}; the relay would create an empty record."
+    if exists and body is None:
+        return "The record has it all; nothing would be sent."
+    what = "update the record" if exists else "create a record with this: there is none yet"
+    return f"The relay would {what}{', and BigCommerce would refuse it' if refused else ''}."
 
 
 def _fields(po_number: Any, extra_fields: Iterable[tuple[str, Any]]) -> dict[str, str]:

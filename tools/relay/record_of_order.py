@@ -1,4 +1,4 @@
-"""What the idempotency table holds about orders, and how the relay forgets that it has finished one."""
+"""What the idempotency table holds about finished orders, and how an operator has one forgotten or left alone."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler.journal import journal_id, read_items
 from handler.once import SECONDS_A_DAY, order_id
+from relay.order_notes import OF_A_NOTE, OrderNote, number, text
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -17,31 +18,31 @@ if TYPE_CHECKING:
 COMPLETED, IN_PROGRESS = "COMPLETED", "INPROGRESS"
 """Powertools' words for the status of an idempotency record."""
 
-SHOWN = ("id", "status", "data", "expiration", "in_progress_expiration", "outcome", "cause", "detail", "at")
+DROPPED = "Dropped"
+"""The outcome of an order that an operator has told the relay to leave alone."""
+
+OF_A_RECORD = ("id", "status", "data", "expiration", "in_progress_expiration")
 
 
 @dataclass(frozen=True, slots=True)
 class Remembered:
     """What is known of one order: how and when it was finished, whether it is worked on, why it was last late or dead.
 
-    `finished` and `note` are names of outcomes, such as Created and Late; moments are in unix seconds. `rules_failed`
-    are the rules that failed when the order was finished last, also after `forget`.
+    `finished` is the name of an outcome, such as Created; moments are in unix seconds. `rules_failed` are the rules that
+    failed when the order was finished last, also after `forget`. `note` is there when the order was late or dead.
     """
 
     finished: str | None = None
     finished_at: float | None = None
     rules_failed: tuple[str, ...] = ()
     in_progress: bool = False
-    note: str | None = None
-    cause: str = ""
-    detail: str = ""
-    noted_at: float | None = None
+    note: OrderNote | None = None
 
 
 def remembered(desk: Desk, store: str, orders: Collection[int]) -> dict[int, Remembered]:
     """What is remembered of each of these orders. Raises botocore's errors, and RetryLater when the table is throttled."""
     ids = [name(store, order) for order in orders for name in (order_id, journal_id)]
-    items = read_items(desk.dynamodb, desk.settings.idempotency_table, ids, SHOWN)
+    items = read_items(desk.dynamodb, desk.settings.idempotency_table, ids, dict.fromkeys((*OF_A_RECORD, *OF_A_NOTE)))
     return {
         order: _remembered(desk, items.get(order_id(store, order), {}), items.get(journal_id(store, order), {}))
         for order in orders
@@ -74,13 +75,65 @@ def forget(desk: Desk, store: str, order: int) -> bool:
     return True
 
 
+def leave_alone(desk: Desk, note: OrderNote) -> bool:
+    """Marks a late order as finished, so that its message leaves the queue at its next try. Raises botocore's errors.
+
+    False when the order is being worked on or finished; then nothing is changed.
+    """
+    marked = _mark_dropped(desk, note.record_id)
+    if marked and note.values_digest:
+        # Only now, and if nothing else is known of it: otherwise a repeated event would find the order unfinished.
+        _mark_dropped(desk, order_id(note.store, note.order))
+    return marked
+
+
+def _mark_dropped(desk: Desk, record_id: str) -> bool:
+    now = desk.clock()
+    try:
+        desk.dynamodb.put_item(
+            TableName=desk.settings.idempotency_table,
+            Item={
+                "id": {"S": record_id},
+                "status": {"S": COMPLETED},
+                "data": {"S": json.dumps({"outcome": DROPPED})},
+                "expiration": {"N": str(int(now) + int(desk.settings.remember_done_days * SECONDS_A_DAY))},
+            },
+            # As Powertools claims an order (DynamoDBPersistenceLayer): void claims and expired records do not count.
+            ConditionExpression="attribute_not_exists(id) OR expiration < :now OR "
+            "(#status = :in_progress AND in_progress_expiration < :now_ms)",
+            ExpressionAttributeNames={"#status": "status"},
+            ExpressionAttributeValues={
+                ":now": {"N": str(int(now))},
+                ":now_ms": {"N": str(int(now * 1000))},
+                ":in_progress": {"S": IN_PROGRESS},
+            },
+        )
+    except desk.dynamodb.exceptions.ConditionalCheckFailedException:
+        return False
+    return True
+
+
+def finished(desk: Desk, record_ids: Collection[str]) -> set[str]:
+    """Those of the idempotency records that say that an order, or an event with values, is finished.
+
+    Raises botocore's errors, and RetryLater when the table is throttled.
+    """
+    items = read_items(desk.dynamodb, desk.settings.idempotency_table, list(dict.fromkeys(record_ids)), OF_A_RECORD)
+    now = desk.clock()
+    return {
+        key
+        for key, item in items.items()
+        if text(item, "status") == COMPLETED and (number(item, "expiration") or 0.0) >= now
+    }
+
+
 def _remembered(desk: Desk, done: dict[str, Any], note: dict[str, Any]) -> Remembered:
     now = desk.clock()
-    status, expires = _text(done, "status"), _number(done, "expiration")
+    status, expires = text(done, "status"), number(done, "expiration")
     # DynamoDB deletes expired items within days; Powertools does not look at them any more.
     in_force = expires is not None and expires >= now
-    claimed_until_ms = _number(done, "in_progress_expiration")
-    outcome, rules_failed = _result(_text(done, "data"))
+    claimed_until_ms = number(done, "in_progress_expiration")
+    outcome, rules_failed = _result(text(done, "data"))
     finished = in_force and status == COMPLETED
     return Remembered(
         finished=outcome if finished else None,
@@ -89,20 +142,8 @@ def _remembered(desk: Desk, done: dict[str, Any], note: dict[str, Any]) -> Remem
         rules_failed=rules_failed if status == COMPLETED else (),
         # A claim outlives an invocation that was killed; it is void at the end of the invocation's time.
         in_progress=in_force and status == IN_PROGRESS and (claimed_until_ms is None or claimed_until_ms >= now * 1000),
-        note=_text(note, "outcome") or None,
-        cause=_text(note, "cause"),
-        detail=_text(note, "detail"),
-        noted_at=_number(note, "at"),
+        note=OrderNote.of(note, desk.settings) if "outcome" in note else None,
     )
-
-
-def _text(item: dict[str, Any], name: str) -> str:
-    return str(item.get(name, {}).get("S", ""))
-
-
-def _number(item: dict[str, Any], name: str) -> float | None:
-    text = item.get(name, {}).get("N")
-    return None if text is None else float(text)
 
 
 def _result(data: str) -> tuple[str, tuple[str, ...]]:

@@ -3,46 +3,98 @@
 from __future__ import annotations
 
 import itertools
+import json
 import time
-from typing import Annotated, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.deadline import Deadline
+from handler.errors import RelayError
 from relay.command import OrderArgument, StoreOption
 from relay.dead_letters import DeadLetter, DeadLetters
 from relay.desk import Desk
 from relay.log_lines import lines
-from relay.plain import plain
-from relay.record_of_order import Remembered, remembered
-from relay.timespan import clock_time, rough
+from relay.mends import dead_mend, late_mend
+from relay.plain import ordinal, plain
+from relay.record_of_order import DROPPED, Remembered, finished, remembered
+from relay.store import check_store
+from relay.timespan import clock_time, iso, rough, seconds
 from relay.trouble import explained
+
+if TYPE_CHECKING:
+    from handler.b2b_api import Record
+    from relay.order_notes import OrderNote
 
 TOLD = ("outcome", "cause", "detail", "status", "reason", "window_left_seconds", "rule", "check", "error")
 """What of a log line is worth telling."""
 
+RECORD_SECONDS = 6.0
+"""For reading the order's record; in an outage the rest of the story is told without it."""
+
+POLL_SECONDS = 2.0
+ENDED = {"finished": True, "dropped": True, "dead": False}
+"""Verdicts after which nothing more happens by itself, and whether the order is finished."""
+
 HoursOption = Annotated[
     float, typer.Option("--hours", metavar="N", min=0.1, max=8760, help="Look through the log lines of so many hours.")
 ]
+FollowOption = Annotated[
+    bool, typer.Option("--follow", "-f", help="Wait until the order is finished (exit code 0) or dead (1).")
+]
+ForOption = Annotated[str, typer.Option("--for", metavar="LENGTH", help="Wait for so long at most: 90s, 15m.")]
 
 
-def status(desk: Desk, order: OrderArgument, *, store: StoreOption, hours: HoursOption = 24.0) -> bool:
-    """Tell an order's story: whether it is finished, late or dead, and what the logs say.
+@dataclass(frozen=True, slots=True)
+class _Story:
+    """What is known of an order. `verdict` is a word for programs, `what` a sentence, `mend` what is to be done."""
 
-    Exit code 1 when it is dead, or when the relay has never heard of it.
+    verdict: str
+    what: str
+    mend: str
+    known: Remembered
+    dead: list[DeadLetter]
+
+
+def status(
+    desk: Desk,
+    order: OrderArgument,
+    *,
+    store: StoreOption,
+    hours: HoursOption = 24.0,
+    follow: FollowOption = False,
+    for_: ForOption = "15m",
+) -> bool:
+    """Tell an order's story: whether it is finished, late or dead, why, what mends it, its record, and the log lines.
+
+    Exit code 1 when it is dead, or when the relay has never heard of it. With --follow also when it
+    is not finished in time.
 
     Examples:
       relay status 1042 --store abc123
       relay status 1042 --store abc123 --hours 72
+      relay status 1042 --store abc123 --follow
     """
-    known = remembered(desk, store, [order])[order]
-    dead = [] if known.finished else _dead(desk, order, store)
     told = _told(desk, hours, order, store)
-    verdict, what = _verdict(desk, known, dead, told, order, store)
+    story = _story(desk, store, order, heard_of=bool(told))
+    if story.verdict == "unknown" and not follow:
+        check_store(desk, store)
+    if follow:
+        story = _followed(desk, store, order, story, seconds(for_))
+        told = _told(desk, hours, order, store)
+    record, no_record = (None, "") if story.verdict == "unknown" else _record(desk, store, order)
+    known, note = story.known, story.known.note
 
     def picture() -> None:
-        mark = {"finished": "[green]✓[/]", "dead": "[red]✗[/]", "unknown": "[red]✗[/]"}.get(verdict, "[yellow]…[/]")
-        desk.out.print(f"{mark} Order {order} of store {store}: {plain(what)}", soft_wrap=True)
+        mark = {"finished": "[green]✓[/]", "dead": "[red]✗[/]", "unknown": "[red]✗[/]"}
+        desk.out.print(
+            f"{mark.get(story.verdict, '[yellow]…[/]')} Order {order} of store {store}: {plain(story.what)}",
+            soft_wrap=True,
+        )
+        for name, text in _facts(desk, story, record, no_record):
+            desk.out.print(f"  {name:<13} {plain(text)}", soft_wrap=True)
         for same in _alike(told):
             _print(desk, same)
         if not told:
@@ -51,22 +103,88 @@ def status(desk: Desk, order: OrderArgument, *, store: StoreOption, hours: Hours
     value = {
         "store": store,
         "order": order,
-        "verdict": verdict,
-        "in_words": what,
+        "verdict": story.verdict,
+        "in_words": story.what,
+        "mend": story.mend,
         "finished": known.finished,
-        "finished_at": known.finished_at,
+        "finished_at": iso(known.finished_at),
         "rules_failed": list(known.rules_failed) if known.finished else [],
-        "noted": None
-        if known.note is None
-        else {"as": known.note, "cause": known.cause, "detail": known.detail, "at": known.noted_at},
-        "dead_letters": [letter.as_json() for letter in dead],
+        "noted": note and note.as_json(),
+        "dead_letters": [letter.as_json() for letter in story.dead],
+        "record": record and {"po_number": record.po_number, "extra_fields": dict(record.extra_fields or ())},
+        "record_unknown": no_record,
         "log": [
-            {"at": line["at"], "message": line.get("message")} | {k: line[k] for k in TOLD if k in line}
+            {
+                "at": iso(line["at"]),
+                "level": line.get("level"),
+                "function": _function(line),
+                "message": line.get("message"),
+            }
+            | {key: line[key] for key in TOLD if key in line}
             for line in told
         ],
     }
     desk.show(value, picture)
-    return verdict not in {"dead", "unknown"}
+    return ENDED.get(story.verdict, False) if follow else story.verdict not in {"dead", "unknown"}
+
+
+def _followed(desk: Desk, store: str, order: int, story: _Story, most_seconds: float) -> _Story:
+    """The order's story once it has ended, or after so many seconds; tells each change on the way."""
+    ends_at = desk.clock() + most_seconds
+    said = ""
+    while story.verdict not in ENDED and desk.clock() < ends_at:
+        if story.what != said:
+            said = story.what
+            desk.err.print(f"… Order {order} of store {store}: {plain(said)}")
+        desk.sleep(POLL_SECONDS)
+        story = _story(desk, store, order, heard_of=story.verdict != "unknown")
+    return story
+
+
+def _facts(desk: Desk, story: _Story, record: Record | None, no_record: str) -> list[tuple[str, str]]:
+    """What is told below the verdict: name and text."""
+    facts = []
+    note = story.known.note
+    if note and story.verdict in {"late", "dead", "redriven"}:
+        facts += _facts_of(note, desk.clock(), late=story.verdict == "late")
+    if story.mend:
+        facts.append(("to mend", story.mend))
+    if no_record:
+        facts.append(("record", f"unknown: {no_record}"))
+    elif record:
+        facts.append(("record", f"PO number {_shown(record.po_number)}"))
+        facts += [("", f"{name} = {_shown(value)}") for name, value in record.extra_fields or ()]
+    elif story.verdict != "unknown":
+        facts.append(("record", "there is none"))
+    return facts
+
+
+def _facts_of(note: OrderNote, now: float, *, late: bool) -> list[tuple[str, str]]:
+    facts = [
+        ("late since", f"{clock_time(note.late_at)} ({rough(now - note.late_at)} ago)"),
+        ("first cause", f"{note.first_cause}: {note.first_detail}"),
+        ("latest cause", f"{note.cause}: {note.detail} ({rough(now - note.at)} ago)"),
+    ]
+    if late:
+        facts += [
+            ("failed tries", str(note.tries)),
+            ("next try", f"{note.next_try(now)} ({clock_time(note.next_try_at)})"),
+            ("gives up", f"in {rough(note.give_up_at - now)} ({clock_time(note.give_up_at)})"),
+        ]
+    return facts
+
+
+def _shown(value: Any) -> str:
+    return value if isinstance(value, str) and value else json.dumps(value)
+
+
+def _record(desk: Desk, store: str, order: int) -> tuple[Record | None, str]:
+    """The order's record, and why it could not be read."""
+    try:
+        return desk.b2b_api.get_record(store, order, Deadline.after(RECORD_SECONDS, desk.clock)), ""
+    except (RelayError, ClientError, BotoCoreError) as error:
+        trouble = explained(error)
+        return None, trouble.what if trouble else str(error)
 
 
 def _dead(desk: Desk, order: int, store: str) -> list[DeadLetter]:
@@ -89,6 +207,10 @@ def _words(line: dict[str, Any]) -> str:
     return ", ".join(f"{key}={line[key]}" for key in TOLD if line.get(key) not in {None, ""})
 
 
+def _function(line: dict[str, Any]) -> str:
+    return str(line["group"]).rpartition("-")[2]
+
+
 def _alike(told: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     """The lines, those together that say the same one after the other."""
     groups = itertools.groupby(told, key=lambda line: (line["group"], line.get("message"), _words(line)))
@@ -97,49 +219,77 @@ def _alike(told: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
 
 def _print(desk: Desk, same: list[dict[str, Any]]) -> None:
     first, last = same[0], same[-1]
-    function = first["group"].rpartition("-")[2]
     text = plain(str(first.get("message", "")))
     words = plain(_words(first))
     desk.out.print(
-        f"  {clock_time(first['at'])}  {function:<9} {first.get('level', ''):<7} {text}  [dim]{words}[/]",
+        f"  {clock_time(first['at'])}  {_function(first):<9} {first.get('level', ''):<7} {text}  [dim]{words}[/]",
         soft_wrap=True,
     )
     if len(same) > 1:
-        desk.out.print(f"  {clock_time(last['at'])}  [dim]... for the {len(same)}th time[/]")
+        desk.out.print(f"  {clock_time(last['at'])}  [dim]... for the {ordinal(len(same))} time[/]")
+
+
+def _story(desk: Desk, store: str, order: int, *, heard_of: bool) -> _Story:
+    known = remembered(desk, store, [order])[order]
+    note = known.note
+    late = note is not None and not note.is_dead and not finished(desk, [note.record_id])
+    dead = [] if known.finished and not late else _dead(desk, order, store)
+    verdict, what, mend = _verdict(desk, known, dead, order, store, late=late, heard_of=heard_of)
+    return _Story(verdict, what, mend, known, dead)
 
 
 def _verdict(  # noqa: PLR0911  one return for each case
-    desk: Desk, known: Remembered, dead: list[DeadLetter], told: list[dict[str, Any]], order: int, store: str
-) -> tuple[str, str]:
-    """In one word for programs, and in a sentence for people."""
+    desk: Desk, known: Remembered, dead: list[DeadLetter], order: int, store: str, *, late: bool, heard_of: bool
+) -> tuple[str, str, str]:
+    """In one word for programs, in a sentence for people, and what is to be done."""
     now = desk.clock()
-    if known.finished:
-        when = clock_time(known.finished_at) if known.finished_at else "at an unknown time"
-        rules = (
-            f". These rules failed on it: {', '.join(known.rules_failed)}. "
-            f"Once they are corrected and deployed: relay backfill --store {store} --order {order} --rules-failed"
+    this = f"--store {store} --order {order}"
+    if known.finished == DROPPED and not late:
+        when = clock_time(known.finished_at or 0.0)
+        return (
+            "dropped",
+            f"was given up by an operator {when}",
+            f"To process it all the same: relay backfill {this} --again",
         )
-        return "finished", f"finished ({known.finished}) {when}{rules if known.rules_failed else ''}"
+    if known.finished and not late:
+        when = clock_time(known.finished_at) if known.finished_at else "at an unknown time"
+        outcome = f"finished ({FINISHED.get(known.finished, known.finished)}) {when}"
+        if not known.rules_failed:
+            return "finished", outcome, ""
+        rules = f"{outcome}; {'this rule' if len(known.rules_failed) == 1 else 'these rules'} failed on it: "
+        return (
+            "finished",
+            rules + ", ".join(known.rules_failed),
+            f"Correct and deploy the rules; then: relay backfill {this} --rules-failed",
+        )
     if dead:
         letter = dead[-1]
-        again = f"relay failed redrive --store {store} --order {order}"
-        return (
-            "dead",
-            f"dead for {rough(now - letter.failed_at)}: {letter.reason}: {letter.detail}. Once mended: {again}",
-        )
+        what = f"dead for {rough(now - letter.failed_at)}: {letter.cause}: {letter.detail}"
+        return "dead", what, dead_mend(letter.cause, store, order, letter.message_id)
     if known.in_progress:
-        return "in progress", "is being worked on right now"
-    if known.note == "Late":
-        since = rough(now - (known.noted_at or now))
-        return "late", f"has been waiting in the recovery queue for {since} ({known.cause}: {known.detail})"
-    if known.note:
-        return "redriven", (
-            f"was dead ({known.cause}: {known.detail}) and is no longer among the dead letters: "
-            "it was put back to work, or dropped"
+        return "in progress", "is being processed right now", ""
+    if late and (note := known.note):
+        tries = "1 failed try" if note.tries == 1 else f"{note.tries} failed tries"
+        what = (
+            f"late for {rough(now - note.late_at)}, {tries}; {note.cause}: {note.detail}; next try {note.next_try(now)}"
         )
-    if told:
-        return "on its way", "has been heard of, and is neither finished nor late yet"
-    return "unknown", (
-        "the relay has not heard of it. Was there a webhook? relay doctor " + store + ". "
-        f"Fetch it: relay backfill --store {store} --order {order}"
+        return "late", what, late_mend(note.cause, store, order)
+    if known.note and known.note.is_dead:
+        what = f"was dead ({known.note.cause}: {known.note.detail}) and is no longer: it was redriven, or dropped"
+        return "redriven", what, ""
+    if heard_of:
+        return "on its way", "was received, and is neither finished nor late yet", ""
+    return (
+        "unknown",
+        "the relay has not received it",
+        f"Was there a webhook? See: relay doctor {store}; process it now: relay backfill {this}",
     )
+
+
+FINISHED = {
+    "AlreadyRight": "its record was right already",
+    "Created": "created",
+    "Updated": "updated",
+    "Skipped": "skipped",
+}
+"""The outcomes of finished orders, in words."""

@@ -65,7 +65,11 @@ def add(desk: Desk, store: NamedStoreArgument, *, from_file: FromFile = None, no
         if desk.as_json:
             desk.show({"store": store, "saved": False, "findings": [f.as_json() for f in findings]}, lambda: None)
         else:
-            desk.err.print("[red]✗[/] Nothing was saved.")
+            desk.err.print(
+                "[red]✗[/] Nothing was saved. If a token was refused: was it pasted whole? "
+                f"Enter it again: relay store add {store}",
+                soft_wrap=True,
+            )
         return False
     if merged != present:
         desk.vault.write(store, merged)
@@ -76,6 +80,10 @@ def add(desk: Desk, store: NamedStoreArgument, *, from_file: FromFile = None, no
         desk.out.print(f"[green]✓[/] Store {store}: {change}, in the secret {desk.vault.name(store)}")
         if secret.webhook_header is None:
             desk.out.print(f"  Next: relay hook create {store}")
+        if present and merged != present:
+            desk.out.print(
+                f"  Orders that waited for it are tried by themselves; at once: relay late retry --store {store}"
+            )
 
     desk.show({"store": store, "saved": True, "change": change, "findings": [f.as_json() for f in findings]}, picture)
     return True
@@ -125,7 +133,7 @@ def _register(desk: Desk, store: str) -> None:
     if store not in desk.stores.all():
         raise Trouble(
             f"The secret is saved, but the store could not be written into the table {desk.settings.idempotency_table}.",
-            "Check that your role may write to it (dynamodb:UpdateItem), and say the same again.",
+            "Check that your role may write to it (dynamodb:UpdateItem), and run the command again.",
         )
 
 
@@ -142,6 +150,16 @@ def known_stores(desk: Desk) -> dict[str, bool]:
     return {store: store in listed for store in sorted({*listed, *with_secret})}
 
 
+def check_store(desk: Desk, store: str) -> None:
+    """Raises Trouble when there is no such store: neither the table nor a secret knows it."""
+    stores = known_stores(desk)
+    if store not in stores and desk.vault.read(store) is None:
+        raise Trouble(
+            f"There is no store {store}.",
+            f"The stores: {', '.join(stores)}" if stores else f"Add it: relay store add {store}",
+        )
+
+
 def list_stores(desk: Desk) -> bool:
     """List the stores, and what their secrets hold (never the values).
 
@@ -155,7 +173,7 @@ def list_stores(desk: Desk) -> bool:
 
     def picture() -> None:
         if not rows:
-            desk.out.print("No store yet. Add one: relay store add STORE")
+            desk.out.print("No store yet. Add the first one: relay store add, with the store's hash.")
             return
         table = Table("store", "secret", "second token", "checks signatures", "checks a header", "on the list")
         for row in rows:
@@ -191,6 +209,7 @@ def remove(
     Example:
       relay store remove abc123
     """
+    check_store(desk, store)
     try:
         hooks = [
             h

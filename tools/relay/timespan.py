@@ -40,6 +40,14 @@ def clock_time(at: float) -> str:
         return f"{at:.0f} unix seconds"
 
 
+def iso(at: float | None) -> str | None:
+    """A moment for programs, in ISO 8601, UTC; None for none, and for one beyond all calendars."""
+    try:
+        return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
+    except (OverflowError, ValueError, OSError):
+        return None
+
+
 def rough(length_seconds: float) -> str:
     """A length of time for people, in its largest fitting unit."""
     for unit, size in reversed(UNITS.items()):

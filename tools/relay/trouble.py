@@ -27,13 +27,13 @@ class Trouble(Exception):  # noqa: N818  what an operator calls it
         self.mend = mend
 
 
-def explained(error: Exception) -> Trouble | None:  # noqa: PLR0911  one return for each kind
-    """`error` as a Trouble, or None when it is none that an operator can mend."""
+def explained(error: Exception, store: str = "") -> Trouble | None:  # noqa: PLR0911  one return for each kind
+    """`error` as a Trouble, or None when it is none that an operator can mend. `store` is the command's, if it has one."""
     match error:
         case Trouble():
             return error
         case RelayError():
-            return _of_relay(error)
+            return _of_relay(error, store)
         case ClientError():
             return _of_aws(error)
         case NoCredentialsError():
@@ -50,12 +50,14 @@ def explained(error: Exception) -> Trouble | None:  # noqa: PLR0911  one return 
             return None
 
 
-def _of_relay(error: RelayError) -> Trouble:
+def _of_relay(error: RelayError, store: str) -> Trouble:
+    doctor = f"relay doctor {store}".strip()
     match error:
         case Unauthorised(detail=detail):
-            return Trouble(f"The token was refused. {detail}", "`relay doctor STORE` tells what it lacks.")
+            return Trouble(f"The token was refused. {detail}", f"See what it lacks: {doctor}")
         case RetryLater(cause=Cause.SECRET_UNAVAILABLE, detail=detail):
-            return Trouble(f"The store's secret cannot be used: {detail}.", "`relay store add STORE` writes it.")
+            mend = f"Enter it: relay store add {store}" if store else "See which one: relay store list"
+            return Trouble(f"The store's secret cannot be used: {detail}.", mend)
         case RetryLater(cause=Cause.ORDER_NOT_FOUND | Cause.NOT_THERE_YET, detail=detail):
             return Trouble(f"{detail}.", "Check the order's number and --store.")
         case RetryLater(cause=cause, detail=detail):
@@ -64,7 +66,7 @@ def _of_relay(error: RelayError) -> Trouble:
                 "Try again in a minute; https://status.bigcommerce.com tells of outages.",
             )
         case Refused(detail=detail):
-            return Trouble(f"BigCommerce refused: {detail}", "`relay doctor STORE` looks at everything on the way.")
+            return Trouble(f"BigCommerce refused: {detail}", f"Look at everything on the way: {doctor}")
         case _:
             return Trouble(str(error))
 

@@ -12,6 +12,8 @@ from sandbox.stores import RefusalShape, Store
 
 ALREADY_EXISTS = "The order already exists."
 """The one answer for two facts: the window is over, or there is a record."""
+UPDATE_FIELDS = frozenset({"poNumber", "extraFields"})
+CREATE_FIELDS = UPDATE_FIELDS | {"bcOrderId", "customerId"}
 NO_RECORD = "Order Does Not Exist."
 
 Row = dict[str, Any]
@@ -123,7 +125,7 @@ class B2BOrders:
 
     def create(self, call: Call) -> Answer:
         """`POST /orders`."""
-        body = _object(call)
+        body = _object(call, CREATE_FIELDS)
         order_id, customer_id = _integer(body, "bcOrderId"), _integer(body, "customerId")
         order, now = self._orders.get(order_id), self._clock()
         if order is None:
@@ -164,7 +166,7 @@ class B2BOrders:
 
     def update(self, call: Call) -> Answer:
         """`PUT /orders/{bcOrderId}`."""
-        body = _object(call)
+        body = _object(call, UPDATE_FIELDS)
         record = self.record(call.order_id or 0)
         if record is None:
             raise Refused(404, "Not Found Error")
@@ -348,10 +350,13 @@ def _paged(rows: list[dict[str, Any]], call: Call) -> Answer:
     return Answer(200, {"code": 200, "data": rows[offset : offset + limit], "meta": meta})
 
 
-def _object(call: Call) -> dict[str, Any]:
+def _object(call: Call, known: frozenset[str]) -> dict[str, Any]:
     body = call.json()
     if not isinstance(body, dict):
         raise Refused(400, "JSON parse error")
+    if unknown := body.keys() - known:  # what the API does then is published nowhere
+        words = f"{min(unknown)} is not a field of this request"
+        raise Refused(422, words, words)
     return body
 
 

@@ -16,7 +16,6 @@ from sandbox.stores import Store
 
 ORDER_CREATED = "store/order/created"
 ORDER_UPDATED = "store/order/updated"
-FIRST_ORDER_ID = 101
 
 OnEvent = Callable[[Order, str], None]
 """Called with an order and a scope whenever a webhook is due."""
@@ -37,6 +36,7 @@ class Request:
     fault: str | None = None
     caller_port: int | None = None
     """The caller's end of the connection: tells which process called, and whether it kept the connection."""
+    user_agent: str = ""
     window_left: float | None = None
     """For `b2b.create`: seconds of the window that were left when it arrived."""
     status: int | None = None
@@ -51,7 +51,7 @@ class Shop:
     def __init__(self, store: Store, clock: Clock) -> None:
         self.store = store
         self.orders: dict[int, Order] = {}
-        self.order_ids = count(FIRST_ORDER_ID)
+        self.order_ids = count(store.first_order_id)
         self.b2b = B2BOrders(store, self.orders, clock)
         self.core = CoreOrders(store, self.orders, clock)
         self.hooks = Hooks(store, clock)
@@ -119,6 +119,7 @@ class BigCommerce:
             customer_id=call.customer_id,
             body=call.json(),
             caller_port=call.caller_port,
+            user_agent=call.user_agent,
             window_left=left,
         )
         self.requests.append(request)

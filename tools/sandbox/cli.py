@@ -15,7 +15,7 @@ from rich.console import Console
 
 from handler.enrichment import RULES_FILE
 from sandbox import chaos as chaos_run
-from sandbox import defences_run
+from sandbox import defences_run, environment
 from sandbox import demo as demonstration
 from sandbox import serve as served
 from sandbox.chaos_scenarios import SCENARIOS
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 AsJson = Annotated[bool, typer.Option("--json", help="Print the result as JSON on standard output.")]
 Report = Annotated[Path | None, typer.Option(help="Write the result as JSON to this file, too.", dir_okay=False)]
 
-PORT = 8700
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
@@ -110,18 +109,30 @@ def defences(
 def serve(
     *,
     port: Annotated[
-        int, typer.Option(help="Port of the page on 127.0.0.1; 0 for any free one.", min=0, max=65535)
-    ] = PORT,
+        int | None,
+        typer.Option(
+            help="Port of the page on 127.0.0.1; 0 for any free one.",
+            min=0,
+            max=65535,
+            show_default=f"{served.PORT} if it is free",
+        ),
+    ] = None,
     rules: Annotated[
         Path,
         typer.Option(help="The enrichment rules that are watched.", exists=True, dir_okay=False, show_default=False),
     ] = RULES_FILE,
+    env: Annotated[
+        Path,
+        typer.Option(
+            help="The file that lets a terminal use `relay` with it.", dir_okay=False, show_default=".sandbox/env"
+        ),
+    ] = environment.FILE,
 ) -> None:
     """Deploy the relay on this machine and play with it on a web page, until Ctrl-C.
 
     Ends with 0 when it was told to stop, and with 1 when it could not start or broke.
     """
-    _end_with(lambda: served.run(Console(highlight=False), port=port, rules=rules))
+    _end_with(lambda: served.run(Console(highlight=False), port=port, rules=rules, env=env))
 
 
 @app.command()

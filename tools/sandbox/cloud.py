@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from handler.known_stores import KnownStores
+from relay.vault import Vault
 from sandbox import sam
 from sandbox.emulator import CloudError, Emulator
 
@@ -112,13 +113,13 @@ class Cloud:
 
     def put_secret(self, store_hash: str, secret: Mapping[str, Any]) -> None:
         """Create or replace the secret of a store and put the store on the table's list, as `relay store add` does."""
-        name = f"{self._parameters.get('SecretPrefix', 'b2b-order-relay')}/{store_hash}"
-        client = self.client("secretsmanager")
-        try:
-            client.create_secret(Name=name, SecretString=json.dumps(secret))
-        except client.exceptions.ResourceExistsException:
-            client.put_secret_value(SecretId=name, SecretString=json.dumps(secret))
+        self.vault.write(store_hash, dict(secret))
         KnownStores(self.outputs["IdempotencyTableName"], self.client("dynamodb")).note(store_hash)
+
+    @property
+    def vault(self) -> Vault:
+        """The stores' secrets, as `relay` reads and writes them."""
+        return Vault(self.client("secretsmanager"), self._parameters.get("SecretPrefix", "b2b-order-relay"))
 
     def replace_file(self, name: str, content: bytes) -> str:
         """Bring a file of `src` with this content into the running functions; the version that OrderFunction has then.

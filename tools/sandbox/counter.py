@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.fault_desk import FaultDesk
 from sandbox.fault_menu import MENU
-from sandbox.scenarios import secret_of
+from sandbox.store_faults import store_faults
 from sandbox.webhooks import DeliveryOptions
 from sandbox.wishes import Unclear
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
+    from relay.vault import Vault
     from sandbox.letter_watch import LetterWatch
     from sandbox.orders import Order
     from sandbox.store import SandboxStore
@@ -48,16 +46,15 @@ class Counter:
         store: Store,
         letters: LetterWatch,
         webhook_url: str,
-        put_secret: Callable[[str, Mapping[str, object]], None],
+        vault: Vault,
     ) -> None:
+        """`store` is the one that can have faults of its own; `vault` holds what the relay knows of it."""
         self._sandbox = sandbox
-        self._store = store
         self._letters = letters
         self._webhook_url = webhook_url
-        self._put_secret = put_secret
         self._lock = threading.Lock()
         self._placed: list[Placed] = []
-        self.faults = FaultDesk(sandbox, self._revoke_token, self._mend_token)
+        self.faults = FaultDesk(sandbox, store_faults(sandbox, store, vault))
 
     @property
     def placed(self) -> list[Placed]:
@@ -69,7 +66,7 @@ class Counter:
         with self._lock:
             options = wish.order_options
             chosen = self.faults.before(options)
-            order = self._sandbox.place_order(self._store, **options)
+            order = self._sandbox.place_order(wish.store, **options)
             self.faults.let_loose(chosen, order)
             words = [fault.words for fault in chosen]
             placed = Placed(order, wish, words, announced=wish.delay_seconds is not None)
@@ -91,8 +88,14 @@ class Counter:
             fault = self.faults.remove(fault_id)
         if fault is None:
             raise Unclear("This fault is over already.")
-        done = "is over" if MENU[fault.wish.key].for_order else "is mended: the relay's secret has the new token"
+        mended = MENU[fault.wish.key].mended
+        done = f"is mended: {mended}" if mended else "is over"
         return f"{fault.words}: {done}."
+
+    def faults_as_json(self) -> list[dict[str, Any]]:
+        """The faults in force, for the page. Raises botocore's errors."""
+        with self._lock:
+            return self.faults.as_json()
 
     def redrive(self, message_id: str) -> str:
         """Puts a dead letter back to work."""
@@ -114,9 +117,3 @@ class Counter:
             self._sandbox.deliver(placed.order, self._webhook_url, options)
         else:
             self._sandbox.announce(placed.order, placed.wish.delivery_options)
-
-    def _revoke_token(self) -> None:
-        self._sandbox.configure(self._store, access_token=f"sandbox-{secrets.token_hex(12)}")
-
-    def _mend_token(self) -> None:
-        self._put_secret(self._store.hash, secret_of(self._store))

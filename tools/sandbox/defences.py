@@ -205,7 +205,7 @@ DEFENCES = (
     ),
     Defence(
         "delays grow",
-        RECOVER,
+        "src/handler/backoff.py",
         "DELAY_GROWTH = 3",
         "DELAY_GROWTH = 1",
         "B2B API down for 30 s",

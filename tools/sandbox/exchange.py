@@ -27,6 +27,7 @@ class Call:
     hook_id: int | None = None
     caller_port: int | None = None
     """The caller's end of the connection."""
+    user_agent: str = ""
 
     def json(self) -> Any:
         """Parse the body; None when it is not JSON."""

@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 from sandbox.fault_menu import ENDPOINTS, EXTENTS, MENU, NOT_READABLE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from sandbox.faults import Rule
     from sandbox.orders import Order, OrderOptions
     from sandbox.store import SandboxStore
+    from sandbox.store_faults import StoreFault
     from sandbox.wishes import FaultWish
 
 ALL = "all"
@@ -51,7 +52,7 @@ class InForce:
     def for_whom(self) -> str:
         """Whom it strikes."""
         if not MENU[self.wish.key].for_order:
-            return "until mended"
+            return "until mended" if MENU[self.wish.key].mended else "until removed"
         label, times = EXTENTS[self.wish.extent]
         if self.order is None:
             # "One call" means nothing to what no call meets.
@@ -63,26 +64,25 @@ class InForce:
 class FaultDesk:
     """Takes faults in, lets them loose on orders, and takes them back. The caller sees to it that calls do not overlap."""
 
-    def __init__(self, sandbox: SandboxStore, revoke_token: Callable[[], None], mend_token: Callable[[], None]) -> None:
+    def __init__(self, sandbox: SandboxStore, of_store: Mapping[str, StoreFault]) -> None:
         self._sandbox = sandbox
-        self._revoke_token = revoke_token
-        self._mend_token = mend_token
+        self._of_store = of_store
         self._ids = count(1)
         self._taken: list[InForce] = []
 
     @property
     def in_force(self) -> list[InForce]:
-        """Those that strike, or wait for an order."""
-        self._taken = [fault for fault in self._taken if not fault.spent]
+        """Those that strike, or wait for an order. Raises botocore's errors."""
+        self._taken = [fault for fault in self._taken if not (fault.spent or self._mended(fault))]
         return list(self._taken)
 
     def take(self, wish: FaultWish) -> InForce:
         """Puts a fault in force: at once where it is for everybody, otherwise with the next order."""
         choice = MENU[wish.key]
         if not choice.for_order:
-            if same := next((fault for fault in self._taken if fault.wish.key == wish.key), None):
+            if same := next((fault for fault in self.in_force if fault.wish.key == wish.key), None):
                 return same
-            self._revoke_token()
+            self._of_store[wish.key].begin()
         fault = InForce(next(self._ids), wish)
         if choice.make and wish.extent == ALL:
             fault.rule = self._sandbox.fault(choice.make(), wish.endpoint, times=None)
@@ -98,12 +98,13 @@ class FaultDesk:
         if fault.rule:
             self._sandbox.remove_fault(fault.rule)
         if not MENU[fault.wish.key].for_order:
-            self._mend_token()
+            self._of_store[fault.wish.key].end()
         return fault
 
     def before(self, options: OrderOptions) -> list[InForce]:
         """Changes an order that is about to be placed; answers the faults that are for it."""
-        chosen = [fault for fault in self.in_force if fault.for_next or fault.wish.extent == ALL]
+        of_orders = [fault for fault in self.in_force if MENU[fault.wish.key].for_order]
+        chosen = [fault for fault in of_orders if fault.for_next or fault.wish.extent == ALL]
         if any(fault.wish.key == "not-readable" for fault in chosen):
             options["readable_after_seconds"] = NOT_READABLE_SECONDS + options.get("created_ago_seconds", 0.0)
         return chosen
@@ -119,6 +120,9 @@ class FaultDesk:
                 times = EXTENTS[fault.wish.extent][1]
                 fault.rule = self._sandbox.fault(make(), fault.wish.endpoint, order=order, times=times)
 
+    def _mended(self, fault: InForce) -> bool:
+        return not MENU[fault.wish.key].for_order and self._of_store[fault.wish.key].mended()
+
     def as_json(self) -> list[dict[str, Any]]:
         """For the page."""
         return [
@@ -127,7 +131,7 @@ class FaultDesk:
                 "words": fault.words,
                 "for_whom": fault.for_whom,
                 "struck": fault.rule.struck if fault.rule else 0,
-                "verb": "Remove" if MENU[fault.wish.key].for_order else "Mend",
+                "verb": "Mend" if MENU[fault.wish.key].mended else "Remove",
             }
             for fault in self.in_force
         ]

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sandbox import faults
+from sandbox.scenarios import STORE_HASH
+from sandbox.store_faults import REQUIRED_FIELD
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,7 +29,6 @@ EXTENTS: dict[str, tuple[str, int | None]] = {
 """For whom and how often; with `all` for everybody."""
 
 NOT_READABLE_SECONDS = 3.0
-MISSING_FIELD = {"code": 422, "data": {"errMsg": "Approver is a required extra field"}, "meta": {"message": "Error"}}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,9 @@ class Choice:
     hint: str
     make: Callable[[], Fault] | None = None
     for_order: bool = True
-    """False: it is the store's, and in force at once."""
+    """False: it is one of `store_faults`, and in force at once."""
+    mended: str = ""
+    """What taking it back does in an operator's place."""
 
 
 MENU = {
@@ -58,17 +61,33 @@ MENU = {
         "Too many requests until after the window.",
         lambda: faults.status(429, headers={"X-Request-Window-Resets-After": "15.0 s"}),
     ),
-    "422": Choice(
-        "422, required extra field",
-        "Refused for good: the order becomes a dead letter.",
-        lambda: faults.status(422, body=MISSING_FIELD),
-    ),
     "not-readable": Choice(
         "order not readable at first", f"The look-up answers 404 for {NOT_READABLE_SECONDS:g} seconds."
     ),
     "forged": Choice("webhook forged", "Somebody who does not know the secrets sends it."),
+    "b2b-down": Choice(
+        "B2B API down", "Every call of the B2B API is answered 503, until this is removed.", for_order=False
+    ),
+    "both-down": Choice(
+        "both APIs down", "Every call of both APIs is answered 503, until this is removed.", for_order=False
+    ),
+    "required": Choice(
+        "required extra field",
+        f"The store {STORE_HASH} requires the field {REQUIRED_FIELD.name}. Create Order and Update Order without it are "
+        "answered 422, a redrive included, until this is removed.",
+        for_order=False,
+    ),
     "token": Choice(
-        "token revoked", "The store takes the relay's token no longer, until it is mended.", for_order=False
+        "token revoked",
+        f"All APIs refuse the token of the store {STORE_HASH}. The new one is shown under Stores.",
+        for_order=False,
+        mended="the relay's secret has the new token",
+    ),
+    "hook-off": Choice(
+        "webhook off",
+        f"The hook of the store {STORE_HASH} is deactivated, as BigCommerce does after two days of failed deliveries.",
+        for_order=False,
+        mended="the hook is active again",
     ),
 }
 """By the word that stands for each in requests."""

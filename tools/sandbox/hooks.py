@@ -12,6 +12,8 @@ from urllib.parse import urlsplit
 from sandbox.exchange import Answer, Call, Clock, page_of, v3_error
 from sandbox.stores import Store
 
+FIELDS = frozenset({"scope", "destination", "is_active", "events_history_enabled", "headers"})
+"""Of a request; what the API does with others is published nowhere."""
 MOST_HOOKS = 10
 """Hooks that a store takes for one scope and client."""
 RATED_SECONDS = 120.0
@@ -185,7 +187,7 @@ def _problems(body: Any, required: set[str]) -> dict[str, str]:
     """Say what is wrong with the body of a create or an update, by field."""
     if not isinstance(body, dict):
         return {"body": "must be a JSON object"}
-    problems = dict.fromkeys(required - body.keys(), "is required")
+    problems = dict.fromkeys(required - body.keys(), "is required") | dict.fromkeys(body.keys() - FIELDS, "is unknown")
     scope, destination = body.get("scope", "store/"), body.get("destination", "https://example.com")
     if not isinstance(scope, str) or not scope.startswith("store/"):
         problems["scope"] = "is not a webhook scope"

@@ -134,6 +134,7 @@ async def _call(endpoint: str, http: web.Request) -> Call:
         customer_id=_number(parts.get("customer_id")),
         hook_id=_number(parts.get("hook_id")),
         caller_port=_caller_port(http),
+        user_agent=http.headers.get("User-Agent", ""),
     )
     body = call.json()
     if endpoint == "b2b.create" and isinstance(body, dict):

@@ -5,9 +5,11 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tempfile
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sandbox.emulator import ROOT, CloudError
@@ -25,6 +27,8 @@ class Opened:
     """A sandbox that is open: the page's address, the process, and what it has said so far."""
 
     process: subprocess.Popen[str]
+    env: Path
+    """What a terminal sources to use `relay` with it."""
     lines: list[str] = field(default_factory=list)
     url: str = ""
 
@@ -42,15 +46,18 @@ class Opened:
 @contextmanager
 def opened(*arguments: str) -> Iterator[Opened]:
     """A sandbox with these arguments, open until the end of the block. Raises CloudError with what it said instead."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "sandbox.cli", "serve", "--port=0", *arguments],
-        cwd=ROOT,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        sandbox = Opened(process)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        subprocess.Popen(
+            [sys.executable, "-m", "sandbox.cli", "serve", "--port=0", f"--env={folder}/env", *arguments],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        ) as process,
+    ):
+        sandbox = Opened(process, Path(folder) / "env")
         there = threading.Event()
 
         def listen() -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from sandbox.cloud import Cloud
     from sandbox.store import SandboxStore
 
-STORE_HASH = "sandbox"
+STORE_HASH, OUTLET_HASH = "sandbox", "outlet"
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 ACCEPTED, NOT_PROVEN = 200, 401
 TRIES_ONCE = 0
@@ -32,6 +32,11 @@ def demo_store() -> Store:
         company_customers={BUYER},
         extra_fields=(ExtraField(name="Cost Center"), ExtraField(name="ERP Order Id")),
     )
+
+
+def outlet_store() -> Store:
+    """A second store for `make sandbox`: no extra fields, no rules of its own, order numbers of its own."""
+    return Store(hash=OUTLET_HASH, store_id="1025647", company_customers={BUYER}, first_order_id=501)
 
 
 def secret_of(store: Store) -> dict[str, object]:

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
+from sandbox import environment
 from sandbox.cloud import Cloud, CloudError
 from sandbox.counter import Counter
-from sandbox.emulator import CREDENTIALS, REGION
 from sandbox.letter_watch import LetterWatch
 from sandbox.live_rules import RULES_IN_CODE, LiveRules
 from sandbox.log_watch import LogWatch
 from sandbox.page_server import PageServer
-from sandbox.scenarios import demo_store, secret_of
+from sandbox.scenarios import demo_store, outlet_store, secret_of
 from sandbox.snapshot import Snapshots
 from sandbox.store import SandboxStore
 
@@ -32,6 +32,10 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from sandbox.stores import Store
+
+PORT = 8700
+TUTORIAL = "docs/tutorial.md"
 PARAMETERS = {"RecoveryFirstDelaySeconds": "2", "RecoveryLongestDelaySeconds": "10", "LateRequestsPerMinute": "120"}
 LOOK_SECONDS = 0.4
 GRACE_SECONDS = 0.2
@@ -51,44 +55,58 @@ class Desk:
     about: dict[str, Any]
 
 
-def run(console: Console, *, port: int, rules: Path) -> int:
-    """Deploys, serves the page until it is told to stop, and ends everything; the exit code."""
+def run(console: Console, *, port: int | None, rules: Path, env: Path) -> int:
+    """Deploys, serves the page until it is told to stop, and ends everything; the exit code.
+
+    `port` None: PORT, or any free one if that is taken. `env` is written for `relay`, and removed at the end.
+    """
     with ExitStack() as stack:
-        listener = stack.enter_context(_listener(port))
-        desk = _open(stack, console, rules)
-        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        console.print(f"\nThe sandbox is open: [bold]{address}[/]", soft_wrap=True)
-        console.print(f"Edit {desk.rules.shown_path} and the next order follows it.\n", soft_wrap=True, highlight=False)
-        console.print("To use `relay` with it, say this in another terminal:", highlight=False)
-        for line in desk.about["environment"]:
-            console.print(f"  {line}", soft_wrap=True, highlight=False, markup=False)
-        console.print("\nCtrl-C ends it.")
+        listener = stack.enter_context(page_socket(port))
+        desk = _open(stack, console, rules, env)
+        own_port = listener.getsockname()[1]
+
+        def say(line: str) -> None:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+        if port is None and own_port != PORT:
+            say(f"\nPort {PORT} is taken, so the page has another one.")
+        say(f"\nThe sandbox is open: http://127.0.0.1:{own_port}/")
+        say(f"Edit {desk.rules.shown_path} and the next order follows it.")
+        say("\nTo use `relay` with it, in another terminal (again after each start of the sandbox):")
+        say(f"  {desk.about['source']}\n  relay doctor")
+        say("\nThe simulated stores' credentials, which open nothing else:")
+        for store in desk.snapshots.stores:
+            say(f"  {store.hash:<8} access token {store.access_token}, client secret {store.client_secret}")
+        say(f"\nExercises for an operator: {TUTORIAL}")
+        say("\nCtrl-C ends it.")
         trouble = asyncio.run(_serve(desk, listener))
     console.print(trouble or "\nThe sandbox is closed. Nothing is left running.")
     return 1 if trouble else 0
 
 
-def _listener(port: int) -> socket.socket:
-    """The page's own address, taken before anything else is started. Raises CloudError."""
+def page_socket(port: int | None) -> socket.socket:
+    """The page's own address, taken before anything else is started; None: see `run`. Raises CloudError."""
     listener = socket.socket()
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        listener.bind(("127.0.0.1", port))
+        listener.bind(("127.0.0.1", PORT if port is None else port))
+        listener.listen()  # at once: bound alone, the port could still be taken by another sandbox
     except OSError as error:
         listener.close()
+        if port is None:
+            return page_socket(0)
         raise CloudError(f"port {port} cannot be had ({error.strerror}); choose another with --port") from error
     return listener
 
 
-def _open(stack: ExitStack, console: Console, rules_file: Path) -> Desk:
+def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path) -> Desk:
     sandbox = stack.enter_context(SandboxStore.run())
-    store = demo_store()
-    store.webhook_header = ("X-Relay-Key", secrets.token_urlsafe(24))
-    sandbox.add_store(store)
+    stores = [demo_store(), outlet_store()]
     addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
     cloud = stack.enter_context(Cloud(PARAMETERS | addresses, progress=console.print))
-    cloud.put_secret(store.hash, secret_of(store))
-    sandbox.add_hook(store, cloud.webhook_url, headers=dict([store.webhook_header]))
+    for store in stores:
+        add_store(sandbox, cloud, store)
+    stack.enter_context(environment.written(env, cloud, stores[0].hash))
     logs = LogWatch(
         cloud.client("logs"),
         {name: f"/aws/lambda/{cloud.outputs[f'{function}Name']}" for name, function in FUNCTIONS.items()},
@@ -101,27 +119,22 @@ def _open(stack: ExitStack, console: Console, rules_file: Path) -> Desk:
         lambda text: cloud.replace_file(RULES_IN_CODE, text),
         time.time,
     )
-    counter = Counter(sandbox, store, letters, cloud.webhook_url, cloud.put_secret)
+    counter = Counter(sandbox, stores[0], letters, cloud.webhook_url, cloud.vault)
     about = {
-        "store": store.hash,
-        "store_url": sandbox.url,
-        "webhook_url": cloud.webhook_url,
-        "environment": environment(cloud),
+        "source": f"source {environment.shown(env)}",
+        "tutorial": TUTORIAL,
+        "stores": [store.hash for store in stores],
     }
-    return Desk(
-        cloud, logs, letters, rules, counter, Snapshots(sandbox, store, counter, logs, letters, rules, time.time), about
-    )
+    snapshots = Snapshots(sandbox, stores, counter, logs, letters, rules, time.time)
+    return Desk(cloud, logs, letters, rules, counter, snapshots, about)
 
 
-def environment(cloud: Cloud) -> list[str]:
-    """The lines that let `relay` work with this sandbox; the credentials are made up."""
-    values = {
-        **CREDENTIALS,
-        "AWS_REGION": REGION,
-        "AWS_ENDPOINT_URL": cloud.endpoint_url,
-        "RELAY_DESTINATION": cloud.webhook_url,
-    }
-    return [f"export {name}={value}" for name, value in values.items()]
+def add_store(sandbox: SandboxStore, cloud: Cloud, store: Store) -> None:
+    """Opens a store with its secret and its hook, as `relay store add` and `relay hook create` leave them."""
+    store.webhook_header = ("X-Relay-Key", secrets.token_urlsafe(24))
+    sandbox.add_store(store)
+    cloud.put_secret(store.hash, secret_of(store))
+    sandbox.add_hook(store, cloud.webhook_url, headers=dict([store.webhook_header]))
 
 
 async def _serve(desk: Desk, listener: socket.socket) -> str:

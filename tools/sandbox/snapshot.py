@@ -5,11 +5,14 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from relay.desk import USER_AGENT
 from sandbox.order_seen import Seen, line_as_json, record_as_json, request_as_json
 from sandbox.order_steps import STEP_NAMES, steps_of
 from sandbox.order_verdict import Verdict, verdict_of, window_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from handler.deadline import Clock
     from sandbox.counter import Counter, Placed
     from sandbox.letter_watch import LetterWatch
@@ -36,7 +39,7 @@ class Snapshots:
     """Takes the pictures. `troubles` are what keeps the sandbox from seeing, by what it looks at."""
 
     sandbox: SandboxStore
-    store: Store
+    stores: Sequence[Store]
     counter: Counter
     logs: LogWatch
     letters: LetterWatch
@@ -54,9 +57,10 @@ class Snapshots:
                 "trouble": next(iter(self.troubles.values()), ""),
                 "orders": [_order(scene) for scene in shown],
                 "selected": _details(selected) if selected else None,
-                "faults": self.counter.faults.as_json(),
+                "faults": self.counter.faults_as_json(),
                 "queues": self._queues(shown),
-                "rules": self.rules.as_json(self.store.hash),
+                "rules": self.rules.as_json(self.stores[0].hash),
+                "stores": [_credentials(store) for store in self.stores],
             },
         }
 
@@ -65,14 +69,14 @@ class Snapshots:
         seen = Seen(
             order=order,
             deliveries=self.sandbox.deliveries(order),
-            requests=self.sandbox.requests(order=order),
+            requests=[r for r in self.sandbox.requests(order=order) if r.user_agent != USER_AGENT],
             lines=self.logs.of_order(order.store_hash, order.id),
-            record=self.sandbox.record(self.store, order.id),
+            record=self.sandbox.record(order.store_hash, order.id),
             dead_letter=self.letters.of_order(order.store_hash, order.id),
             announced=placed.announced,
             dropped=placed.dropped,
             redriven=self.letters.has_left(order.store_hash, order.id),
-            window_seconds=self.store.window_seconds,
+            window_seconds=self.stores[0].window_seconds,
         )
         return Scene(placed, seen, verdict_of(seen))
 
@@ -89,10 +93,16 @@ class Snapshots:
         }
 
 
+def _credentials(store: Store) -> dict[str, str]:
+    """What an operator is asked for by `relay store add`; made up, and good for nothing but this store."""
+    return {"hash": store.hash, "access_token": store.access_token, "client_secret": store.client_secret}
+
+
 def _order(scene: Scene) -> dict[str, Any]:
     placed, seen, verdict = scene.placed, scene.seen, scene.verdict
     return {
         "id": placed.order.id,
+        "store": placed.order.store_hash,
         "buyer": placed.wish.buyer,
         "po_number": placed.wish.po_number,
         "created_at": placed.order.created_at,

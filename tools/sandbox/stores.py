@@ -91,6 +91,7 @@ class Store:  # a bag of settings: each attribute is one switch
     missing_scopes: set[str] = field(default_factory=set)
     """`core`, `b2b`, `hooks`: the token is good but lacks the scope, so those endpoints answer 403."""
 
+    first_order_id: int = 101
     company_customers: set[int] = field(default_factory=set)
     """Core customer ids that are company users."""
     extra_fields: tuple[ExtraField, ...] = ()

@@ -8,10 +8,11 @@ from typing import Any
 
 from sandbox.fault_menu import ENDPOINTS, EXTENTS, MENU
 from sandbox.orders import PO_LINE, OrderOptions
-from sandbox.scenarios import BUYER, GUEST, OUTSIDER
+from sandbox.scenarios import BUYER, GUEST, OUTLET_HASH, OUTSIDER, STORE_HASH
 from sandbox.webhooks import DeliveryOptions
 
 BUYERS = {"company": BUYER, "outsider": OUTSIDER, "guest": GUEST}
+STORES = (STORE_HASH, OUTLET_HASH)
 NEVER = "never"
 LONGEST_TEXT = 200
 LONGEST_AGE_SECONDS = 3600
@@ -29,6 +30,7 @@ class Unclear(Exception):  # noqa: N818  says what is wrong with the request
 class OrderWish:
     """An order to be placed."""
 
+    store: str = STORE_HASH
     buyer: str = "company"
     po_number: str = ""
     cost_center: str = ""
@@ -42,13 +44,18 @@ class OrderWish:
     def parse(cls, body: bytes) -> OrderWish:
         """The wish in a request's body. Raises Unclear."""
         form = _object(
-            body, {"buyer", "po_number", "cost_center", "erp_order_id", "created_ago_seconds", "webhook", "copies"}
+            body,
+            {"store", "buyer", "po_number", "cost_center", "erp_order_id", "created_ago_seconds", "webhook", "copies"},
         )
+        store = form.get("store", STORE_HASH)
+        if store not in STORES:
+            raise Unclear(f"The store is one of {', '.join(STORES)}.")
         buyer = form.get("buyer", "company")
         if not isinstance(buyer, str) or buyer not in BUYERS:
             raise Unclear(f"The buyer is one of {', '.join(BUYERS)}.")
         webhook = form.get("webhook", 0)
         return cls(
+            store=store,
             buyer=buyer,
             po_number=_text(form, "po_number", "The PO number"),
             cost_center=_text(form, "cost_center", "The cost center"),

@@ -105,7 +105,7 @@ function updateOrder(card, order) {
   setAttribute(card, "data-tone", order.verdict.tone);
   setAttribute(card, "data-picked", order.id === chosen);
   setAttribute(card.querySelector(".pick"), "aria-pressed", order.id === chosen);
-  setText(card.querySelector(".about"), [order.po_number, BUYERS[order.buyer]].filter(Boolean).join(" · "));
+  setText(card.querySelector(".about"), [order.po_number, BUYERS[order.buyer], `store ${order.store}`].filter(Boolean).join(" · "));
   setText(card.querySelector(".notes"), order.notes.join(" · "));
   setText(card.querySelector(".pill"), order.verdict.words);
   setText(card.querySelector(".why"), order.verdict.why);
@@ -317,6 +317,13 @@ function showRules(rules) {
   brokenRules = rules.problem;
 }
 
+function showStores(stores) {
+  const facts = stores.flatMap((store) => [
+    ["Store", store.hash], ["Access token", store.access_token], ["Client secret", store.client_secret],
+  ]);
+  showFacts(id("stores"), facts, "code");
+}
+
 // --- the state, again and again -------------------------------------------------------------------------------------
 
 function show(state) {
@@ -329,6 +336,7 @@ function show(state) {
   showFaults(state.faults);
   showQueues(state.queues);
   showRules(state.rules);
+  showStores(state.stores);
   tellVerdicts();
 }
 
@@ -366,6 +374,7 @@ id("place").addEventListener("submit", async (event) => {
   const field = (name) => form.elements[name].value;
   const webhook = field("webhook");
   const body = {
+    store: field("store"),
     buyer: field("buyer"),
     po_number: field("po_number"),
     cost_center: field("cost_center"),
@@ -415,7 +424,7 @@ function fitFaultForm() {
 id("fault").elements.fault.addEventListener("change", fitFaultForm);
 
 id("copy").addEventListener("click", async () => {
-  await navigator.clipboard.writeText(id("environment").textContent);
+  await navigator.clipboard.writeText(id("source").textContent);
   say("The lines are copied.");
 });
 
@@ -432,7 +441,9 @@ for (const [name, choices] of [["fault", menu.faults], ["endpoint", menu.endpoin
   const select = id("fault").elements[name];
   for (const choice of choices) select.append(new Option(choice.label, choice.key));
 }
+for (const store of about.stores) id("store").append(new Option(store, store));
 fitFaultForm();
-setText(id("environment"), about.environment.join("\n"));
+setText(id("source"), `${about.source}\nrelay doctor`);
+setText(id("tutorial"), about.tutorial);
 keepLooking();
 tick();

@@ -1,0 +1,224 @@
+"""What many outcome lines say together: counts, and ranges of what the APIs were seen to do."""
+
+from __future__ import annotations
+
+import math
+from array import array
+from collections import Counter, defaultdict
+from dataclasses import dataclass, field
+from sys import intern
+from typing import Any
+
+from handler.deadline import WINDOW_SECONDS
+from handler.transport import TOO_MANY_REQUESTS
+
+SUCCESS = range(200, 300)
+BAD_REQUEST = 400
+FINISHED = frozenset({"created", "updated", "already_right"})
+AFTERWARDS = {("created", "updated"), ("created", "already_right")}
+
+
+class Numbers:
+    """Numbers of one kind, eight bytes each."""
+
+    def __init__(self) -> None:
+        self._numbers = array("d")
+
+    def add(self, number: Any) -> None:
+        """Adds a number; anything else is passed over, since a log can hold lines of other versions."""
+        if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
+            self._numbers.append(number)
+
+    def as_json(self) -> dict[str, Any]:
+        """How many there are, the lowest and the highest, and percentiles (by nearest rank); None for none."""
+        ordered = sorted(self._numbers)
+        ranks = {f"p{percent}": max(math.ceil(percent / 100 * len(ordered)) - 1, 0) for percent in (50, 90, 99)}
+        ranks |= {"lowest": 0, "highest": -1}
+        return {"times": len(ordered)} | {
+            name: round(ordered[rank], 2) if ordered else None for name, rank in ranks.items()
+        }
+
+
+@dataclass
+class _Endpoint:
+    answers: Counter[tuple[int | None, str]] = field(default_factory=Counter)
+    ms: Numbers = field(default_factory=Numbers)
+    lowest_remaining: int | None = None
+
+
+@dataclass(slots=True)
+class _Order:
+    at: float
+    outcome: str
+    why: str
+    first_late: tuple[float, str] | None = None
+    in_window: bool = False
+
+
+class Summary:
+    """Adds up outcome lines, which may come in any order."""
+
+    def __init__(self) -> None:
+        self._orders: dict[tuple[str, int], _Order] = {}
+        self._to_created, self._to_updated, self._to_first_call = Numbers(), Numbers(), Numbers()
+        self._rules_applied = self._without_po_number = 0
+        self._failed: Counter[str] = Counter()
+        self._empty: Counter[str] = Counter()
+        self._endpoints: defaultdict[str, _Endpoint] = defaultdict(_Endpoint)
+        self._resets: defaultdict[str, Numbers] = defaultdict(Numbers)
+        self._rate_limited = 0
+        self._seen: defaultdict[str, Numbers] = defaultdict(Numbers)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Adds one log line; what is no outcome of an order is passed over."""
+        outcome, order = line.get("outcome"), line.get("order")
+        if not isinstance(outcome, str) or not isinstance(order, int) or outcome == "duplicate":
+            return
+        self._add_order((intern(str(line.get("store", ""))), order), intern(outcome), line)
+        if outcome in FINISHED and isinstance(found := line.get("po_number_found"), bool):
+            self._rules_applied += 1
+            self._without_po_number += not found
+            for name, counter in (("rules_failed", self._failed), ("rules_empty", self._empty)):
+                if isinstance(rules := line.get(name), list):
+                    counter.update(map(str, rules))
+        calls = line.get("calls")
+        calls = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
+        self._add_calls(calls, line)
+        if outcome == "created" and isinstance(left := line.get("window_left_seconds"), int | float):
+            self._to_created.add(WINDOW_SECONDS - left)
+        if outcome in FINISHED - {"created"} and calls and isinstance(age := calls[-1].get("age"), int | float):
+            self._to_updated.add(age)
+
+    def _add_order(self, key: tuple[str, int], outcome: str, line: dict[str, Any]) -> None:
+        at, why = line["at"], intern(str(line.get("cause") or line.get("reason") or "unknown"))
+        order = self._orders.setdefault(key, _Order(at, outcome, why))
+        # The newest line counts, but an order that was created stays so when its record is updated afterwards.
+        if (order.outcome, outcome) in AFTERWARDS:
+            pass
+        elif at >= order.at or (outcome, order.outcome) in AFTERWARDS:
+            order.at, order.outcome, order.why = at, outcome, why
+            left = line.get("window_left_seconds")
+            order.in_window = isinstance(left, int | float) and left >= 0
+        if outcome == "late" and (order.first_late is None or at < order.first_late[0]):
+            order.first_late = (at, why)
+
+    def _add_calls(self, calls: list[dict[str, Any]], line: dict[str, Any]) -> None:
+        if calls and "receipts" not in line:  # the late path counts how often it has received the message
+            self._to_first_call.add(calls[0].get("age"))
+        for call in calls:
+            self._add_call(call)
+        for fact, age in _facts(calls, str(line.get("cause", ""))):
+            self._seen[fact].add(age)
+
+    def _add_call(self, call: dict[str, Any]) -> None:
+        endpoint = self._endpoints[str(call.get("endpoint"))]
+        status = call.get("status")
+        endpoint.answers[status if isinstance(status, int) else None, str(call.get("shape"))] += 1
+        if status is not None:
+            endpoint.ms.add(call.get("ms"))
+        if isinstance(left := call.get("remaining"), int):
+            endpoint.lowest_remaining = min(
+                left, left if endpoint.lowest_remaining is None else endpoint.lowest_remaining
+            )
+        if status == TOO_MANY_REQUESTS:
+            self._rate_limited += 1
+        resets = call.get("resets")
+        for name, wait in (resets if isinstance(resets, dict) else {}).items():
+            self._resets[str(name)].add(wait)
+
+    def as_json(self) -> dict[str, Any]:
+        """All of it, with every key whether something was seen or not."""
+        orders = self._orders.values()
+        ended = Counter(order.outcome for order in orders)
+        in_window = sum(order.in_window and order.outcome == "created" for order in orders)
+        concerned = len(orders) - ended["skipped"]
+        return {
+            "orders": {
+                "all": len(orders),
+                "created_in_window": in_window,
+                "share_created_in_window": round(in_window / concerned, 4) if concerned else None,
+                "created_after_window": ended["created"] - in_window,
+                "updated": ended["updated"],
+                "already_right": ended["already_right"],
+                "skipped": ended["skipped"],
+                "late": ended["late"],
+                "dead": ended["dead"],
+                "late_by_cause": _by_number(Counter(o.first_late[1] for o in orders if o.first_late)),
+                "dead_by_cause": _by_number(Counter(o.why for o in orders if o.outcome == "dead")),
+                "skipped_by_reason": _by_number(Counter(o.why for o in orders if o.outcome == "skipped")),
+                "seconds_to_created": self._to_created.as_json(),
+                "seconds_to_updated": self._to_updated.as_json(),
+            },
+            "rules": {
+                "applied": self._rules_applied,
+                "without_po_number": self._without_po_number,
+                "failed": _by_number(self._failed),
+                "brought_nothing": _by_number(self._empty),
+            },
+            "api": {
+                "seconds_to_first_call": self._to_first_call.as_json(),
+                **{fact: self._seen[fact].as_json() for fact in FACTS},
+                "rate_limit": {
+                    "refused": self._rate_limited,
+                    "reset_headers": {name: waits.as_json() for name, waits in sorted(self._resets.items())},
+                },
+                "endpoints": [
+                    {
+                        "endpoint": name,
+                        "answers": [
+                            {"status": status, "shape": shape, "times": times}
+                            for (status, shape), times in endpoint.answers.most_common()
+                        ],
+                        "ms": endpoint.ms.as_json(),
+                        "lowest_remaining": endpoint.lowest_remaining,
+                    }
+                    for name, endpoint in sorted(self._endpoints.items())
+                ],
+            },
+        }
+
+
+FACTS = (
+    "order_not_readable",
+    "create_accepted",
+    "create_refused_record_there",
+    "create_refused_no_record",
+    "record_missing",
+)
+"""What is told of by the order's age (seconds) when it was seen."""
+
+
+def _facts(calls: list[dict[str, Any]], cause: str) -> list[tuple[str, Any]]:
+    """The facts that an order's calls show, each with the order's age.
+
+    "The order already exists." means two things. What the record's look-up answered next tells which: it is there, or
+    the window had closed. After a Create Order without a clear answer, a record may be the relay's own: nothing is
+    concluded.
+    """
+    found = []
+    for call in calls:
+        kind = (call.get("endpoint"), call.get("status"), call.get("shape"))
+        match kind:
+            case ("core.get_order", 404, "api"):
+                found.append(("order_not_readable", call.get("age")))
+            case ("b2b.get", 404, "api"):
+                found.append(("record_missing", call.get("age")))
+            case ("b2b.create", status, "api") if status in SUCCESS:
+                found.append(("create_accepted", call.get("age")))
+    creates = [call for call in calls if call.get("endpoint") == "b2b.create"]
+    if not creates or any(call.get("shape") != "api" for call in creates[:-1]):
+        return found
+    if (creates[-1].get("status"), creates[-1].get("shape")) == (BAD_REQUEST, "api"):
+        later = calls[calls.index(creates[-1]) :]
+        record = [
+            call.get("status") for call in later if (call.get("endpoint"), call.get("shape")) == ("b2b.get", "api")
+        ]
+        if record and record[0] in SUCCESS:
+            found.append(("create_refused_record_there", creates[-1].get("age")))
+        elif record and cause == "not_there_yet":
+            found.append(("create_refused_no_record", creates[-1].get("age")))
+    return found
+
+
+def _by_number(counts: Counter[str]) -> dict[str, int]:
+    return dict(counts.most_common())
