@@ -94,8 +94,9 @@ def _of_account(desk: Desk, deployed: dict[str, Any], root: Finding | None) -> l
 def _of_stack(desk: Desk, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
     if root is not None:
         return [not_looked_at(step, root.what, root.step) for step in ("stack", "names")]
-    found = list(known("stack", lambda: [check_state(desk)]))
-    if desk.stack_name not in existing(desk):
+    states: list[str] = []
+    found = list(known("stack", lambda: [check_state(desk, states)]))
+    if not states and found[0].state is State.GOOD:
         found += known("names", lambda: [check_names(desk, deployed)])
     return found
 
@@ -164,24 +165,20 @@ def _names(deployed: dict[str, Any], *, optional: bool) -> Iterator[tuple[str, s
                 yield resource["Type"], name
 
 
-def existing(desk: Desk) -> dict[str, str]:
-    """The stack's state by its name, if there is a stack. Raises botocore's errors."""
+def check_state(desk: Desk, states: list[str]) -> Finding:
+    """Whether the stack can be created or updated; puts its state, if it is there, into `states`. Raises botocore's errors."""
+    name = desk.stack_name
     try:
-        stacks = desk.cloudformation.describe_stacks(StackName=desk.stack_name)["Stacks"]
+        stacks = desk.cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
         if error_code(error) != "ValidationError":
             raise
-        return {}
-    return {stack["StackName"]: stack["StackStatus"] for stack in stacks if stack["StackStatus"] not in NO_STACK}
-
-
-def check_state(desk: Desk) -> Finding:
-    """Whether the stack can be created or updated. Raises botocore's errors."""
-    name = desk.stack_name
-    state = existing(desk).get(name)
-    at = f"--stack-name {name} --region {desk.cloudformation.meta.region_name}"
-    if state is None:
+        stacks = []
+    states += [stack["StackStatus"] for stack in stacks if stack["StackStatus"] not in NO_STACK]
+    if not states:
         return Finding("stack", State.GOOD, f"there is no {name} yet: it is created")
+    [state] = states
+    at = f"--stack-name {name} --region {desk.cloudformation.meta.region_name}"
     if state in DELETE_FIRST:
         mend = f"delete it, then deploy again: aws cloudformation delete-stack {at}"
         return Finding("stack", State.BAD, f"{name} is in state {state}, in which it cannot be updated", mend)
