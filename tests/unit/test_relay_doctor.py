@@ -25,6 +25,7 @@ from relay.deployment_checks import (
     check_stack,
 )
 from relay.desk import PATIENT, Desk
+from relay.hook_checks import check_hook
 from relay.order_checks import check_alarms, check_dead, check_late, check_told, roots
 from relay.stack import FUNCTIONS, Stack
 from relay.store_checks import look_at
@@ -591,6 +592,59 @@ def test_a_hooks_api_that_refuses_leaves_the_webhook_not_looked_at(account: Acco
     account.exchange.otherwise = lambda _sent: answer(200, {"code": 200, "data": []})
 
     assert of_store(account)["webhook"].because == "hooks API"
+
+
+# --- its webhook ---------------------------------------------------------------------------------------------------
+
+URL = "https://relay.example.com/webhooks"
+ORDERS_CREATED = "store/order/created"
+
+
+def hook(number: int, scope: str = ORDERS_CREATED, *, active: bool = True) -> dict[str, Any]:
+    return {"id": number, "scope": scope, "destination": URL, "is_active": active, "headers": {}}
+
+
+def of_hooks(account: Account, url: str, *hooks: dict[str, Any]) -> dict[str, Finding]:
+    account.desk.__dict__["hooks_api"] = SimpleNamespace(
+        pointing_at=lambda *_: list(hooks),
+        list_hooks=lambda *_: list(hooks),
+        call=lambda *_: answer(200, {"data": {"blocked_domains": []}}).response,
+    )
+    return {finding.step: finding for finding in check_hook(account.desk, "abc123", url, token(account))}
+
+
+def test_an_active_hook_that_points_here_is_well(account: Account) -> None:
+    assert {step: finding.state for step, finding in of_hooks(account, URL, hook(1)).items()} == {"webhook": State.GOOD}
+
+
+def test_no_hook_is_wrong_unless_none_is_expected(account: Account) -> None:
+    assert of_hooks(account, URL)["webhook"].state is State.BAD
+    account.stack.parameters["StoresSendWebhooks"] = "false"
+    assert of_hooks(account, URL)["webhook"].state is State.GOOD
+
+
+def test_a_hook_that_was_switched_off_comes_with_the_orders_of_the_time_between(account: Account) -> None:
+    finding = of_hooks(account, URL, hook(1, active=False))["webhook"]
+
+    assert finding.state is State.BAD
+    assert "relay hook enable abc123; " in finding.mend
+    assert "relay backfill --store abc123 --since 48h" in finding.mend
+
+
+def test_two_hooks_for_the_same_orders_are_wrong_and_those_of_two_channels_are_not(account: Account) -> None:
+    doubles = of_hooks(account, URL, hook(1), hook(2))["doubles"]
+    assert (doubles.state, doubles.what[:26]) == (State.BAD, "2 active hooks point here ")
+    assert "relay hook delete abc123 --id 2" in doubles.mend
+
+    channels = [hook(number, f"store/channel/{number}/order/created") for number in (1, 2)]
+    assert "doubles" not in of_hooks(account, URL, *channels)
+
+
+def test_a_url_that_the_relay_does_not_watch_is_wrong(account: Account) -> None:
+    finding = of_hooks(account, "https://elsewhere.example.com/webhooks", hook(1))["watched URL"]
+
+    assert finding.state is State.BAD
+    assert "CustomWebhookUrl=https://elsewhere.example.com/webhooks" in finding.mend
 
 
 # --- what cannot be looked at --------------------------------------------------------------------------------------
