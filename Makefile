@@ -5,7 +5,9 @@
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-STACK ?= b2b-order-relay
+# An environment of samconfig.toml.
+CONFIG_ENV ?= default
+STACK ?= $(shell $(DEPLOY) --print-stack)
 EVENT ?= events/api-webhook.json
 # The first Python on this machine that is new enough and can make virtual environments.
 PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3.11; do \
@@ -14,6 +16,7 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 BIN := .venv/bin
 SAM := .env-sam/bin/sam
 UV := $(BIN)/uv
+DEPLOY := $(BIN)/python -m deployment.deploy --config-env "$(CONFIG_ENV)"
 ENVIRONMENTS := .venv/.installed .env-sam/.installed .env-ministack/.installed .env-ric/.installed
 
 export SAM_CLI_TELEMETRY := 0
@@ -101,11 +104,11 @@ check-rules: .venv/.installed ## Check the enrichment rules
 
 .PHONY: build
 build: check-rules .venv/.installed .env-sam/.installed ## Build what is deployed
-	@PATH="$(CURDIR)/$(BIN):$$PATH" $(SAM) build
+	@$(BIN)/python -m deployment.build
 
 .PHONY: deploy
-deploy: build ## Deploy to your AWS account; asks for the settings the first time (again: GUIDED=1)
-	@if [ -n "$(GUIDED)" ] || ! grep -q '^region' samconfig.toml; then $(SAM) deploy --guided; else $(SAM) deploy; fi
+deploy: .venv/.installed .env-sam/.installed ## Deploy to AWS: make deploy REGION=eu-west-1 EMAIL=ops@example.com (CONFIG_ENV=prod, YES=1, GUIDED=1)
+	@$(DEPLOY) --region "$(REGION)" --email "$(EMAIL)" $(if $(GUIDED),--guided) $(if $(YES),--yes)
 
 # The function that a sample is for.
 FUNCTION ?= $(shell if grep -q '"aws:sqs"' $(EVENT); then echo RecoveryFunction; \
@@ -121,7 +124,7 @@ invoke: build ## Run the function with one event: make invoke EVENT=events/x.jso
 
 .PHONY: logs
 logs: .env-sam/.installed ## Follow the deployed functions' logs
-	@$(SAM) logs --stack-name $(STACK) --tail
+	@$(SAM) logs --config-env "$(CONFIG_ENV)" --stack-name $(STACK) $(addprefix --region ,$(or $(REGION),$(AWS_REGION))) --tail
 
 
 .PHONY: redrive

@@ -5,6 +5,7 @@ Boto3 describes more than 400 AWS services; the relay talks to four of them, and
 """
 
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -22,6 +23,15 @@ def trim(packages: Path) -> None:
     for record in packages.glob("*.dist-info/*"):
         if record.name in {"RECORD", "INSTALLER", "REQUESTED", "WHEEL", "direct_url.json"}:
             record.unlink()
+
+
+def refuse_native_code(packages: Path) -> None:
+    """Exit when there is code for one processor: the layer serves both architectures, and pip can install wheels with either."""
+    native = sorted(path for path in packages.rglob("*") if re.search(r"\.(so|pyd|dylib)(\.|$)", path.name))
+    if native:
+        sys.exit(
+            f"The layer must be pure Python, and {native[0].relative_to(packages)} is compiled (docs/decisions/0006)."
+        )
 
 
 def trim_service_models(data: Path) -> None:
@@ -44,4 +54,5 @@ def trim_endpoints(path: Path) -> None:
 
 
 if __name__ == "__main__":
+    refuse_native_code(Path(sys.argv[1]))
     trim(Path(sys.argv[1]))

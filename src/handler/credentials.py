@@ -58,9 +58,7 @@ class UnknownStore(RetryLater):
     """Secrets Manager holds no secret for this store, as far as can be seen."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(
-            Cause.SECRET_UNAVAILABLE, f"no secret of the store is known ({reason}); relay store add writes it"
-        )
+        super().__init__(Cause.SECRET_UNAVAILABLE, f"no secret of the store is known ({reason})")
         self.reason = reason
 
 

@@ -293,6 +293,36 @@ def test_rules_can_be_tried_before_they_are_deployed(desk: Desk, tmp_path: Path)
     ]
 
 
+def test_a_preview_says_that_the_rules_bring_nothing(desk: Desk) -> None:
+    order = desk.sandbox.place_order(desk.store, customer_id=BUYER, automatic_record_after=0.0)
+
+    answer = desk.json("preview", str(order.id), "--store", "abc123")
+
+    assert answer["conclusion"] == "The rules bring nothing for this order; nothing would be sent."
+
+
+@pytest.mark.parametrize(
+    ("fields", "what"),
+    [
+        ((ExtraField(name="Squad"),), 'the rules name "Team", which the store has not configured'),
+        ((ExtraField(name="Team", maximum_length=3),), 'the value for "Team" is longer than 3 characters'),
+        ((ExtraField(name="Team"), ExtraField(name="Desk", required=True)), 'the store requires "Desk"'),
+    ],
+)
+def test_a_preview_checks_the_stores_fields_as_the_doctor_does(
+    desk: Desk, fields: tuple[ExtraField, ...], what: str
+) -> None:
+    desk.sandbox.configure(desk.store, extra_fields=fields)
+    order = desk.sandbox.place_order(
+        desk.store, customer_id=BUYER, external_order_id="Blue", automatic_record_after=0.0
+    )
+
+    answer = desk.json("preview", str(order.id), "--store", "abc123", code=1)
+
+    assert what in " ".join(finding["what"] for finding in answer["fields_checked"])
+    assert answer["conclusion"] == "The relay would update the record, and BigCommerce would refuse it."
+
+
 # --- backfill --------------------------------------------------------------------------------------------------------
 
 

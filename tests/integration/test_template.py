@@ -15,10 +15,12 @@ from samtranslator.parser.parser import Parser
 from samtranslator.translator.translator import Translator
 from samtranslator.yaml_helper import yaml_parse
 
+from deployment.deploy import stamped
 from handler.deadline import WINDOW_SECONDS
 from handler.reconcile import STORE_SECONDS
+from relay.stack import LONGEST_NAME
 from sandbox.emulator import REGION, ROOT
-from support.template import Resolved, grants
+from support.template import STACK, Resolved, grants
 
 TEMPLATE = ROOT / "template.yaml"
 OUTPUTS = {
@@ -46,17 +48,20 @@ FUNCTIONS = sorted(
 )
 
 
-@cache
-def plain(gradual: str = AT_ONCE) -> dict[str, Any]:
-    """The CloudFormation template that SAM makes of it."""
-    template = source()
-    # What `sam deploy` does before: code is in a bucket by then.
-    template["Globals"]["Function"]["CodeUri"] = "s3://bucket/code.zip"
-    template["Resources"]["DependenciesLayer"]["Properties"]["ContentUri"] = "s3://bucket/layer.zip"
-    parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()}
-    parameters["GradualDeployment"] = gradual
+def made_by_sam(template: dict[str, Any], code: str = "code", layer: str = "layer", **given: Any) -> dict[str, Any]:
+    """The CloudFormation template that SAM makes of it, with these parameters."""
+    # What `sam deploy` does before: code is in a bucket by then, named after its content.
+    template["Globals"]["Function"]["CodeUri"] = f"s3://bucket/{code}"
+    template["Resources"]["DependenciesLayer"]["Properties"]["ContentUri"] = f"s3://bucket/{layer}"
+    parameters = {name: parameter["Default"] for name, parameter in template["Parameters"].items()} | given
     translated: dict[str, Any] = Translator({}, Parser()).translate(template, parameters)
     return translated
+
+
+@cache
+def plain(gradual: str = AT_ONCE) -> dict[str, Any]:
+    """The same of the template as it is written."""
+    return made_by_sam(source(), GradualDeployment=gradual)
 
 
 def expanded() -> dict[str, dict[str, Any]]:
@@ -146,7 +151,7 @@ def test_each_function_has_a_role_of_its_own_and_no_managed_policies() -> None:
     assert [name for name, role in of_type("AWS::IAM::Role").items() if "ManagedPolicyArns" in role] == []
 
 
-SECRETS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:b2b-order-relay/*"
+SECRETS = "arn:aws:secretsmanager:us-east-1:123456789012:secret:relay/*"
 REMEMBER = {
     ("dynamodb:GetItem", "IdempotencyTable.Arn"),
     ("dynamodb:PutItem", "IdempotencyTable.Arn"),
@@ -199,6 +204,36 @@ MAY: dict[str, set[tuple[str, str]]] = {
 """What each role may do, and with what. `tests/integration/test_paths.py` looks which calls the code really makes."""
 
 TRACE = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}  # X-Ray knows no resources
+
+
+KEY = "arn:aws:kms:us-east-1:123456789012:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+
+
+@pytest.mark.parametrize(("prefix", "used"), [("", "relay"), ("shops", "shops")])
+def test_a_stack_reads_secrets_of_its_own_name_or_of_the_prefix_that_it_is_given(prefix: str, used: str) -> None:
+    made = Resolved(SecretPrefix=prefix)
+    allowed = grants(made.of_type("AWS::IAM::Role")["OrderRole"])
+    assert [resource for action, resource in allowed if action == "secretsmanager:GetSecretValue"] == [
+        f"arn:aws:secretsmanager:us-east-1:123456789012:secret:{used}/*"
+    ]
+    assert made.value(source()["Globals"]["Function"]["Environment"]["Variables"]["SECRET_PREFIX"]) == used
+
+
+@pytest.mark.parametrize(
+    ("prefix", "accepted"), [("", True), ("shops_eu.1", True), ("shops/dev", False), ("/x", False), ("a*", False)]
+)
+def test_no_prefix_is_inside_another_ones_secrets(prefix: str, *, accepted: bool) -> None:
+    assert bool(re.fullmatch(source()["Parameters"]["SecretPrefix"]["AllowedPattern"], prefix)) is accepted
+
+
+def test_secrets_under_a_key_of_ones_own_can_be_read_but_only_through_secrets_manager() -> None:
+    roles = Resolved(SecretsKeyArn=KEY).of_type("AWS::IAM::Role")
+    readers = {name for name, role in roles.items() if ("kms:Decrypt", KEY) in grants(role)}
+    assert readers == {name for name, role in roles.items() if "secretsmanager:GetSecretValue" in dict(grants(role))}
+    [policy] = [policy for policy in roles["OrderRole"]["Policies"] if policy["PolicyName"] == "ReadStoreSecrets"]
+    assert policy["PolicyDocument"]["Statement"][1]["Condition"] == {
+        "StringEquals": {"kms:ViaService": "secretsmanager.us-east-1.amazonaws.com"}
+    }
 
 
 @pytest.mark.parametrize("tracing", [False, True])
@@ -297,6 +332,105 @@ def test_nothing_is_traced_and_no_access_log_is_written_unless_asked_for() -> No
     assert "AWS::ApiGateway::Account" not in {resource["Type"] for resource in expanded().values()}
 
 
+# --- deploying ----------------------------------------------------------------------------------------------------
+
+ASKED = """
+import json, sys
+from samcli.commands.deploy.auth_utils import auth_per_resource
+from samcli.lib.providers.sam_stack_provider import SamLocalStackProvider
+stacks, _ = SamLocalStackProvider.get_stacks(sys.argv[1])
+print(json.dumps(auth_per_resource(stacks)))
+"""
+
+
+def test_sam_deploy_does_not_ask_whether_a_function_without_authentication_is_intended() -> None:
+    sam = ROOT / ".env-sam" / "bin" / "python"
+    said = subprocess.run([sam, "-c", ASKED, TEMPLATE], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+    assert json.loads(said) == [["OrderFunction", True]]
+
+
+def test_what_keeps_sam_from_asking_changes_nothing_else() -> None:
+    without = source()
+    del without["Resources"]["OrderFunction"]["Properties"]["Events"]["Webhook"]["Properties"]["Auth"]
+    assert made_by_sam(without) == plain()
+
+
+def versions(template: dict[str, Any], **made_of: Any) -> dict[str, str]:
+    """Logical ids of the functions' versions by function: CloudFormation publishes a version for each new id."""
+    resources = made_by_sam(template, GradualDeployment=GRADUAL[0], **made_of)["Resources"]
+    return {
+        resource["Properties"]["FunctionName"]["Ref"]: name
+        for name, resource in resources.items()
+        if resource["Type"] == "AWS::Lambda::Version"
+    }
+
+
+def test_the_same_code_layer_and_template_publish_no_new_version() -> None:
+    assert versions(source()) == versions(source())
+    assert set(versions(source())) == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("changed", ["code", "layer", "timeout"])
+def test_other_code_another_layer_and_another_property_publish_a_version(changed: str) -> None:
+    template, made_of = source(), {} if changed == "timeout" else {changed: "other"}
+    if changed == "timeout":
+        for name in FUNCTIONS:
+            template["Resources"][name]["Properties"]["Timeout"] += 1
+    now, before = versions(template, **made_of), versions(source())
+    assert {name for name in FUNCTIONS if now[name] != before[name]} == set(FUNCTIONS)
+
+
+@pytest.mark.parametrize("mark", ["a" * 64, "b" * 64])
+def test_what_make_deploy_has_computed_decides_alone(mark: str) -> None:
+    marked = versions(stamped(source(), mark))
+    assert marked == {name: f"{name}Version{mark[:10]}" for name in FUNCTIONS}
+    assert marked == versions(stamped(source(), mark), code="other", layer="other")
+
+
+NAMES = {
+    "AWS::Serverless::Function": ("FunctionName", 64),
+    "AWS::Serverless::LayerVersion": ("LayerName", 140),
+    "AWS::SQS::Queue": ("QueueName", 80),
+    "AWS::Events::EventBus": ("Name", 256),
+    "AWS::Events::Rule": ("Name", 64),
+    "AWS::CloudWatch::Alarm": ("AlarmName", 255),
+    "AWS::CloudWatch::Dashboard": ("DashboardName", 255),
+    "AWS::Logs::LogGroup": ("LogGroupName", 512),
+}
+"""Which property names a resource, and how many characters AWS allows."""
+
+
+def test_every_name_made_of_the_longest_stack_name_is_short_enough() -> None:
+    made = Resolved(GradualDeployment=GRADUAL[0], PartnerEventSourceName="aws.partner/bigcommerce.com/1")
+    spare = {
+        (name, properties[key]): limit - len(properties[key]) + len(STACK)
+        for kind, (key, limit) in NAMES.items()
+        for name, properties in made.of_type(kind).items()
+    }
+    assert min(spare.values()) == LONGEST_NAME, min(spare, key=lambda name: spare[name])
+
+
+def test_every_parameter_stands_in_one_group_of_the_console() -> None:
+    groups = source()["Metadata"]["AWS::CloudFormation::Interface"]["ParameterGroups"]
+    grouped = [parameter for group in groups for parameter in group["Parameters"]]
+    assert sorted(grouped) == sorted(source()["Parameters"])
+
+
+@pytest.mark.parametrize(
+    ("url", "accepted"),
+    [
+        ("docs/runbook.md", True),
+        ("https://wiki.example.com/relay?page=1", True),
+        ('a"b', False),
+        ("a\\b", False),
+        ("a b", False),
+        ("a#b", False),
+    ],
+)
+def test_the_runbooks_address_can_stand_in_json_and_before_an_anchor(url: str, *, accepted: bool) -> None:
+    assert bool(re.fullmatch(source()["Parameters"]["RunbookUrl"]["AllowedPattern"], url)) is accepted
+
+
 # --- figures and switches ----------------------------------------------------------------------------------------
 
 
@@ -309,10 +443,31 @@ def test_each_function_has_the_time_that_its_code_counts_on() -> None:
     assert timeouts["ReconcileFunction"] >= 4 * STORE_SECONDS
 
 
-def test_the_late_path_takes_ten_orders_at_a_time_in_five_batches_and_keeps_those_that_failed() -> None:
+def test_two_looks_of_reconcile_never_overlap() -> None:
+    look = expanded()["ReconcileFunction"]["Properties"]["Timeout"]
+    at_most_late = expanded()["ReconcileFunctionEventInvokeConfig"]["Properties"]["MaximumEventAgeInSeconds"]
+    assert source()["Parameters"]["ReconcileEveryMinutes"]["MinValue"] * 60 >= at_most_late + look
+
+
+@pytest.mark.parametrize(("given", "most"), [({}, 5), ({"RecoveryConcurrency": 2}, 2)])
+def test_an_account_with_little_concurrency_can_limit_the_late_path(given: dict[str, Any], most: int) -> None:
+    events = Resolved(**given).of_type("AWS::Serverless::Function")["RecoveryFunction"]["Events"]
+    assert events["LateOrders"]["Properties"]["ScalingConfig"] == {"MaximumConcurrency": most}
+    assert source()["Parameters"]["RecoveryConcurrency"]["MinValue"] == 2  # Lambda takes no less
+
+
+def test_concurrency_is_reserved_for_live_orders_only_if_asked_for() -> None:
+    def reserved(**given: Any) -> list[Any]:
+        functions = Resolved(**given).of_type("AWS::Serverless::Function")
+        return [functions[name].get("ReservedConcurrentExecutions") for name in FUNCTIONS if name in functions]
+
+    assert set(reserved()) == {None}
+    assert [value for value in reserved(OrderReservedConcurrency=50) if value] == [50]
+
+
+def test_the_late_path_takes_ten_orders_at_a_time_and_keeps_those_that_failed() -> None:
     [mapping] = of_type("AWS::Lambda::EventSourceMapping").values()
     assert mapping["BatchSize"] == 10
-    assert mapping["ScalingConfig"] == {"MaximumConcurrency": 5}
     assert mapping["FunctionResponseTypes"] == ["ReportBatchItemFailures"]
     assert mapping["EventSourceArn"] == {"Fn::GetAtt": ["RecoveryQueue", "Arn"]}
 
@@ -402,12 +557,14 @@ def test_a_gradual_deployment_shifts_the_aliases_traffic_as_its_name_says(gradua
 def test_a_release_is_checked_before_traffic_goes_to_it_and_taken_back_when_its_alarms_ring() -> None:
     resources = plain(GRADUAL[0])["Resources"]
     alarms = {
-        "Order": ["OrderFunctionFailsAlarm", "WebhookErrorsAlarm", "WindowMissedAlarm"],
+        "Order": ["OrderFunctionFailsAlarm", "WebhookErrorsAlarm", "DeploymentLateOrdersAlarm"],
         "Recovery": ["RecoveryFunctionFailsAlarm"],
     }
     for function, expected in alarms.items():
         group = resources[f"{function}FunctionDeploymentGroup"]["Properties"]
-        assert [alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]] == expected
+        watched = group["AlarmConfiguration"]
+        watched = watched["Fn::If"][1] if "Fn::If" in watched else watched  # the condition is that of the alarm
+        assert [alarm["Name"]["Ref"] for alarm in watched["Alarms"]] == expected
         assert set(expected) <= set(resources)
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
         hook = resources[f"{function}FunctionAliaslive"]["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"][
@@ -435,6 +592,7 @@ def test_the_release_check_invokes_the_versions_that_are_about_to_get_traffic() 
 
 def test_without_a_partner_source_there_is_no_partner_bus() -> None:
     assert [name for name in Resolved().of_type("AWS::Events::EventBus") if "Partner" in name] == []
+    assert set(Resolved().of_type("AWS::Events::Archive")) == {"EventArchive"}
     assert "PartnerRule" not in Resolved().of_type("AWS::Events::Rule")
     assert "PartnerRulePermission" not in Resolved().of_type("AWS::Lambda::Permission")
 
@@ -449,6 +607,12 @@ def test_with_a_partner_source_its_bus_and_a_rule_lead_to_the_live_path() -> Non
     assert rule["EventPattern"] == {
         "source": [{"prefix": "aws.partner/bigcommerce.com"}],
         "detail-type": ["bigCommerceWebhook"],
+    }
+    archives = made.of_type("AWS::Events::Archive")
+    assert archives["PartnerEventArchive"]["SourceArn"] == "PartnerEventBus.Arn"
+    differing = {"SourceArn", "Description"}
+    assert {key: value for key, value in archives["PartnerEventArchive"].items() if key not in differing} == {
+        key: value for key, value in archives["EventArchive"].items() if key not in differing
     }
     # What SAM makes, conditions unresolved.
     resources = expanded()

@@ -60,6 +60,7 @@ class FakeFunctions(Pages):
         self.layer_architectures = ["arm64", "x86_64"]
         self.code_url = code_url
         known = stack.parameters | stack.outputs
+        known["SecretPrefix"] = stack.settings.secret_prefix
         self.configurations: dict[str, dict[str, Any]] = {
             stack.outputs[f"{function}Name"]: {
                 "Architectures": ["arm64"],

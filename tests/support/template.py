@@ -40,6 +40,7 @@ class Resolved:
         unknown = parameters.keys() - template["Parameters"].keys()
         assert not unknown, f"no such parameters: {unknown}"
         self._conditions: dict[str, Any] = template["Conditions"]
+        self._mappings: dict[str, Any] = template["Mappings"]
         self._parameters = {name: spec["Default"] for name, spec in template["Parameters"].items()} | parameters
         self._resources: dict[str, Any] = template["Resources"]
         self.outputs: dict[str, Any] = template["Outputs"]
@@ -75,6 +76,7 @@ class Resolved:
             "Fn::GetAtt": self._get_att,
             "Fn::Sub": self._substitute,
             "Fn::If": lambda of: self.value(of[1] if self.holds(of[0]) else of[2]),
+            "Fn::FindInMap": lambda of: self._mappings[of[0]][self.value(of[1])][of[2]],
             "Fn::Not": lambda of: not self.value(of[0]),
             "Fn::And": lambda of: all(map(self.value, of)),
             "Fn::Equals": lambda of: str(self.value(of[0])) == str(self.value(of[1])),
@@ -128,7 +130,7 @@ def grants(role: dict[str, Any]) -> set[tuple[str, str]]:
     found = set()
     for policy in role["Policies"]:
         for statement in policy["PolicyDocument"]["Statement"]:
-            assert statement.keys() <= {"Effect", "Action", "Resource"}
+            assert statement.keys() <= {"Effect", "Action", "Resource", "Condition"}
             assert statement["Effect"] == "Allow"
             actions, resources = (
                 [value] if isinstance(value, str) else value for value in (statement["Action"], statement["Resource"])

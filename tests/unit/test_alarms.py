@@ -15,7 +15,7 @@ from handler.telemetry import NAMESPACE, Metric
 from sandbox.emulator import ROOT
 from support.aws import DEAD_LETTER_URL, RECOVERY_URL, refusal
 from support.aws_metrics import PUBLISHED
-from support.cloudwatch import Alarm
+from support.cloudwatch import Alarm, Metrics
 from support.events import BUYER, webhook
 from support.exchange import Step, answer
 from support.night import Night, new_night
@@ -28,7 +28,11 @@ if TYPE_CHECKING:
     from support.telemetry import Written
 
 PARTNER = "aws.partner/bigcommerce.com/store/abcde"
-EVERYTHING_ON = {"PartnerEventSourceName": PARTNER, "NoWebhookAlarmHours": 24}
+EVERYTHING_ON = {
+    "PartnerEventSourceName": PARTNER,
+    "NoWebhookAlarmHours": 24,
+    "GradualDeployment": "Canary10Percent5Minutes",
+}
 ALARMS = Resolved(**EVERYTHING_ON).of_type("AWS::CloudWatch::Alarm")
 BROKEN_RULE = """[all]\npo_number = "length(id)"\n"""
 
@@ -116,6 +120,14 @@ def webhooks_come_too_late(night: Night) -> Iterator[None]:
         night.order()
     for _ in range(3):
         night.order(age_seconds=12.0)
+    night.pass_minutes(2)
+    yield
+
+
+@rings("DeploymentLateOrdersAlarm")
+def a_new_version_makes_its_orders_late(night: Night) -> Iterator[None]:
+    for number in range(30):
+        night.order(age_seconds=12.0 if number % 10 == 0 else 0.0)
     night.pass_minutes(2)
     yield
 
@@ -419,9 +431,75 @@ def test_an_alarm_looks_at_metrics_that_somebody_emits(name: str) -> None:
             assert PUBLISHED[metric["Namespace"], metric["MetricName"]] == dimensions.keys()
 
 
-@pytest.mark.parametrize("name", sorted(ALARMS))
+@pytest.mark.parametrize("name", sorted(set(ALARMS) - {"DeploymentLateOrdersAlarm"}))
 def test_an_alarm_tells_the_topic_when_it_begins_and_when_it_is_over(name: str) -> None:
     assert ALARMS[name]["AlarmActions"] == ALARMS[name]["OKActions"] == ["AlarmTopic"]
+
+
+def test_the_alarm_for_codedeploy_tells_nobody_and_is_there_only_while_deployments_are_gradual() -> None:
+    assert not {"AlarmActions", "OKActions"} & ALARMS["DeploymentLateOrdersAlarm"].keys()
+    assert "DeploymentLateOrdersAlarm" not in Resolved().of_type("AWS::CloudWatch::Alarm")
+
+
+UNDELIVERED = [
+    ("InvocationsSentToDlq", "RuleUndeliveredAlarm", "PartnerUndeliveredAlarm"),
+    ("InvocationsFailedToBeSentToDlq", "RuleHandOverFailsAlarm", "PartnerHandOverFailsAlarm"),
+]
+
+
+@pytest.mark.parametrize(("metric", "own", "partner"), UNDELIVERED)
+def test_the_alarms_on_undelivered_events_look_at_both_rules(metric: str, own: str, partner: str) -> None:
+    rules = Resolved(**EVERYTHING_ON).of_type("AWS::Events::Rule")
+    functions = Resolved(**EVERYTHING_ON).of_type("AWS::Serverless::Function")
+    own_rule = functions["OrderFunction"]["Events"]["BusEvent"]["Properties"]
+    names = {own: (STACK, own_rule["RuleName"]), partner: (PARTNER, rules["PartnerRule"]["Name"])}
+    assert (own_rule["EventBusName"], rules["PartnerRule"]["EventBusName"]) == (STACK, PARTNER)
+    for alarm, (bus, rule) in names.items():
+        assert ALARMS[alarm]["MetricName"] == metric
+        dimensions = {item["Name"]: item["Value"] for item in ALARMS[alarm]["Dimensions"]}
+        assert dimensions == {"EventBusName": bus, "RuleName": rule}
+
+
+# --- gradual deployments ------------------------------------------------------------------------------------------
+
+
+def canary(alarm: str, orders_a_minute: int, late_of_the_canary: float, late_of_all: float = 0.0) -> int | None:
+    """The minute of a five-minute canary (10 % of the orders) in which the alarm rings, metrics a minute late; or None.
+
+    The shares of orders that are late are spread evenly. Before the canary, an hour passed with the old version.
+    """
+    watched, metrics = Alarm(ALARMS[alarm]), Metrics()
+    begin, delay = 3600.0, 60.0
+    late = 0.0
+    for number in range(65 * orders_a_minute):
+        at = number * 60.0 / orders_a_minute
+        metrics.put(NAMESPACE, "OrderAnnounced", {"service": STACK}, 1, at + delay)
+        late += late_of_all + (0.1 * late_of_the_canary if at >= begin else 0.0)
+        if late > 0.999:
+            late -= 1.0
+            metrics.put(NAMESPACE, "OrderLate", {"service": STACK}, 1, at + delay)
+    for minute in range(1, 60):
+        assert watched.evaluate(metrics, minute * 60.0) != "ALARM"  # a deployment would not begin
+    return next((m for m in range(6) if watched.evaluate(metrics, begin + m * 60.0) == "ALARM"), None)
+
+
+@pytest.mark.parametrize(("orders_a_minute", "late"), [(15, 1.0), (30, 1.0), (100, 1.0), (100, 0.7)])
+def test_a_canary_that_makes_its_orders_late_is_taken_back_within_its_five_minutes(
+    orders_a_minute: int, late: float
+) -> None:
+    assert canary("DeploymentLateOrdersAlarm", orders_a_minute, late) in range(2, 5)
+
+
+def test_the_alarm_on_missed_windows_could_not_do_that() -> None:
+    assert canary("WindowMissedAlarm", 100, 1.0) is None
+
+
+def test_with_few_orders_no_share_of_them_tells_a_bad_canary() -> None:
+    assert canary("DeploymentLateOrdersAlarm", 2, 1.0) is None
+
+
+def test_one_late_order_in_a_hundred_takes_no_canary_back() -> None:
+    assert canary("DeploymentLateOrdersAlarm", 100, 0.0, late_of_all=0.01) is None
 
 
 @pytest.mark.parametrize("name", sorted(ALARMS))

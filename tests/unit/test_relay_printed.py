@@ -19,7 +19,8 @@ from unit.test_documents import RUNBOOK, Said, first_column, mistake, section
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TOOLS = Path(__file__).parents[2] / "tools" / "relay"
+ROOT = Path(__file__).parents[2]
+SOURCES = [*(ROOT / "tools" / "relay").glob("*.py"), *(ROOT / "src" / "handler").glob("*.py")]
 COMMAND = re.compile(
     r"(?<![\w`/-])`?relay ((?:doctor|status|preview|backfill|watch|report|late|failed|store|hook)\b"
     r"(?:(?![;,)`]|[.:?](?:\s|$)|\s\(|\n|\s\s).)*)"
@@ -71,8 +72,8 @@ def commands(text: str) -> list[str]:
     return [found.strip() for found in COMMAND.findall(text)]
 
 
-@pytest.mark.parametrize("path", sorted(TOOLS.glob("*.py")), ids=lambda path: path.name)
-def test_commands_in_the_texts_of_the_command_line_can_be_pasted(path: Path) -> None:
+@pytest.mark.parametrize("path", sorted(SOURCES), ids=lambda path: path.name)
+def test_commands_in_the_texts_of_the_source_can_be_pasted(path: Path) -> None:
     printed = [command for text in texts(path) for command in commands(text)]
 
     assert [wrong for command in printed if (wrong := mistake(Said(shlex.split(command), whole=True)))] == []

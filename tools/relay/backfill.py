@@ -121,8 +121,6 @@ def backfill(  # noqa: PLR0913  the command's options
         pages = _pages(desk, store, begin, end)
     found = _Sorted()
     what += f" (in an outage for {LISTING_SECONDS:.0f} s at most)"
-    if not desk.err.is_terminal:
-        desk.err.print(f"… {what}")
     listed = 0
     with desk.err.status(what) as shown:
         for page in pages:

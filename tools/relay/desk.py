@@ -110,7 +110,7 @@ class Desk:
     @cached_property
     def vault(self) -> Vault:
         """The stores' secrets, to be changed."""
-        return Vault(self._secretsmanager, self.settings.secret_prefix)
+        return Vault(self._secretsmanager, self.settings.secret_prefix, self.stack.secrets_key)
 
     @cached_property
     def journal(self) -> Journal:

@@ -290,6 +290,7 @@ def _print_groups(desk: Desk, letters: list[DeadLetter], now: float) -> None:
 
 def _print_letters(desk: Desk, letters: list[DeadLetter], now: float) -> None:
     table = Table("order", "store", "dead for", "cause", "in words")
+    table.columns[0].overflow = "fold"  # a message id is needed whole
     for dead in letters[:MOST_ROWS]:
         table.add_row(
             str(dead.order or dead.message_id),

@@ -17,29 +17,19 @@ from relay.deployed import RULES
 from relay.deployment_checks import check_concurrency
 from relay.desk import AWS_CALLS, Desk
 from relay.plain import counted
+from relay.stack import LONGEST_NAME
 from relay.trouble import EXPIRED, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 STACK_NAME = "${AWS::StackName}"
-LONGEST = {
-    "AWS::Serverless::Function": 64,
-    "AWS::SQS::Queue": 80,
-    "AWS::Events::Rule": 64,
-    "AWS::Events::EventBus": 256,
-    "AWS::CloudWatch::Alarm": 255,
-    "AWS::CloudWatch::Dashboard": 255,
-}
-"""Characters that a resource's name may have, by its type (the services' API references)."""
-
 VALID_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 NO_STACK = frozenset({"REVIEW_IN_PROGRESS", "DELETE_COMPLETE"})
 """There is no more than a name: a change set that was never executed."""
 
-CONTINUE = {"UPDATE_ROLLBACK_FAILED": "continue-update-rollback"}
 DELETE_FIRST = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
-"""A first deployment that failed cannot be updated, only deleted; it has no orders."""
+"""After a first deployment or a deletion that failed, a stack can only be deleted."""
 
 ABSENT = frozenset(
     {
@@ -80,7 +70,7 @@ def sections(desk: Desk) -> Iterator[tuple[str, Iterable[Finding]]]:
     if root is None and credentials.state is not State.GOOD:
         root = credentials
     yield "Account", [region, credentials, *_of_account(desk, deployed, root)]
-    yield "Stack", [check_name(desk, deployed), *_of_stack(desk, deployed, root)]
+    yield "Stack", [check_name(desk), *_of_stack(desk, deployed, root)]
     yield "Rules", [check_rules()]
     yield "What is deployed", [what_it_creates(deployed), what_it_costs(deployed)]
 
@@ -135,33 +125,27 @@ def check_credentials(desk: Desk) -> Finding:
     return Finding("credentials", State.GOOD, f"account {identity['Account']}, as {identity['Arn']}")
 
 
-def check_name(desk: Desk, deployed: dict[str, Any]) -> Finding:
+def check_name(desk: Desk) -> Finding:
     """Whether the stack's name fits into the names that are made from it."""
-    name, longest = desk.stack_name, longest_stack_name(deployed)
+    name = desk.stack_name
+    mend = "set another stack_name in samconfig.toml, or name another of its environments: make deploy CONFIG_ENV=prod"
     if not VALID_NAME.fullmatch(name):
-        what = f"{name} is no stack name: letters, digits and -, the first one a letter"
-        return Finding("name", State.BAD, what, "choose another: make deploy STACK=b2b-order-relay")
-    if len(name) > longest:
-        what = f"{name} has {len(name)} characters; {longest} are the most, since functions are named after it"
-        return Finding("name", State.BAD, what, "choose a shorter one: make deploy STACK=b2b-order-relay")
-    return Finding("name", State.GOOD, f"{name} ({len(name)} of at most {longest} characters)")
+        return Finding(
+            "name", State.BAD, f"{name} is no stack name: letters, digits and -, the first one a letter", mend
+        )
+    if len(name) > LONGEST_NAME:
+        what = f"{name} has {len(name)} characters; {LONGEST_NAME} are the most, since functions are named after it"
+        return Finding("name", State.BAD, what, mend)
+    return Finding("name", State.GOOD, f"{name} ({len(name)} of at most {LONGEST_NAME} characters)")
 
 
-def longest_stack_name(deployed: dict[str, Any]) -> int:
-    """Characters that a stack's name may have, so that every name made from it is allowed."""
-    made = _names(deployed, optional=True)
-    return min(LONGEST[kind] - len(name.replace(STACK_NAME, "")) for kind, name in made if kind in LONGEST)
-
-
-def _names(deployed: dict[str, Any], *, optional: bool) -> Iterator[tuple[str, str]]:
-    """The types and names of the resources that are named after the stack; `optional`: also those with a condition."""
+def _names(deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The types and names of the resources that are named after the stack, of those that every stack has."""
     for resource in deployed["Resources"].values():
         for key, value in resource.get("Properties", {}).items():
-            is_name = key in {"Name", "LogGroupName", "RuleName"} or resource["Type"].endswith(f"::{key[:-4]}")
-            if not is_name or not isinstance(value, str) or (resource.get("Condition") and not optional):
-                continue
+            is_name = key in {"Name", "LogGroupName"} or resource["Type"].endswith(f"::{key.removesuffix('Name')}")
             name = STACK_NAME if value == "AWS::StackName" else value
-            if STACK_NAME in name:
+            if is_name and "Condition" not in resource and isinstance(name, str) and STACK_NAME in name:
                 yield resource["Type"], name
 
 
@@ -182,8 +166,8 @@ def check_state(desk: Desk, states: list[str]) -> Finding:
     if state in DELETE_FIRST:
         mend = f"delete it, then deploy again: aws cloudformation delete-stack {at}"
         return Finding("stack", State.BAD, f"{name} is in state {state}, in which it cannot be updated", mend)
-    if state in CONTINUE:
-        mend = f"let AWS finish: aws cloudformation {CONTINUE[state]} {at}"
+    if state == "UPDATE_ROLLBACK_FAILED":
+        mend = f"let AWS finish: aws cloudformation continue-update-rollback {at}"
         return Finding("stack", State.BAD, f"{name} is in state {state}, in which it cannot be updated", mend)
     if state.endswith("_IN_PROGRESS"):
         what = f"{name} is in state {state}: another deployment is at work"
@@ -195,7 +179,7 @@ def check_names(desk: Desk, deployed: dict[str, Any]) -> Finding:
     """Whether something else has one of the names already that a new stack needs. Raises botocore's errors."""
     region = desk.cloudformation.meta.region_name
     names: dict[str, list[str]] = {}
-    for kind, name in _names(deployed, optional=False):
+    for kind, name in _names(deployed):
         names.setdefault(kind, []).append(name.replace(STACK_NAME, desk.stack_name).replace("${AWS::Region}", region))
     taken = [f"{NOUNS[kind]} {name}" for kind, of_kind in names.items() for name in _taken(desk, kind, of_kind)]
     if taken:
@@ -203,7 +187,7 @@ def check_names(desk: Desk, deployed: dict[str, Any]) -> Finding:
             "names",
             State.BAD,
             f"taken already, so the stack cannot be created: {', '.join(taken)}",
-            "choose another name (make deploy STACK=b2b-order-relay-2), or delete them if they are left from an old stack",
+            "set another stack_name in samconfig.toml, or delete them if they are left from an old stack",
         )
     return Finding("names", State.GOOD, "no queue, function, bus, log group, alarm or dashboard has one of its names")
 

@@ -26,6 +26,9 @@ OUTPUTS = (
 )
 """What this command line needs of a stack; one that lacks some of it was deployed from another version."""
 
+LONGEST_NAME = 41
+"""Characters of a stack's name: `CodeDeployHook_<name>-release`, the longest name of a function, may have 64."""
+
 FUNCTIONS = ("OrderFunction", "RecoveryFunction", "ReconcileFunction")
 HEALTHY = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
 USABLE = HEALTHY | {
@@ -93,7 +96,13 @@ class Stack:
     def settings(self) -> Settings:
         """What the stack's functions are told."""
         known = self.parameters | self.outputs
+        known["SecretPrefix"] = known.get("SecretPrefix") or self.name  # as the template has it
         return Settings.from_environment({name: known.get(key, "") for name, key in SETTINGS.items()})
+
+    @property
+    def secrets_key(self) -> str:
+        """ARN of the KMS key that stores' secrets are encrypted with; empty for AWS's own."""
+        return self.parameters.get("SecretsKeyArn", "")
 
     @property
     def destination(self) -> str:

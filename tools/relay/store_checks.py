@@ -139,7 +139,7 @@ def _check_key(desk: Desk, store: str) -> list[Finding]:
     key = desk.vault.key(store)
     if not key or key.endswith("alias/aws/secretsmanager"):
         return []
-    allowed = desk.stack.parameters.get("SecretsKeyArn", "")
+    allowed = desk.stack.secrets_key
     if allowed and (allowed == key or allowed.endswith(f"/{key}")):
         return [Finding("secret key", State.GOOD, "the functions may decrypt the secret (SecretsKeyArn)")]
     return [

@@ -12,6 +12,7 @@ from relay.trouble import Trouble
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_secretsmanager.type_defs import CreateSecretRequestTypeDef
 
 DAYS_TO_REPENT = 7
 """A removed secret can be brought back for so long; Secrets Manager knows no shorter time."""
@@ -20,9 +21,11 @@ DAYS_TO_REPENT = 7
 class Vault:
     """Secrets named <prefix>/<store hash>, as JSON objects. Nothing of them goes into an error."""
 
-    def __init__(self, client: SecretsManagerClient, prefix: str) -> None:
+    def __init__(self, client: SecretsManagerClient, prefix: str, key: str = "") -> None:
+        """`key`: ARN of the KMS key for secrets that are created; empty for AWS's own."""
         self._client = client
         self._prefix = prefix
+        self._key = key
 
     def name(self, store_hash: str) -> str:
         """The name of a store's secret."""
@@ -74,10 +77,15 @@ class Vault:
         """Creates or replaces the store's secret; brings back one that waits to be deleted."""
         name, text = self.name(store_hash), json.dumps(values)
         errors = self._client.exceptions
+        created: CreateSecretRequestTypeDef = {
+            "Name": name,
+            "SecretString": text,
+            "Description": f"B2B Order Relay: API access to the store {store_hash}",
+        }
+        if self._key:
+            created["KmsKeyId"] = self._key
         try:
-            self._client.create_secret(
-                Name=name, SecretString=text, Description=f"B2B Order Relay: API access to the store {store_hash}"
-            )
+            self._client.create_secret(**created)
         except (errors.ResourceExistsException, errors.InvalidRequestException):
             if "DeletedDate" in self._client.describe_secret(SecretId=name):
                 self._client.restore_secret(SecretId=name)

@@ -119,7 +119,7 @@ class Cloud:
     @property
     def vault(self) -> Vault:
         """The stores' secrets, as `relay` reads and writes them."""
-        return Vault(self.client("secretsmanager"), self._parameters.get("SecretPrefix", "b2b-order-relay"))
+        return Vault(self.client("secretsmanager"), self._parameters.get("SecretPrefix") or self.stack)
 
     def replace_file(self, name: str, content: bytes) -> str:
         """Bring a file of `src` with this content into the running functions; the version that OrderFunction has then.

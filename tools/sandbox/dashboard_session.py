@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sandbox import faults
 from sandbox.cloud import Cloud
+from sandbox.emulator import REGION
 from sandbox.metric_math import Series, calculate
 from sandbox.metrics import Sample, lambda_samples, publish, queue_samples, samples, states
 from sandbox.scenarios import SCENARIOS, Stage, demo_store, play_webhook, secret_of
@@ -84,7 +85,7 @@ class _Session:
         cloud = self._stage.cloud
         publish(cloud, [*samples(cloud), *lambda_samples(cloud), *self._queues, *self._api_samples()])
         publish(cloud, queue_samples(cloud, time.time()))
-        body = cloud.client("cloudwatch").get_dashboard(DashboardName=cloud.stack)["DashboardBody"]
+        body = cloud.client("cloudwatch").get_dashboard(DashboardName=f"{cloud.stack}-{REGION}")["DashboardBody"]
         widgets = json.loads(body)["widgets"]
         ended = time.time()
         curves = {
