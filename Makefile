@@ -25,7 +25,8 @@ export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: help
 help: ## List the commands
-	@awk 'BEGIN { FS = ":.*## " } /^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk 'BEGIN { FS = ":.*## " } /^##@ / { printf "\n%s\n", substr($$0, 5) } \
+		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 
 .PHONY: setup
@@ -150,8 +151,8 @@ screenshot: setup browser ## Take the README's picture of the sandbox's page
 	@$(BIN)/python -m sandbox.portrait docs/images/sandbox.png
 
 .PHONY: test
-test: setup browser ## Run all tests; fails below 95 % branch coverage of src/handler
-	@$(BIN)/python -m pytest --numprocesses=2 --dist=loadgroup --cov --cov-branch --cov-report=term --cov-fail-under=95
+test: setup browser ## Run all tests; fails below 95 % branch coverage of src/handler (a part: ARGS="-k late")
+	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses=2 --dist=loadgroup --cov --cov-branch --cov-report=term --cov-fail-under=95)
 
 # Not the fault scenarios: `make defences` is to them what this is to the others.
 .PHONY: test-teeth
@@ -171,6 +172,10 @@ lint: .venv/.installed .env-sam/.installed ## Check style, types and the templat
 	@$(BIN)/mypy
 	@$(BIN)/cfn-lint
 	@$(SAM) validate --lint --region us-east-1
+
+.PHONY: pr
+pr: ## Check everything before a pull request, as CI does
+	@.ci/run
 
 .PHONY: format
 format: .venv/.installed ## Put the code into shape
