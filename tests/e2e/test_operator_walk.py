@@ -81,6 +81,7 @@ def test_the_operators_walk(stage: Stage) -> None:
 
 def a_store_is_added(stage: Stage, operator: Operator) -> None:
     store = stage.store
+    assert "b2b-order-relay is there (CREATE_COMPLETE): it is updated" in operator.says("doctor --before-deploy")
     # A deployment without a store: the doctor says what comes next.
     assert "relay store add" in operator.says("doctor", code=TROUBLE)
     # A mistyped token is not saved; the right one is, and then the webhook.
