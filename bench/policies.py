@@ -1,4 +1,4 @@
-"""How many orders each retry policy gets into the window, simulated with the real Transport and Deadline.
+"""How many orders each retry policy gets into the window, simulated with the real HttpClient and Deadline.
 
 The clock is moved, nobody sleeps. One order is two calls (look-up, Create Order) to an API that hangs, fails in bursts, and is
 sometimes slow; what it meets is the same for every policy.
@@ -17,8 +17,8 @@ from rich.table import Table
 
 from handler.deadline import Deadline
 from handler.errors import RetryLater
+from handler.http.client import LIVE, HttpClient, NoAnswer, Response, RetryPolicy
 from handler.telemetry import logger, metrics
-from handler.transport import LIVE, NoAnswer, Patience, Response, Transport
 from measuring import ACCENT, INK, PALE, arguments, hand_in, say
 
 if TYPE_CHECKING:
@@ -41,13 +41,13 @@ class TooOftenError(Exception):
 @dataclass(frozen=True)
 class Policy:
     name: str
-    patience: Patience
+    policy: RetryPolicy
     attempts: float = math.inf
 
 
 POLICIES = (
-    Policy("one attempt of 9 s", Patience(attempt_seconds=9.0, tries_again=False), attempts=1),
-    Policy("four attempts of 3 s", Patience(attempt_seconds=3.0, tries_again=True), attempts=4),
+    Policy("one attempt of 9 s", RetryPolicy(attempt_seconds=9.0, tries_again=False), attempts=1),
+    Policy("four attempts of 3 s", RetryPolicy(attempt_seconds=3.0, tries_again=True), attempts=4),
     Policy("as shipped: 3 s each, until the deadline", LIVE),
     Policy("the same with 2 s each", replace(LIVE, attempt_seconds=2.0)),
 )
@@ -107,12 +107,12 @@ class World:
 def in_the_window(policy: Policy, seed: int, trouble: float) -> bool:
     """Whether the order of this number gets through; the same number meets the same trouble whatever the policy."""
     world = World(seed, trouble, policy.attempts)
-    transport = Transport(world.exchange, policy.patience, world.clock, world.sleep, world.uniform)
+    http = HttpClient(world.exchange, policy.policy, world.clock, world.sleep, world.uniform)
     deadline = Deadline.of_window(0.0, world.clock)
     try:
         for method in ("GET", "POST"):
             world.new_call(policy.attempts)
-            if transport.call(method, "https://api", {}, deadline).status != ANSWERED.status:
+            if http.call(method, "https://api", {}, deadline).status != ANSWERED.status:
                 return False
     except (RetryLater, TooOftenError):
         return False

@@ -19,7 +19,7 @@ from unittest.mock import patch
 import requests
 from rich.table import Table
 
-from handler.transport import HttpExchange, NoAnswer
+from handler.http.client import HttpExchange, NoAnswer
 from measuring import ACCENT, INK, PALE, Spread, arguments, hand_in, say
 
 if TYPE_CHECKING:

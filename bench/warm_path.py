@@ -94,28 +94,28 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
     os.environ.update(environment(url))
     # Only now: the functions read their environment, and make their clients, when they start.
     app = importlib.import_module("handler.app")
-    once_module = importlib.import_module("handler.once")
+    once_module = importlib.import_module("handler.table.idempotency")
     deadline = importlib.import_module("handler.deadline").Deadline
-    assembly = importlib.import_module("handler.assembly")
+    assembly = importlib.import_module("handler.container")
     telemetry = importlib.import_module("handler.telemetry")
     order_event = importlib.import_module("handler.order_event")
-    transport_module = importlib.import_module("handler.transport")
+    transport_module = importlib.import_module("handler.http.client")
     import boto3  # noqa: PLC0415  the same
 
     table = boto3.client("dynamodb", config=assembly.AWS_CALLS)
     events = boto3.client("events", config=assembly.AWS_CALLS)
-    once = once_module.OncePerOrder("orders", table, 35)
-    pace = importlib.import_module("handler.pace").LatePace("orders", table, 60, time.time)
+    once = once_module.OrderIdempotency("orders", table, 35)
+    pace = importlib.import_module("handler.table.rate_limit").LateRateLimit("orders", table, 60, time.time)
     secretsmanager = boto3.client("secretsmanager", config=assembly.AWS_CALLS)
-    credentials = importlib.import_module("handler.credentials").Credentials(
+    credentials = importlib.import_module("handler.bigcommerce.credentials").Credentials(
         secretsmanager, lambda: secretsmanager, "b2b-order-relay", list, time.time
     )
-    transport = transport_module.Transport(
+    http = transport_module.HttpClient(
         transport_module.HttpExchange(), transport_module.LIVE, time.time, time.sleep, random.uniform
     )
-    store_api = importlib.import_module("handler.store_api").StoreApi(url, transport, credentials)
-    b2b = importlib.import_module("handler.b2b_api")
-    b2b_api = b2b.B2BApi(url, transport, credentials)
+    store_api = importlib.import_module("handler.bigcommerce.store_api").StoreApi(url, http, credentials)
+    b2b = importlib.import_module("handler.bigcommerce.b2b_api")
+    b2b_api = b2b.B2BApi(url, http, credentials)
     rules = importlib.import_module("handler.enrichment").Rules.load().for_all
     session = requests.Session()
     samples = {

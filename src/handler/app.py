@@ -18,7 +18,7 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
-from handler.assembly import Assembly
+from handler.container import Container
 from handler.errors import Cause, IgnoredScope, MalformedEvent
 from handler.order_event import event_time, parse_bus_event
 from handler.outcomes import Dead
@@ -29,7 +29,7 @@ from handler.telemetry import Metric, count, logger, measure_seconds, metrics
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-relay = Assembly(Settings.from_environment(os.environ), clock=time.time, sleep=time.sleep, uniform=random.uniform)
+relay = Container(Settings.from_environment(os.environ), clock=time.time, sleep=time.sleep, uniform=random.uniform)
 
 gc.freeze()
 gc.enable()
@@ -70,7 +70,7 @@ def _create(event: dict[str, Any], context: "LambdaContext") -> None:
         count(Metric.WEBHOOK_IGNORED)
         logger.info("bus event of another scope ignored")
     except MalformedEvent as error:
-        relay.queues.bury_unread(json.dumps(event), str(error))
+        relay.queues.dead_letter_unread(json.dumps(event), str(error))
         report(Dead(Cause.UNREADABLE, str(error)))
     else:
         logger.append_keys(

@@ -6,25 +6,25 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
+from handler.desired import find_desired
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped
-from handler.record import bring_in_line, settle_refusal
+from handler.record import align_record, settle_refusal
 from handler.report import report
 from handler.telemetry import Metric, count
-from handler.wanted import find_wanted
 
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from handler.b2b_api import B2BApi
+    from handler.bigcommerce.b2b_api import B2BApi
+    from handler.bigcommerce.store_api import StoreApi
     from handler.enrichment import Rules
-    from handler.journal import Journal
-    from handler.known_stores import KnownStores
-    from handler.once import OncePerOrder
     from handler.order_event import OrderEvent
     from handler.queues import Queues
-    from handler.store_api import StoreApi
+    from handler.table.idempotency import OrderIdempotency
+    from handler.table.order_notes import OrderNotes
+    from handler.table.store_registry import StoreRegistry
 
 RESERVED_SECONDS = 2.0
 """Of the invocation's own time, kept for handing over and for the idempotency record."""
@@ -34,13 +34,13 @@ RESERVED_SECONDS = 2.0
 class CreateOrder:
     """Creates the order's B2B record inside the window, or sees to it that somebody else finishes it."""
 
-    once: OncePerOrder
+    idempotency: OrderIdempotency
     store_api: StoreApi
     b2b_api: B2BApi
     rules: Rules
     queues: Queues
-    journal: Journal
-    stores: KnownStores
+    order_notes: OrderNotes
+    stores: StoreRegistry
     clock: Clock
     first_delay_seconds: float
 
@@ -50,20 +50,20 @@ class CreateOrder:
             return self._handle(event, context)
 
     def _handle(self, event: OrderEvent, context: LambdaContext) -> Outcome:
-        count(Metric.ORDER_ANNOUNCED)
+        count(Metric.ORDER_RECEIVED)
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
         outcome: Outcome
         try:
-            outcome = self.once.run(event, lambda again: self._finish(event, invocation, again), context)
+            outcome = self.idempotency.run(event, lambda again: self._finish(event, invocation, again), context)
         except RetryLater as error:
-            self.queues.hand_over(
+            self.queues.send_late(
                 event, error.cause, error.detail, max(self.first_delay_seconds, error.retry_after_seconds or 0.0)
             )
             outcome = Late(error.cause, error.detail)
         except Refused as error:
             outcome = self._bury(event, Dead(error.cause, error.detail))
         if isinstance(outcome, Late):
-            self.journal.note(event, outcome)
+            self.order_notes.note(event, outcome)
         if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
             self.stores.note(event.store_hash)
         report(outcome)
@@ -71,40 +71,40 @@ class CreateOrder:
 
     def _bury(self, event: OrderEvent, dead: Dead) -> Dead | Duplicate:
         """One dead letter, however often the event is delivered."""
-        if self.journal.is_buried(event):
+        if self.order_notes.is_dead_letter(event):
             return Duplicate()
-        letter = self.queues.bury(event, dead.cause, dead.detail)
-        self.journal.note(event, dead, letter)
+        letter = self.queues.dead_letter(event, dead.cause, dead.detail)
+        self.order_notes.note(event, dead, letter)
         return dead
 
-    def _finish(self, event: OrderEvent, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OncePerOrder.run` tells it
+    def _finish(self, event: OrderEvent, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OrderIdempotency.run` tells it
         """Creates the record, or updates the one that is there. `again`: the event brings values to a finished order."""
         window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)
         if window.remaining_seconds <= 0:
             raise _missed()
-        wanted = find_wanted(event, self.store_api, self.rules, window, only_given=again)
-        if isinstance(wanted, Skipped):
-            return wanted
+        desired = find_desired(event, self.store_api, self.rules, window, only_given=again)
+        if isinstance(desired, Skipped):
+            return desired
         if again:
             # A second Create might make a second record (domain: more facts), so the record is looked for first.
             try:
-                return bring_in_line(self.b2b_api, wanted, invocation)
+                return align_record(self.b2b_api, desired, invocation)
             except RetryLater as error:
                 if error.cause is not Cause.NOT_THERE_YET:
                     raise
-        event = wanted.event
+        event = desired.event
         window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)
         if window.remaining_seconds <= 0:
             raise _missed()
         try:
-            self.b2b_api.create_order(event.store_hash, event.order_id, wanted.customer_id, wanted.content, window)
+            self.b2b_api.create_order(event.store_hash, event.order_id, desired.customer_id, desired.content, window)
         except OrderAlreadyExists:
             # Update Order knows no window: the invocation's own time is the limit.
-            return bring_in_line(self.b2b_api, wanted, invocation)
+            return align_record(self.b2b_api, desired, invocation)
         except Refused as refusal:
-            return settle_refusal(self.b2b_api, wanted, refusal, invocation)
+            return settle_refusal(self.b2b_api, desired, refusal, invocation)
         seconds = self.clock() - event.created_at
-        return Created(seconds, WINDOW_SECONDS - seconds, wanted.rules_failed)
+        return Created(seconds, WINDOW_SECONDS - seconds, desired.rules_failed)
 
 
 def _missed() -> RetryLater:

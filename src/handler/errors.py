@@ -3,7 +3,7 @@
 RelayError
 ├── RejectedWebhook          the sender is answered at once, nothing is published
 │   ├── MalformedEvent       not the published shape (400)
-│   └── NotProven            no proof that the store sent it (401)
+│   └── Unauthenticated            no proof that the store sent it (401)
 ├── IgnoredScope             a healthy webhook about something else (200)
 ├── RetryLater               will heal with time: the order goes to, or stays in, RecoveryQueue
 │   └── Unauthorised         a token was refused: the secret is read afresh first
@@ -52,7 +52,7 @@ class MalformedEvent(RejectedWebhook):
     """The event is not JSON, or not of a published shape."""
 
 
-class NotProven(RejectedWebhook):
+class Unauthenticated(RejectedWebhook):
     """Nothing proves that the store sent this."""
 
 

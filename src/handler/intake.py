@@ -10,19 +10,19 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler import strict_json
 from handler.aws_errors import error_code
-from handler.credentials import SecretInvalid, UnknownStore
-from handler.errors import Cause, IgnoredScope, MalformedEvent, NotProven, RetryLater
+from handler.bigcommerce.credentials import SecretInvalid, UnknownStore
+from handler.bigcommerce.signature import authenticate
+from handler.errors import Cause, IgnoredScope, MalformedEvent, RetryLater, Unauthenticated
 from handler.order_event import DETAIL_TYPE, OrderEvent, parse_detail, store_hash_of
 from handler.outcomes import Late
 from handler.report import report
-from handler.signature import prove
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_events.type_defs import PutEventsRequestEntryTypeDef
 
-    from handler.credentials import Credentials
+    from handler.bigcommerce.credentials import Credentials
     from handler.deadline import Clock
     from handler.queues import Queues
 
@@ -37,7 +37,7 @@ LARGEST_BODY_BYTES = 65_536
 
 ACCEPTED = 200
 MALFORMED = 400
-NOT_PROVEN = 401
+UNAUTHENTICATED = 401
 TRY_AGAIN = 503
 
 
@@ -69,14 +69,14 @@ class Intake:
             metric = Metric.WEBHOOK_IGNORED
         except MalformedEvent as malformed:
             status, metric, error = MALFORMED, Metric.WEBHOOK_MALFORMED, str(malformed)
-        except NotProven as unproven:
+        except Unauthenticated as unproven:
             # The sender learns only that; the log says which check failed.
             logger.warning("webhook not proven", check=str(unproven))
-            status, metric, error = NOT_PROVEN, Metric.WEBHOOK_NOT_PROVEN, "not proven to come from the store"
+            status, metric, error = UNAUTHENTICATED, Metric.WEBHOOK_UNAUTHENTICATED, "not proven to come from the store"
         except (RetryLater, ClientError, BotoCoreError) as trouble:
             detail = trouble.detail if isinstance(trouble, RetryLater) else f"AWS: {error_code(trouble)}"
             logger.error("webhook rejected with 503; BigCommerce will retry", detail=detail)
-            status, metric, error = TRY_AGAIN, Metric.WEBHOOK_TURNED_AWAY, "try again later"
+            status, metric, error = TRY_AGAIN, Metric.WEBHOOK_UNAVAILABLE, "try again later"
         count(metric)
         took_ms = round((self._clock() - began_at) * 1000)
         logger.info("webhook answered", status=status, metric=metric, ms=took_ms, **told)
@@ -87,25 +87,25 @@ class Intake:
         detail = strict_json.parse(body)
         store_hash = store_hash_of(detail)
         logger.append_keys(store=store_hash)
-        self._prove(store_hash, _headers(request), body)
+        self._authenticate(store_hash, _headers(request), body)
         detail = {name: detail[name] for name in PUBLISHED_KEYS if name in detail}
         event = parse_detail(detail, self._clock())
         logger.append_keys(order=event.order_id, correlation_id=event.correlation_id)
         self._publish(detail, event)
         return event
 
-    def _prove(self, store_hash: str, headers: dict[str, str], body: bytes) -> None:
-        """Raises NotProven; RetryLater when the secret cannot be had, which must not look like a forgery."""
+    def _authenticate(self, store_hash: str, headers: dict[str, str], body: bytes) -> None:
+        """Raises Unauthenticated; RetryLater when the secret cannot be had, which must not look like a forgery."""
         failed: list[str] = []
         try:
             for secret in self._credentials.for_proof(store_hash):
                 try:
-                    return prove(headers, body, secret)
-                except NotProven as error:
+                    return authenticate(headers, body, secret)
+                except Unauthenticated as error:
                     failed.append(str(error))
         except (UnknownStore, SecretInvalid) as error:
             failed.append(error.detail)
-        raise NotProven("; ".join(dict.fromkeys(failed)))
+        raise Unauthenticated("; ".join(dict.fromkeys(failed)))
 
     def _publish(self, detail: Any, event: OrderEvent) -> None:
         """Puts `detail` on the bus; when the bus refuses it, the order goes straight to RecoveryQueue."""
@@ -124,8 +124,8 @@ class Intake:
             count(Metric.BUS_REFUSED)
             logger.error("the bus refused the event; handing it to RecoveryQueue", error=refused)
             late = Late(Cause.BUS_REFUSED, f"the event bus: {refused}")
-            self._queues.hand_over(event, late.cause, late.detail)
-            count(Metric.ORDER_ANNOUNCED)
+            self._queues.send_late(event, late.cause, late.detail)
+            count(Metric.ORDER_RECEIVED)
             report(late)
 
 

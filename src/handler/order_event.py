@@ -10,8 +10,8 @@ from datetime import datetime
 from typing import Any
 
 from handler import strict_json
+from handler.dates import unix_seconds
 from handler.errors import IgnoredScope, MalformedEvent
-from handler.mail_date import unix_seconds
 from handler.whole_number import LARGEST, whole_number
 
 DETAIL_TYPE = "bigCommerceWebhook"

@@ -38,7 +38,7 @@ class Updated:
 
 
 @dataclass(frozen=True, slots=True)
-class AlreadyRight:
+class Unchanged:
     """The record was there and already carried everything; nothing was sent. `rules_failed` as in `Created`."""
 
     rules_failed: tuple[str, ...] = ()
@@ -74,5 +74,5 @@ class Dead:
     detail: str
 
 
-Finished = Created | Updated | AlreadyRight | Skipped
+Finished = Created | Updated | Unchanged | Skipped
 Outcome = Finished | Duplicate | Late | Dead

@@ -92,19 +92,19 @@ class Queues:
         self._dead_letter_url = dead_letter_url
         self._clock = clock
 
-    def hand_over(self, event: OrderEvent, cause: Cause, detail: str, delay_seconds: float = 0.0) -> None:
+    def send_late(self, event: OrderEvent, cause: Cause, detail: str, delay_seconds: float = 0.0) -> None:
         """Puts the order into RecoveryQueue, to be looked at after `delay_seconds`."""
         delay = min(max(round(delay_seconds), 0), LONGEST_DELAY_SECONDS)
         body = Letter(event, cause, detail, self._clock()).as_body()
         self._client().send_message(QueueUrl=self._recovery_url, MessageBody=body, DelaySeconds=delay)
 
-    def bury(self, event: OrderEvent, cause: Cause, detail: str) -> Letter:
+    def dead_letter(self, event: OrderEvent, cause: Cause, detail: str) -> Letter:
         """Puts the order into DeadLetterQueue, where an operator finds it with its reason; answers the letter."""
         letter = Letter(event, cause, detail, round(self._clock(), 3))
         self._client().send_message(QueueUrl=self._dead_letter_url, MessageBody=letter.as_body())
         return letter
 
-    def bury_unread(self, body: str, detail: str) -> None:
+    def dead_letter_unread(self, body: str, detail: str) -> None:
         """Puts a message that cannot be read into DeadLetterQueue as it is; the reason goes along as an attribute."""
         reason: MessageAttributeValueTypeDef = {
             "DataType": "String",

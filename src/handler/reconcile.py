@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws_errors import error_code
+from handler.bigcommerce.hooks_api import silent
+from handler.bigcommerce.store_api import date_created
 from handler.deadline import Clock, Deadline
+from handler.desired import GUEST
 from handler.errors import Cause, Refused, RetryLater
-from handler.hooks_api import silent
-from handler.known_stores import Progress
 from handler.order_event import OrderEvent
 from handler.outcomes import Late
-from handler.store_api import date_created
+from handler.table.store_registry import Progress
 from handler.telemetry import Metric, count, logger, measure_seconds
-from handler.wanted import GUEST
 from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
@@ -29,11 +29,11 @@ if TYPE_CHECKING:
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-    from handler.hooks_api import HooksApi
-    from handler.journal import Journal
-    from handler.known_stores import KnownStores
+    from handler.bigcommerce.hooks_api import HooksApi
+    from handler.bigcommerce.store_api import StoreApi
     from handler.queues import Queues
-    from handler.store_api import StoreApi
+    from handler.table.order_notes import OrderNotes
+    from handler.table.store_registry import StoreRegistry
 
 T = TypeVar("T")
 
@@ -62,8 +62,8 @@ class ReconcileStores:
     remember_done_days: float
     store_api: StoreApi
     hooks_api: HooksApi
-    journal: Journal
-    stores: KnownStores
+    order_notes: OrderNotes
+    stores: StoreRegistry
     queues: Queues
     clock: Clock
 
@@ -84,7 +84,7 @@ class ReconcileStores:
                 measure_seconds(Metric.RECONCILE_BEHIND, behind)
                 deadline = Deadline.after(STORE_SECONDS, self.clock).earlier_of(invocation)
                 found[store_hash] = _guarded(partial(self._look_at_store, store_hash, reached, deadline), 0)
-        count(Metric.RECONCILED)
+        count(Metric.RECONCILE_RUNS)
         return found
 
     def _progress(self) -> dict[str, Progress | None]:
@@ -118,7 +118,7 @@ class ReconcileStores:
         if not hooks:
             logger.warning("the store has no webhook that points here")
         switched_off = silent(hooks)
-        if switched_off and not self.stores.hook_rests(store_hash):
+        if switched_off and not self.stores.hook_is_paused(store_hash):
             for hook in switched_off:
                 _guarded(partial(self._switch_on, store_hash, hook["id"], deadline), None)
         made_at = [whole_number(hook.get("created_at")) for hook in hooks]
@@ -152,14 +152,14 @@ class ReconcileStores:
     def _hand_over_unknown(self, store_hash: str, page: list[dict[str, Any]], until: float, deadline: Deadline) -> int:
         """How many orders of the page the relay has not heard of. `until` is the date of those without one."""
         dated = {order["id"]: date_created(order) or until for order in page if order.get("customer_id") != GUEST}
-        unknown = self.journal.unknown(store_hash, dated)
+        unknown = self.order_notes.unknown(store_hash, dated)
         for order in unknown:
             if deadline.remaining_seconds <= 0:
                 raise RetryLater(Cause.WINDOW_MISSED, "no time was left to hand all orders over")
             late = Late(Cause.RECONCILED, "no webhook has told of the order, or its work was broken off")
             event = OrderEvent(store_hash, order, dated[order], f"{store_hash}-{order}")
-            self.queues.hand_over(event, late.cause, late.detail)
-            self.journal.note(event, late)
+            self.queues.send_late(event, late.cause, late.detail)
+            self.order_notes.note(event, late)
             count(Metric.ORDER_RECONCILED)
             logger.warning("order handed to RecoveryQueue", order=order, outcome="late", cause=late.cause)
         return len(unknown)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handler.b2b_api import body_fields, is_empty
+from handler.bigcommerce.b2b_api import body_fields, is_empty
 from handler.errors import Cause, Refused, RetryLater
-from handler.outcomes import AlreadyRight, Skipped, SkipReason, Updated
+from handler.outcomes import Skipped, SkipReason, Unchanged, Updated
 
 if TYPE_CHECKING:
-    from handler.b2b_api import B2BApi, Content, Record
+    from handler.bigcommerce.b2b_api import B2BApi, Content, Record
     from handler.deadline import Deadline
-    from handler.wanted import Wanted
+    from handler.desired import Desired
 
 
-def bring_in_line(b2b_api: B2BApi, wanted: Wanted, deadline: Deadline) -> Updated | AlreadyRight:
+def align_record(b2b_api: B2BApi, wanted: Desired, deadline: Deadline) -> Updated | Unchanged:
     """Makes the order's record carry what is wanted, beside what it carries already.
 
     Raises RetryLater (cause NOT_THERE_YET) when there is no record, and what the API's methods raise.
@@ -24,7 +24,7 @@ def bring_in_line(b2b_api: B2BApi, wanted: Wanted, deadline: Deadline) -> Update
         raise RetryLater(Cause.NOT_THERE_YET, "B2B API: there is no record of the order yet")
     body = merge(present, wanted.content)
     if body is None:
-        return AlreadyRight(wanted.rules_failed)
+        return Unchanged(wanted.rules_failed)
     b2b_api.update_order(wanted.event.store_hash, wanted.event.order_id, body, deadline)
     return Updated(wanted.rules_failed)
 
@@ -66,15 +66,15 @@ def same(present: Any, wanted: str) -> bool:
 
 
 def settle_refusal(
-    b2b_api: B2BApi, wanted: Wanted, refusal: Refused, deadline: Deadline
-) -> Updated | AlreadyRight | Skipped:
+    b2b_api: B2BApi, wanted: Desired, refusal: Refused, deadline: Deadline
+) -> Updated | Unchanged | Skipped:
     """What Create Order's refusal means, found out by asking, never by its words.
 
     A record that exists is updated; a customer without a company is skipped; anything else is the refusal itself,
     which is raised again.
     """
     try:
-        return bring_in_line(b2b_api, wanted, deadline)
+        return align_record(b2b_api, wanted, deadline)
     except RetryLater as error:
         if error.cause is not Cause.NOT_THERE_YET:
             raise

@@ -14,16 +14,16 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.aws_errors import error_code
 from handler.backoff import LEAST_SPREAD, LONGEST_VISIBILITY_SECONDS, MOST_SPREAD, delay_seconds
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
+from handler.desired import find_desired
 from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
-from handler.journal import Attempt
 from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
-from handler.pace import Paced
 from handler.queues import read_letter
-from handler.record import bring_in_line, settle_refusal
+from handler.record import align_record, settle_refusal
 from handler.report import report
+from handler.table.order_notes import Attempt
+from handler.table.rate_limit import Deferred
 from handler.telemetry import Metric, count, logger, measure_seconds
-from handler.wanted import find_wanted
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,15 +31,15 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_sqs import SQSClient
 
-    from handler.b2b_api import B2BApi
+    from handler.bigcommerce.b2b_api import B2BApi
+    from handler.bigcommerce.store_api import StoreApi
     from handler.enrichment import Rules
-    from handler.journal import Journal
-    from handler.once import OncePerOrder
     from handler.order_event import OrderEvent
-    from handler.pace import LatePace
     from handler.queues import Letter, Queues
     from handler.settings import Settings
-    from handler.store_api import StoreApi
+    from handler.table.idempotency import OrderIdempotency
+    from handler.table.order_notes import OrderNotes
+    from handler.table.rate_limit import LateRateLimit
 
 ORDER_SECONDS = 20.0
 """One order's share of an invocation at most."""
@@ -97,13 +97,13 @@ class RecoverOrders:
 
     settings: Settings
     sqs: SQSClient
-    once: OncePerOrder
+    idempotency: OrderIdempotency
     store_api: StoreApi
     b2b_api: B2BApi
     rules: Rules
     queues: Queues
-    pace: LatePace
-    journal: Journal
+    rate_limit: LateRateLimit
+    order_notes: OrderNotes
     clock: Clock
     uniform: Callable[[float, float], float]
 
@@ -135,9 +135,9 @@ class RecoverOrders:
         with observing(event.created_at), logger.append_context_keys(**keys):
             if message.receipts == 1 and letter.undelivered:
                 # OrderFunction has not counted it: it crashed, or the event never came to it.
-                count(Metric.ORDER_ANNOUNCED)
+                count(Metric.ORDER_RECEIVED)
                 late = Late(letter.cause, letter.detail)
-                self.journal.note(event, late)
+                self.order_notes.note(event, late)
                 report(late)
             try:
                 outcome = self._work(event, invocation, troubled, context)
@@ -162,53 +162,53 @@ class RecoverOrders:
         context: LambdaContext,
     ) -> Outcome:
         if event.store_hash in troubled:
-            raise Paced("the store could not serve another order just now", troubled[event.store_hash])
+            raise Deferred("the store could not serve another order just now", troubled[event.store_hash])
         deadline = Deadline.after(ORDER_SECONDS, self.clock).earlier_of(invocation)
         if deadline.remaining_seconds < ORDER_SECONDS / 2:
-            raise Paced("the invocation had no time left for the order", 0.0)
-        outcome = self.once.run(event, lambda again: self._finish(event, deadline, again), context)
+            raise Deferred("the invocation had no time left for the order", 0.0)
+        outcome = self.idempotency.run(event, lambda again: self._finish(event, deadline, again), context)
         if isinstance(outcome, Duplicate) and outcome.in_progress:
             raise RetryLater(Cause.IN_PROGRESS, "another invocation is working on the order")
         return outcome
 
-    def _finish(self, event: OrderEvent, deadline: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OncePerOrder.run` tells it
+    def _finish(self, event: OrderEvent, deadline: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OrderIdempotency.run` tells it
         # First of all, so that an order without a place costs the core API nothing either, however often it comes back.
-        self.pace.take(event.store_hash, REQUESTS_AN_ORDER)
+        self.rate_limit.take(event.store_hash, REQUESTS_AN_ORDER)
         try:
-            wanted = find_wanted(event, self.store_api, self.rules, deadline, only_given=again)
+            desired = find_desired(event, self.store_api, self.rules, deadline, only_given=again)
         except RetryLater as error:
-            self.pace.give_back(event.store_hash, REQUESTS_AN_ORDER)
+            self.rate_limit.give_back(event.store_hash, REQUESTS_AN_ORDER)
             if error.cause is Cause.ORDER_NOT_FOUND and (denials := self._failures(event, error)) >= NOT_FOUND_TRIES:
                 raise Refused(Cause.ORDER_NOT_FOUND, f"{error.detail}, {denials} times") from error
             raise
-        if isinstance(wanted, Skipped):
-            self.pace.give_back(event.store_hash, REQUESTS_AN_ORDER)
-            return wanted
-        event = wanted.event
+        if isinstance(desired, Skipped):
+            self.rate_limit.give_back(event.store_hash, REQUESTS_AN_ORDER)
+            return desired
+        event = desired.event
         try:
-            return bring_in_line(self.b2b_api, wanted, deadline)
+            return align_record(self.b2b_api, desired, deadline)
         except RetryLater as not_there:
             if not_there.cause is not Cause.NOT_THERE_YET or self._failures(event, not_there) < CREATE_AFTER_TRIES:
                 raise
-            self.pace.take(event.store_hash, REQUESTS_AN_ORDER)
+            self.rate_limit.take(event.store_hash, REQUESTS_AN_ORDER)
             try:
                 self.b2b_api.create_order(
-                    event.store_hash, event.order_id, wanted.customer_id, wanted.content, deadline
+                    event.store_hash, event.order_id, desired.customer_id, desired.content, deadline
                 )
             except OrderAlreadyExists:
                 # There was no record a moment ago, so this means: older than ten seconds. Only time can bring one,
                 # and for a customer without a company not even that.
-                if not self.b2b_api.has_company_user(event.store_hash, wanted.customer_id, deadline):
+                if not self.b2b_api.has_company_user(event.store_hash, desired.customer_id, deadline):
                     return Skipped(SkipReason.NO_COMPANY)
                 raise not_there from None
             except Refused as refusal:
-                return settle_refusal(self.b2b_api, wanted, refusal, deadline)
+                return settle_refusal(self.b2b_api, desired, refusal, deadline)
             seconds = self.clock() - event.created_at
-            return Created(seconds, WINDOW_SECONDS - seconds, wanted.rules_failed)
+            return Created(seconds, WINDOW_SECONDS - seconds, desired.rules_failed)
 
     def _failures(self, event: OrderEvent, error: RetryLater) -> int:
         """How often the order has failed so for this cause, this time included."""
-        return self.journal.failures(event.store_hash, event.order_id, error.cause) + 1
+        return self.order_notes.failures(event.store_hash, event.order_id, error.cause) + 1
 
     def _postpone(self, letter: Letter, message: Message, error: RetryLater, troubled: dict[str, float]) -> bool:
         """Leaves the message in the queue for a later try, or buries the order when it has had its time."""
@@ -217,7 +217,9 @@ class RecoverOrders:
         measure_seconds(Metric.LATE_ORDER_AGE, age_minutes * 60)
         give_up_after_minutes = LONGEST_HOLD_MINUTES if error.holds else self.settings.give_up_after_minutes
         if age_minutes >= give_up_after_minutes:
-            cause = letter.cause if isinstance(error, Paced) else error.cause  # being deferred is no reason to give up
+            cause = (
+                letter.cause if isinstance(error, Deferred) else error.cause
+            )  # being deferred is no reason to give up
             return self._bury_order(
                 letter, Dead(cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}")
             )
@@ -225,7 +227,7 @@ class RecoverOrders:
         if error.cause in TROUBLE_OF_THE_STORE:
             troubled.setdefault(event.store_hash, after_seconds)
         if error.cause is Cause.RATE_LIMITED:
-            self.pace.hold(event.store_hash, after_seconds)
+            self.rate_limit.hold(event.store_hash, after_seconds)
         give_up_at = message.sent_at + give_up_after_minutes * 60
         self._hide(message, self._delay_seconds(letter, message, error, give_up_at))
         report(Late(error.cause, error.detail), retried=True)
@@ -237,11 +239,11 @@ class RecoverOrders:
         Being paced is no failure: orders that found no place come back in turn.
         """
         after = error.retry_after_seconds or 0.0
-        if isinstance(error, Paced):
+        if isinstance(error, Deferred):
             return after + self.uniform(0.0, SPREAD_SECONDS * min(message.receipts, MOST_SPREADS))
         spread = self.uniform(LEAST_SPREAD, MOST_SPREAD)
         attempt = Attempt(message.receipt_handle, spread, after, give_up_at)
-        failures = self.journal.note_failure(letter, Late(error.cause, error.detail), attempt)
+        failures = self.order_notes.note_failure(letter, Late(error.cause, error.detail), attempt)
         return delay_seconds(self.settings, failures or message.receipts, spread, after)
 
     def _hide(self, message: Message, seconds: float) -> None:
@@ -257,20 +259,20 @@ class RecoverOrders:
 
     def _bury_order(self, letter: Letter, dead: Dead) -> bool:
         event = letter.event
-        if self.journal.is_buried(event, letter):
+        if self.order_notes.is_dead_letter(event, letter):
             report(Duplicate())
             return True
         try:
-            buried = self.queues.bury(event, dead.cause, dead.detail)
+            buried = self.queues.dead_letter(event, dead.cause, dead.detail)
         except (ClientError, BotoCoreError) as error:
             return _stays(error)
-        self.journal.note(event, dead, buried)
+        self.order_notes.note(event, dead, buried)
         report(dead)
         return True
 
     def _bury_unread(self, message: Message, dead: Dead) -> bool:
         try:
-            self.queues.bury_unread(message.body, dead.detail)
+            self.queues.dead_letter_unread(message.body, dead.detail)
         except (ClientError, BotoCoreError) as error:
             return _stays(error)
         report(dead)

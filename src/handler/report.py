@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handler.errors import Cause
 from handler.observations import observed
-from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Updated
+from handler.outcomes import Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Unchanged, Updated
 from handler.telemetry import Metric, count, count_by, logger, measure_seconds
 
 SKIPPED = {
@@ -32,9 +32,9 @@ def report(outcome: Outcome, *, retried: bool = False) -> None:
         case Updated():
             count(Metric.ORDER_UPDATED)
             logger.info("order updated", outcome="updated", **seen)
-        case AlreadyRight():
-            count(Metric.ORDER_ALREADY_RIGHT)
-            logger.info("order was already right", outcome="already_right", **seen)
+        case Unchanged():
+            count(Metric.ORDER_UNCHANGED)
+            logger.info("order was already right", outcome="unchanged", **seen)
         case Skipped(reason):
             count(SKIPPED[reason])
             logger.info("order skipped", outcome="skipped", reason=reason, **seen)

@@ -27,17 +27,17 @@ class Metric(StrEnum):
 
     # intake
     WEBHOOK_ACCEPTED = "WebhookAccepted"
-    WEBHOOK_NOT_PROVEN = "WebhookNotProven"
+    WEBHOOK_UNAUTHENTICATED = "WebhookUnauthenticated"
     WEBHOOK_MALFORMED = "WebhookMalformed"
     WEBHOOK_IGNORED = "WebhookIgnored"
-    WEBHOOK_TURNED_AWAY = "WebhookTurnedAway"
+    WEBHOOK_UNAVAILABLE = "WebhookUnavailable"
     BUS_REFUSED = "BusRefused"
     ACKNOWLEDGE_TIME = "AcknowledgeTime"
     # what became of orders
-    ORDER_ANNOUNCED = "OrderAnnounced"
+    ORDER_RECEIVED = "OrderReceived"
     ORDER_CREATED = "OrderCreated"
     ORDER_UPDATED = "OrderUpdated"
-    ORDER_ALREADY_RIGHT = "OrderAlreadyRight"
+    ORDER_UNCHANGED = "OrderUnchanged"
     ORDER_SKIPPED_GUEST = "OrderSkippedGuest"
     ORDER_SKIPPED_GUEST_WITH_QUOTE = "OrderSkippedGuestWithQuote"
     ORDER_SKIPPED_NO_COMPANY = "OrderSkippedNoCompany"
@@ -53,7 +53,7 @@ class Metric(StrEnum):
     ORDER_RECONCILED = "OrderReconciled"
     HOOK_MISSING = "HookMissing"
     HOOK_REACTIVATED = "HookReactivated"
-    RECONCILED = "Reconciled"
+    RECONCILE_RUNS = "ReconcileRuns"
     RECONCILE_FAILED = "ReconcileFailed"
     RECONCILE_BEHIND = "ReconcileBehind"
     # what was asked of the APIs, and why time or data was lost on the way
@@ -61,13 +61,13 @@ class Metric(StrEnum):
     B2B_API_REQUEST = "B2BApiRequest"
     ATTEMPT_FAILED = "AttemptFailed"
     RATE_LIMITED = "RateLimited"
-    LATE_PACED = "LatePaced"
+    LATE_THROTTLED = "LateThrottled"
     UNAUTHORISED = "Unauthorised"
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
     SECRET_ACCESS_DENIED = "SecretAccessDenied"  # noqa: S105  a metric's name
     SECRET_READ_FAILED = "SecretReadFailed"  # noqa: S105  a metric's name
     RULE_FAILED = "EnrichmentRuleFailed"
-    IDEMPOTENCY_UNAVAILABLE = "IdempotencyUnavailable"
+    TABLE_UNAVAILABLE = "TableUnavailable"
     UNEXPECTED_ERROR = "UnexpectedError"
 
 

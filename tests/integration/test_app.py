@@ -111,7 +111,7 @@ def metrics_in(output: str) -> set[str]:
     [
         ("api-webhook", 200, "WebhookAccepted"),
         ("api-webhook-channel", 200, "WebhookAccepted"),
-        ("api-webhook-forged", 401, "WebhookNotProven"),
+        ("api-webhook-forged", 401, "WebhookUnauthenticated"),
         ("api-webhook-other-scope", 200, "WebhookIgnored"),
     ],
 )

@@ -19,8 +19,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from handler import limited_http
-from handler.transport import LARGEST_ANSWER_BYTES, HttpExchange, NoAnswer
+from handler.http import total_timeout
+from handler.http.client import LARGEST_ANSWER_BYTES, HttpExchange, NoAnswer
 from support.ports import closed_port
 
 if TYPE_CHECKING:
@@ -268,7 +268,7 @@ def test_a_connection_that_was_idle_for_long_is_not_used_again(monkeypatch: pyte
     exchange = HttpExchange()
     with server(answering(OK, OK)) as (url, seen):
         exchange("GET", url, {}, None, 5.0)
-        monkeypatch.setattr(limited_http, "LONGEST_IDLE_SECONDS", -1.0)
+        monkeypatch.setattr(total_timeout, "LONGEST_IDLE_SECONDS", -1.0)
         exchange("GET", url, {}, None, 5.0)
         assert len(seen) == 2
 

@@ -13,14 +13,14 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-from handler.assembly import Assembly
+from handler.container import Container
 from handler.errors import Cause
 from handler.order_event import OrderEvent, parse_detail
-from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Updated
-from handler.pace import Paced
+from handler.outcomes import Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Unchanged, Updated
 from handler.queues import Letter
 from handler.recover import Message
 from handler.settings import Settings
+from handler.table.rate_limit import Deferred
 from sandbox import faults
 from sandbox.orders import PO_LINE, Order, OrderOptions
 from sandbox.scenarios import secret_of
@@ -51,7 +51,7 @@ class World:
     slept: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.relay = Assembly(
+        self.relay = Container(
             self.settings, clock=self.now, sleep=self._sleep, uniform=lambda low, high: (low + high) / 2
         )
         self.sqs = boto3.client("sqs")
@@ -74,7 +74,7 @@ class World:
     def has_failed(self, order: Order, cause: Cause, times: int) -> None:
         """As if the late path had failed on the order so often already."""
         for _ in range(times):
-            note_failure(self.relay.recover_orders.journal, OrderEvent(self.store.hash, order.id, 0.0, "c"), cause)
+            note_failure(self.relay.recover_orders.order_notes, OrderEvent(self.store.hash, order.id, 0.0, "c"), cause)
 
     def recover(self, receipts: int = 1, sent_ago_seconds: float = 0.0, remaining_seconds: float = 60.0) -> list[str]:
         """Works off what is in RecoveryQueue; answers the bodies of the messages that stay."""
@@ -232,7 +232,7 @@ def test_a_passing_fault_is_overcome_inside_the_window(world: World, endpoint: s
     order = world.place(customer_message=po("PO-1"))
     world.sandbox.fault(fault, endpoint=endpoint, order=order, times=1)
 
-    assert isinstance(world.create(order), Created | AlreadyRight)
+    assert isinstance(world.create(order), Created | Unchanged)
 
 
 def test_a_lost_answer_of_create_order_is_found_out_and_not_repeated_with_effect(world: World) -> None:
@@ -240,7 +240,7 @@ def test_a_lost_answer_of_create_order_is_found_out_and_not_repeated_with_effect
     order = world.place(customer_message=po("PO-1"))
     world.sandbox.fault(faults.reset_after(), endpoint="b2b.create", order=order)
 
-    assert world.create(order) == AlreadyRight()
+    assert world.create(order) == Unchanged()
     assert world.sandbox.effects(world.store, order.id).creates == 1
 
 
@@ -400,7 +400,7 @@ def test_a_late_order_is_finished_from_the_queue(world: World) -> None:
     assert world.record(order).extra_fields == {"Own": "kept"}
 
 
-def test_a_late_order_that_is_already_right_is_left_alone(world: World) -> None:
+def test_a_late_order_that_is_unchanged_is_left_alone(world: World) -> None:
     order = late_order(world, buyer_po_number="PO-1")
 
     assert world.recover() == []
@@ -566,7 +566,7 @@ def test_orders_held_back_by_the_pace_come_back_later_and_later_but_within_minut
     letter = Letter(event, Cause.NO_ANSWER, "timed out", world.now())
 
     delays = [
-        recover._delay_seconds(letter, Message("m", "handle", "", receipts, 0.0), Paced("no place", 3.0), 0.0)
+        recover._delay_seconds(letter, Message("m", "handle", "", receipts, 0.0), Deferred("no place", 3.0), 0.0)
         for receipts in (1, 10, 40, 900)
     ]
 
@@ -584,14 +584,14 @@ def test_an_order_being_worked_on_elsewhere_is_waited_for(world: World) -> None:
 
     event = parse_detail(webhook_body(order), world.now())
     with pytest.raises(ValueError, match="seen enough"):
-        world.relay.create_order.once.run(event, meanwhile, lambda_context(15))
+        world.relay.create_order.idempotency.run(event, meanwhile, lambda_context(15))
     assert outcomes == [1]
     assert world.sandbox.requests(order=order) == []
 
 
 def test_a_fault_of_our_own_leaves_the_message_for_later(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     late_order(world)
-    monkeypatch.setattr("handler.recover.find_wanted", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("handler.recover.find_desired", lambda *_, **__: 1 / 0)
 
     assert len(world.recover()) == 1
 
@@ -717,7 +717,7 @@ def test_the_calls_that_each_path_makes_are_allowed_by_its_role(world: World, mo
     session.events.register(
         "before-call", lambda model, **_: calls.add(f"{model.service_model.signing_name}:{model.name}")
     )
-    monkeypatch.setattr("handler.assembly.boto3", session)
+    monkeypatch.setattr("handler.container.boto3", session)
 
     def fresh() -> World:
         return World(world.sandbox, world.store, world.settings)

@@ -15,7 +15,7 @@ import boto3
 import pytest
 
 from handler.errors import Cause
-from handler.known_stores import KnownStores
+from handler.table.store_registry import StoreRegistry
 from handler.telemetry import NAMESPACE, Metric
 from relay import deployed
 from relay import desk as relay_desk
@@ -299,7 +299,7 @@ def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
 def test_a_store_that_only_has_a_secret_is_looked_at_and_told_from_a_listed_one(
     well: Desk, named: tuple[str, ...]
 ) -> None:
-    KnownStores(TABLE, boto3.client("dynamodb")).forget("abc123")
+    StoreRegistry(TABLE, boto3.client("dynamodb")).forget("abc123")
 
     found = findings(well, WRONG, *named)
 

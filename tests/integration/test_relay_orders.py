@@ -13,15 +13,15 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from handler.bigcommerce.store_api import StoreApi
+from handler.dates import mail_date
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import Cause, RetryLater
-from handler.journal import Journal
-from handler.mail_date import mail_date
-from handler.once import OncePerOrder, order_id
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Duplicate, Late, Updated
 from handler.queues import Letter, Queues
-from handler.store_api import StoreApi
+from handler.table.idempotency import OrderIdempotency, order_id
+from handler.table.order_notes import OrderNotes
 from sandbox import faults
 from sandbox.orders import PO_LINE
 from sandbox.scenarios import secret_of
@@ -74,8 +74,8 @@ def write_log(desk: Desk, line: dict[str, Any]) -> None:
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])  # type: ignore[list-item]
 
 
-def once() -> OncePerOrder:
-    return OncePerOrder(TABLE, boto3.client("dynamodb"), 35)
+def once() -> OrderIdempotency:
+    return OrderIdempotency(TABLE, boto3.client("dynamodb"), 35)
 
 
 def finish(order: int, *rules_failed: str) -> Any:
@@ -110,8 +110,8 @@ def claim(order: int, milliseconds: int = 15_000) -> None:
         once().run(OrderEvent("abc123", order, time.time(), "x"), work, context)
 
 
-def journal() -> Journal:
-    return Journal(TABLE, boto3.client("dynamodb"), 35, time.time)
+def order_notes() -> OrderNotes:
+    return OrderNotes(TABLE, boto3.client("dynamodb"), 35, time.time)
 
 
 CONTEXT: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 15_000)
@@ -138,7 +138,7 @@ def test_a_finished_order_says_how_and_when(well: Desk) -> None:
 
 
 def test_a_late_order_says_why_it_waits(well: Desk) -> None:
-    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
+    order_notes().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
 
     answer = verdict(well, 101)
 
@@ -147,7 +147,7 @@ def test_a_late_order_says_why_it_waits(well: Desk) -> None:
 
 
 def test_a_dead_order_says_why_and_how_to_bring_it_back(well: Desk) -> None:
-    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Dead(Cause.UNAUTHORISED, "HTTP 401"))
+    order_notes().note(OrderEvent("abc123", 101, time.time(), "x"), Dead(Cause.UNAUTHORISED, "HTTP 401"))
     body = Letter(OrderEvent("abc123", 101, time.time(), "x"), Cause.UNAUTHORISED, "HTTP 401", time.time()).as_body()
     boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["DeadLetterQueueUrl"], MessageBody=body)
 
@@ -239,7 +239,7 @@ def test_a_story_is_told_without_logs_when_they_may_not_be_read(well: Desk, monk
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "FilterLogEvents")
 
     monkeypatch.setattr("relay.status.lines", denied)
-    journal().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
+    order_notes().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
 
     output = well.run("status", "101", "--store", "abc123").output
 
@@ -338,22 +338,22 @@ def test_a_period_is_handed_over_without_guests_and_finished_orders(desk: Desk) 
     def place(customer: int, hours_ago: float) -> int:
         return desk.sandbox.place_order(desk.store, customer_id=customer, created_ago_seconds=hours_ago * 3600).id
 
-    before, wanted, other, guest, done = place(7, 80), place(7, 70), place(8, 2), place(0, 2), place(7, 1)
+    before, desired, other, guest, done = place(7, 80), place(7, 70), place(8, 2), place(0, 2), place(7, 1)
     once().run(OrderEvent("abc123", done, time.time(), "x"), lambda _: Created(1.0, 9.0), CONTEXT)
     arguments = ("backfill", "--store", "abc123", "--since", "3d", "--per-minute", "600")
 
     dry = desk.json(*arguments, "--dry-run")
-    assert (dry["orders"], dry["finished_before"], dry["guests"]) == ([wanted, other], 1, 1)
+    assert (dry["orders"], dry["finished_before"], dry["guests"]) == ([desired, other], 1, 1)
     assert handed_over(desk) == []
     answer = desk.json(*arguments)
 
     letters = handed_over(desk)
     assert answer["done"] == "handed over"
-    assert [letter["order"]["data"]["id"] for letter in letters] == [wanted, other]
+    assert [letter["order"]["data"]["id"] for letter in letters] == [desired, other]
     assert {letter["reason"]["cause"] for letter in letters} == {"reconciled"}
     assert {before, guest}.isdisjoint(answer["orders"])
     assert letters[0]["order"]["created_at"] == pytest.approx(time.time() - 70 * 3600, abs=5)
-    assert verdict_of_late(desk, wanted) == "late"
+    assert verdict_of_late(desk, desired) == "late"
 
 
 def verdict_of_late(desk: Desk, order: int) -> str:
@@ -430,7 +430,7 @@ def worked_on_as_soon_as_handed_over(monkeypatch: pytest.MonkeyPatch) -> dict[in
     """RecoveryFunction is faster than the command; answers what became of each order."""
     became: dict[int, Any] = {}
     monkeypatch.setattr(
-        Queues, "hand_over", lambda _self, event, *_: became.update({event.order_id: finish(event.order_id)})
+        Queues, "send_late", lambda _self, event, *_: became.update({event.order_id: finish(event.order_id)})
     )
     return became
 
@@ -631,7 +631,7 @@ def test_a_command_that_ends_between_forgetting_and_handing_over_is_made_up_for_
     orders = [place(desk) for _ in range(3)]
     for order in orders:
         finish(order, "all.po_number")
-    genuine, sent = Queues.hand_over, 0
+    genuine, sent = Queues.send_late, 0
 
     def breaks(queues: Queues, *arguments: Any) -> None:
         nonlocal sent
@@ -640,7 +640,7 @@ def test_a_command_that_ends_between_forgetting_and_handing_over_is_made_up_for_
             raise trouble
         genuine(queues, *arguments)
 
-    monkeypatch.setattr(Queues, "hand_over", breaks)
+    monkeypatch.setattr(Queues, "send_late", breaks)
     output = desk.run(*LAST_HOUR, "--rules-failed", code=130 if isinstance(trouble, KeyboardInterrupt) else 1).output
     assert f"Stopped at order {orders[1]}" in output
     assert "1 of 3 were gone through" in output

@@ -11,9 +11,9 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from handler.credentials import Credentials
-from handler.errors import NotProven
-from handler.signature import prove
+from handler.bigcommerce.credentials import Credentials
+from handler.bigcommerce.signature import authenticate
+from handler.errors import Unauthenticated
 from relay.vault import Vault
 from sandbox.stores import Store
 from sandbox.webhooks import sign
@@ -307,8 +307,8 @@ def is_proven(desk: Desk, hook: Any) -> bool:
     client = boto3.client("secretsmanager")
     for secret in Credentials(client, lambda: client, "relay", list, time.time).for_proof(store.hash):
         try:
-            prove(headers, body, secret)
-        except NotProven:
+            authenticate(headers, body, secret)
+        except Unauthenticated:
             continue
         return True
     return False

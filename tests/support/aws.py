@@ -10,9 +10,9 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from handler.known_stores import STORES_ID
-from handler.once import OncePerOrder
 from handler.outcomes import Duplicate, Finished
+from handler.table.idempotency import OrderIdempotency
+from handler.table.store_registry import STORES_ID
 from support.clock import FakeClock
 
 RECOVERY_URL = "https://sqs.test/recovery"
@@ -196,7 +196,7 @@ SET = re.compile(r"#?(\w+) = (if_not_exists\(\w+, )?(:\w+)")
 
 @dataclass(slots=True)
 class FakeTable:
-    """As much of DynamoDB as `LatePace` and `Journal` use: counters with a ceiling, notes, failures, a set of stores."""
+    """As much of DynamoDB as `LateRateLimit` and `OrderNotes` use: counters with a ceiling, notes, failures, a set of stores."""
 
     taken: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -279,8 +279,8 @@ def _numbers(counted: Counter[str]) -> dict[str, Any]:
     return {name: {"N": str(number)} for name, number in counted.items()}
 
 
-class InMemoryOnce(OncePerOrder):
-    """`OncePerOrder` without DynamoDB; the genuine one is tested with moto. Orders can be put `in_progress` by hand."""
+class InMemoryIdempotency(OrderIdempotency):
+    """`OrderIdempotency` without DynamoDB; the genuine one is tested with moto. Orders can be put `in_progress` by hand."""
 
     def __init__(self) -> None:
         self.done: set[tuple[str, int]] = set()

@@ -7,8 +7,8 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
+from handler.dates import mail_date, unix_seconds
 from handler.enrichment import Rules
-from handler.mail_date import mail_date, unix_seconds
 from support.aws import DEAD_LETTER_URL, RECOVERY_URL, FakeContext
 from support.aws_metrics import PUBLISHED
 from support.cloudwatch import Alarm, Metrics

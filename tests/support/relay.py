@@ -10,7 +10,7 @@ import boto3
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
-from handler.hooks_api import HooksApi
+from handler.bigcommerce.hooks_api import HooksApi
 from relay import desk as relay_desk
 from relay.cli import app
 from relay.desk import AwsSession

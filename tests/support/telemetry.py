@@ -11,7 +11,7 @@ from handler.telemetry import logger, metrics
 
 SERVICE = "relay"
 
-TRAFFIC = {"OrderAnnounced", "StoreApiRequest", "B2BApiRequest", "LateOrderAge"}
+TRAFFIC = {"OrderReceived", "StoreApiRequest", "B2BApiRequest", "LateOrderAge"}
 """Counted with everything that happens, whatever becomes of it."""
 
 

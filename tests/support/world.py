@@ -5,23 +5,23 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Unpack, cast
 
-from handler.b2b_api import B2BApi
+from handler.bigcommerce.b2b_api import B2BApi
+from handler.bigcommerce.credentials import Credentials
+from handler.bigcommerce.hooks_api import HooksApi
+from handler.bigcommerce.store_api import StoreApi
 from handler.create import CreateOrder
-from handler.credentials import Credentials
 from handler.enrichment import Rules
-from handler.hooks_api import HooksApi
+from handler.http.client import LATE, LIVE, HttpClient, RetryPolicy
 from handler.intake import Intake
-from handler.journal import Journal
-from handler.known_stores import KnownStores
 from handler.order_event import parse_detail
 from handler.outcomes import Outcome
-from handler.pace import LatePace
 from handler.queues import Queues
 from handler.reconcile import ReconcileStores
 from handler.recover import RecoverOrders
 from handler.settings import Settings
-from handler.store_api import StoreApi
-from handler.transport import LATE, LIVE, Patience, Transport
+from handler.table.order_notes import OrderNotes
+from handler.table.rate_limit import LateRateLimit
+from handler.table.store_registry import StoreRegistry
 from sandbox.b2b import Effects, Record
 from sandbox.bigcommerce import BigCommerce
 from sandbox.orders import Order, OrderOptions
@@ -34,7 +34,7 @@ from support.aws import (
     FakeSecretsManager,
     FakeSqs,
     FakeTable,
-    InMemoryOnce,
+    InMemoryIdempotency,
 )
 from support.clock import FakeClock, middle
 from support.events import BUYER, ORDER_ID, STORE_HASH, webhook
@@ -86,9 +86,9 @@ class World:
         self.sqs = FakeSqs(self.clock)
         self.bus = FakeEventBridge()
         self.table = FakeTable()
-        self.once = InMemoryOnce()
+        self.idempotency = InMemoryIdempotency()
         self.queues = Queues(lambda: cast("Any", self.sqs), RECOVERY_URL, DEAD_LETTER_URL, self.clock)
-        self.stores = KnownStores(self.settings.idempotency_table, cast("Any", self.table))
+        self.stores = StoreRegistry(self.settings.idempotency_table, cast("Any", self.table))
         self.credentials = Credentials(
             cast("Any", self.secrets),
             lambda: cast("Any", self.secrets),
@@ -96,7 +96,7 @@ class World:
             self.stores.all,
             self.clock,
         )
-        self.journal = Journal(
+        self.order_notes = OrderNotes(
             self.settings.idempotency_table, cast("Any", self.table), self.settings.remember_done_days, self.clock
         )
 
@@ -108,14 +108,14 @@ class World:
 
     @cached_property
     def create_order(self) -> CreateOrder:
-        transport = self._transport(LIVE)
+        http = self._http(LIVE)
         return CreateOrder(
-            once=self.once,
-            store_api=StoreApi(self.settings.store_api_url, transport, self.credentials),
-            b2b_api=B2BApi(self.settings.b2b_api_url, transport, self.credentials),
+            idempotency=self.idempotency,
+            store_api=StoreApi(self.settings.store_api_url, http, self.credentials),
+            b2b_api=B2BApi(self.settings.b2b_api_url, http, self.credentials),
             rules=self.rules,
             queues=self.queues,
-            journal=self.journal,
+            order_notes=self.order_notes,
             stores=self.stores,
             clock=self.clock,
             first_delay_seconds=self.settings.recovery_first_delay_seconds,
@@ -123,42 +123,42 @@ class World:
 
     @cached_property
     def recover_orders(self) -> RecoverOrders:
-        transport = self._transport(LATE)
+        http = self._http(LATE)
         return RecoverOrders(
             settings=self.settings,
             sqs=cast("Any", self.sqs),
-            once=self.once,
-            store_api=StoreApi(self.settings.store_api_url, transport, self.credentials),
-            b2b_api=B2BApi(self.settings.b2b_api_url, transport, self.credentials),
+            idempotency=self.idempotency,
+            store_api=StoreApi(self.settings.store_api_url, http, self.credentials),
+            b2b_api=B2BApi(self.settings.b2b_api_url, http, self.credentials),
             rules=self.rules,
             queues=self.queues,
-            pace=LatePace(
+            rate_limit=LateRateLimit(
                 self.settings.idempotency_table,
                 cast("Any", self.table),
                 self.settings.late_requests_per_minute,
                 self.clock,
             ),
-            journal=self.journal,
+            order_notes=self.order_notes,
             clock=self.clock,
             uniform=middle,
         )
 
     @cached_property
     def reconcile_stores(self) -> ReconcileStores:
-        transport = self._transport(LATE)
+        http = self._http(LATE)
         return ReconcileStores(
             webhook_url=self.settings.webhook_url,
             remember_done_days=self.settings.remember_done_days,
-            store_api=StoreApi(self.settings.store_api_url, transport, self.credentials),
-            hooks_api=HooksApi(self.settings.store_api_url, transport, self.credentials),
-            journal=self.journal,
+            store_api=StoreApi(self.settings.store_api_url, http, self.credentials),
+            hooks_api=HooksApi(self.settings.store_api_url, http, self.credentials),
+            order_notes=self.order_notes,
             stores=self.stores,
             queues=self.queues,
             clock=self.clock,
         )
 
-    def _transport(self, patience: Patience) -> Transport:
-        return Transport(self.exchange, patience, self.clock, self.clock.sleep, middle)
+    def _http(self, policy: RetryPolicy) -> HttpClient:
+        return HttpClient(self.exchange, policy, self.clock, self.clock.sleep, middle)
 
     # --- what happens ---------------------------------------------------------------------------------------------
 

@@ -261,7 +261,7 @@ def a_rule_fails(night: Night) -> Iterator[None]:
 def dynamodb_fails(night: Night) -> Iterator[None]:
     night.world.table.error = refusal("ProvisionedThroughputExceededException")
     for _ in range(20):
-        night.order(age_seconds=12.0)  # late, which the journal would note
+        night.order(age_seconds=12.0)  # late, which the order_notes would note
         night.pass_minutes(1)
     yield
     night.world.table.error = None
@@ -395,7 +395,7 @@ def test_skipped_orders_ring_only_in_numbers_and_while_no_order_is_enriched(
     assert ("SkippedNoCompanyAlarm" in night.ringing()) is rings
 
 
-@pytest.mark.parametrize("kind", ["OrderCreated", "OrderUpdated", "OrderAlreadyRight"])
+@pytest.mark.parametrize("kind", ["OrderCreated", "OrderUpdated", "OrderUnchanged"])
 def test_each_kind_of_enriched_order_speaks_against_the_alarm_on_skipped_ones(written: Written, kind: str) -> None:
     night = new_night(written)
     for name, value in (("OrderSkippedNoCompany", 50), (kind, 1)):
@@ -473,7 +473,7 @@ def canary(alarm: str, orders_a_minute: int, late_of_the_canary: float, late_of_
     late = 0.0
     for number in range(65 * orders_a_minute):
         at = number * 60.0 / orders_a_minute
-        metrics.put(NAMESPACE, "OrderAnnounced", {"service": STACK}, 1, at + delay)
+        metrics.put(NAMESPACE, "OrderReceived", {"service": STACK}, 1, at + delay)
         late += late_of_all + (0.1 * late_of_the_canary if at >= begin else 0.0)
         if late > 0.999:
             late -= 1.0

@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.api_answer import LONGEST_WORDS, UnexpectedAnswer, b2b_answer, core_answer, words
+from handler.bigcommerce.api_answer import LONGEST_WORDS, UnexpectedAnswer, b2b_answer, core_answer, words
 from handler.errors import Cause
-from handler.transport import Response
+from handler.http.client import Response
 
 
 def response(status: int, body: Any = b"") -> Response:

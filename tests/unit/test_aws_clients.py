@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import boto3
 import pytest
 
-from handler.assembly import Assembly
+from handler.container import Container
 from support.clock import FakeClock, middle
 from support.world import SETTINGS
 
@@ -35,8 +35,8 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
     monkeypatch.setattr(boto3, "client", client)
     clock = FakeClock()
-    relay = Assembly(SETTINGS, clock, clock.sleep, middle)
-    for name, part in vars(Assembly).items():
+    relay = Container(SETTINGS, clock, clock.sleep, middle)
+    for name, part in vars(Container).items():
         if isinstance(part, cached_property):
             getattr(relay, name)
     yield made

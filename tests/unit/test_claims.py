@@ -13,10 +13,10 @@ from botocore.awsrequest import AWSResponse
 from botocore.compat import HTTPHeaders
 from botocore.exceptions import ConnectionClosedError
 
-from handler.assembly import TABLE_CALLS
-from handler.once import OncePerOrder
+from handler.container import TABLE_CALLS
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Duplicate, Finished, Updated
+from handler.table.idempotency import OrderIdempotency
 from support.aws import FakeContext
 from support.clock import FakeClock
 
@@ -40,10 +40,10 @@ class Table:
         keys = {"aws_access_key_id": "testing", "aws_secret_access_key": "testing", "region_name": "us-east-1"}
         client: Any = boto3.client("dynamodb", config=TABLE_CALLS, **keys)  # type: ignore[call-overload]  # keys by name
         client.meta.events.register("before-send.dynamodb", self._answer)
-        self.once = OncePerOrder("idempotency", client, REMEMBER_DAYS)
+        self.idempotency = OrderIdempotency("idempotency", client, REMEMBER_DAYS)
 
     def run(self, work: Callable[[bool], Finished]) -> Finished | Duplicate:
-        return self.once.run(EVENT, work, cast("Any", FakeContext(FakeClock())))
+        return self.idempotency.run(EVENT, work, cast("Any", FakeContext(FakeClock())))
 
     def _answer(self, request: Any, **_: Any) -> AWSResponse:
         body = json.loads(request.body)
@@ -71,7 +71,7 @@ def test_a_claim_whose_answer_was_lost_is_recognised_and_the_order_is_worked_on(
 
     assert table.run(lambda _: Updated()) == Updated()
     assert [operation for operation, _ in table.asked] == ["PutItem", "PutItem", "UpdateItem"]
-    assert "IdempotencyUnavailable" not in written.metrics
+    assert "TableUnavailable" not in written.metrics
 
 
 def test_a_finished_order_is_remembered_for_days() -> None:
@@ -110,14 +110,14 @@ def test_when_the_table_does_not_answer_the_order_is_worked_on_and_remembered_af
         "outcome": "Created",
         "rules_failed": ["all.po_number"],
     }
-    assert written.metrics["IdempotencyUnavailable"] == [1.0]
+    assert written.metrics["TableUnavailable"] == [1.0]
 
 
 def test_when_the_table_stays_away_nothing_is_lost(written: Written) -> None:
     table = Table(LOST, LOST, LOST, LOST)
 
     assert table.run(lambda _: Updated()) == Updated()
-    assert written.metrics["IdempotencyUnavailable"] == [1.0, 1.0]
+    assert written.metrics["TableUnavailable"] == [1.0, 1.0]
     assert [line["error"] for line in written.log] == ["ConnectionClosedError"] * 2
 
 

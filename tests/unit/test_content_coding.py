@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.content_coding import MOST_MEMBERS, Undecodable, decoded
+from handler.http.content_coding import MOST_MEMBERS, Undecodable, decoded
 
 
 def gzipped(body: bytes) -> bytes:

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError
 from handler.enrichment import Rules
 from handler.errors import Cause
 from handler.order_event import parse_detail
-from handler.outcomes import AlreadyRight, Created, Dead, Duplicate, Late, Skipped, SkipReason, Updated
+from handler.outcomes import Created, Dead, Duplicate, Late, Skipped, SkipReason, Unchanged, Updated
 from sandbox.orders import PO_LINE
 from support.aws import RECOVERY_URL, FakeContext, refusal
 from support.clock import NOON
@@ -77,7 +77,7 @@ def test_an_event_delivered_twice_is_worked_on_once(world: World, written: Writt
 
 def test_an_event_delivered_at_the_same_moment_is_worked_on_once(world: World) -> None:
     world.place()
-    world.once.in_progress.add((STORE_HASH, ORDER_ID))
+    world.idempotency.in_progress.add((STORE_HASH, ORDER_ID))
 
     assert world.create() == Duplicate(in_progress=True)
     assert world.exchange.sent == []
@@ -323,7 +323,7 @@ def test_what_is_late_is_noted_with_its_store_and_a_failing_table_costs_nothing(
 
     assert isinstance(broken.create(), Late)
     assert len(broken.waiting) == 1
-    assert written.metrics["IdempotencyUnavailable"] == [1.0, 1.0]
+    assert written.metrics["TableUnavailable"] == [1.0, 1.0]
 
 
 @pytest.mark.parametrize("status", [404, 503, 200])
@@ -346,7 +346,7 @@ def test_when_the_recovery_queue_refuses_lambda_is_told_and_nothing_is_remembere
     with pytest.raises(ClientError):
         world.create()
 
-    assert world.once.done == set()
+    assert world.idempotency.done == set()
 
 
 # --- refused ------------------------------------------------------------------------------------------------------
@@ -370,9 +370,9 @@ def test_a_record_that_exists_is_read_merged_and_updated(world: World, written: 
 def test_a_record_that_is_right_already_is_left_alone(world: World, written: Written) -> None:
     world.place(automatic_record_after=0.0, customer_message=f"{PO_LINE}typed", buyer_po_number="typed")
 
-    assert world.create() == AlreadyRight()
+    assert world.create() == Unchanged()
     assert world.exchange.paths("PUT") == []
-    assert written.metrics == {"OrderAlreadyRight": [1.0]}
+    assert written.metrics == {"OrderUnchanged": [1.0]}
 
 
 def test_told_that_it_exists_but_finding_none_the_order_waits(world: World) -> None:
@@ -396,7 +396,7 @@ def test_a_lost_answer_of_create_order_has_no_second_effect(world: World) -> Non
 
     world.exchange.otherwise = lose_the_first_answer
 
-    assert world.create() == AlreadyRight()
+    assert world.create() == Unchanged()
     assert (world.effects.creates, world.effects.updates) == (1, 0)
 
 
@@ -504,7 +504,7 @@ def test_the_record_of_the_order_is_found_among_several(world: World) -> None:
     rows = [{"bcOrderId": 7, "poNumber": "ANOTHER"}, {"bcOrderId": str(ORDER_ID), "poNumber": "given"}]
     world.exchange.on("GET", RECORD, answer(200, {"code": 200, "data": rows}))
 
-    assert world.create(poNumber="given") == AlreadyRight()
+    assert world.create(poNumber="given") == Unchanged()
 
 
 def test_an_update_of_a_record_that_vanished_waits(world: World) -> None:
@@ -561,7 +561,7 @@ def test_a_success_that_tells_of_another_order_is_no_create(world: World) -> Non
     outcome = world.create()
 
     assert isinstance(outcome, Late)
-    assert world.once.done == set()
+    assert world.idempotency.done == set()
 
 
 def test_a_refusal_that_repeats_the_token_does_not_carry_it_on(world: World, written: Written) -> None:
@@ -638,7 +638,7 @@ def test_an_answer_that_is_not_the_apis_own_ends_no_order(world: World, written:
 
         assert isinstance(outcome, Late), path
     assert world.dead == []
-    assert world.once.done == set()
+    assert world.idempotency.done == set()
     assert len(world.waiting) == 4
     assert sum(written.metrics["OrderLate"]) == 4
 
@@ -715,13 +715,13 @@ def test_values_that_come_later_leave_alone_what_somebody_has_corrected_on_the_r
 
 def test_values_for_an_order_that_is_being_worked_on_are_late(world: World) -> None:
     world.place()
-    world.once.in_progress.add((STORE_HASH, ORDER_ID))
+    world.idempotency.in_progress.add((STORE_HASH, ORDER_ID))
 
     outcome = world.create(poNumber="given")
 
     assert isinstance(outcome, Late)
     assert outcome.cause is Cause.IN_PROGRESS
-    world.once.in_progress.clear()
+    world.idempotency.in_progress.clear()
     world.create()
     world.wait_for_late()
     record = world.record()

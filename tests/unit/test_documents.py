@@ -20,7 +20,7 @@ from typer.exceptions import TyperException
 import report
 from documents import costs, prices, template
 from documents.generated import part
-from handler.credentials import StoreSecret
+from handler.bigcommerce.credentials import StoreSecret
 from handler.enrichment import Rules
 from handler.telemetry import Metric
 from relay import store as relay_store

@@ -62,7 +62,7 @@ def test_what_is_not_proven_is_answered_401_and_published_nowhere(
 
     assert answer["statusCode"] == 401
     assert (world.bus.entries, world.waiting) == ([], [])
-    assert written.metrics == {"WebhookNotProven": [1.0]}
+    assert written.metrics == {"WebhookUnauthenticated": [1.0]}
 
 
 def test_an_unknown_store_looks_exactly_like_a_bad_signature_and_a_malformed_secret(world: World) -> None:
@@ -180,7 +180,7 @@ def test_when_the_bus_refuses_the_order_goes_straight_to_the_recovery_queue(
     [message] = world.waiting
     assert json.loads(message.body)["reason"]["cause"] == "bus_refused"
     assert written.metrics == {"BusRefused": [1.0], "WebhookAccepted": [1.0], "OrderLate": [1.0]}
-    assert written.traffic["OrderAnnounced"] == [1.0]
+    assert written.traffic["OrderReceived"] == [1.0]
 
 
 def test_when_the_queue_refuses_too_the_store_is_told_to_come_back(world: World, written: Written) -> None:
@@ -188,14 +188,14 @@ def test_when_the_queue_refuses_too_the_store_is_told_to_come_back(world: World,
     world.sqs.broken.add(RECOVERY_URL)
 
     assert world.intake.handle(genuine(world))["statusCode"] == 503
-    assert written.metrics["WebhookTurnedAway"] == [1.0]
+    assert written.metrics["WebhookUnavailable"] == [1.0]
 
 
 def test_when_secrets_manager_is_down_a_genuine_webhook_is_not_called_a_forgery(world: World, written: Written) -> None:
     world.secrets.error = refusal("InternalServiceError")
 
     assert world.intake.handle(genuine(world))["statusCode"] == 503
-    assert written.metrics == {"SecretReadFailed": [1.0], "WebhookTurnedAway": [1.0]}
+    assert written.metrics == {"SecretReadFailed": [1.0], "WebhookUnavailable": [1.0]}
 
 
 def test_a_new_signing_secret_is_accepted_at_once_and_the_old_one_as_long_as_it_is_kept(world: World) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ConnectionClosedError, ConnectTimeoutError, EndpointConnectionError, ReadTimeoutError
 
-from handler.credentials import MOST_UNKNOWN
+from handler.bigcommerce.credentials import MOST_UNKNOWN
 from support.aws import refusal
 from support.clock import FakeClock
 from support.events import signed_request, webhook
@@ -56,7 +56,7 @@ def test_when_neither_bus_nor_queue_takes_the_order_the_store_is_told_to_come_ba
 
     assert world.intake.handle(genuine(world))["statusCode"] == 503
     assert world.waiting == []
-    assert written.metrics["WebhookTurnedAway"] == [1.0]
+    assert written.metrics["WebhookUnavailable"] == [1.0]
     assert "WebhookAccepted" not in written.metrics
 
 
@@ -78,7 +78,7 @@ def test_when_the_secret_cannot_be_read_the_store_is_told_to_come_back(
 
     assert world.intake.handle(genuine(world))["statusCode"] == 503
     assert world.bus.entries == []
-    assert written.metrics == {"SecretReadFailed": [1.0], "WebhookTurnedAway": [1.0]}
+    assert written.metrics == {"SecretReadFailed": [1.0], "WebhookUnavailable": [1.0]}
 
 
 def test_a_denied_secret_of_an_unknown_store_is_answered_like_a_bad_signature(world: World, written: Written) -> None:

@@ -10,13 +10,13 @@ import pytest
 from moto import mock_aws
 
 from handler.errors import Cause, RetryLater
-from handler.journal import MOST_IDLE_READS, MOST_KEYS, OF_A_TRY, Attempt, Journal, read_items
-from handler.known_stores import KnownStores
-from handler.once import OncePerOrder
 from handler.order_event import OrderEvent
 from handler.outcomes import Dead, Duplicate, Finished, Late, Updated
-from handler.pace import LatePace, Paced
 from handler.queues import Letter
+from handler.table.idempotency import OrderIdempotency
+from handler.table.order_notes import MOST_IDLE_READS, MOST_KEYS, OF_A_TRY, Attempt, OrderNotes, read_items
+from handler.table.rate_limit import Deferred, LateRateLimit
+from handler.table.store_registry import StoreRegistry
 from support.aws import FakeContext, FakeTable, create_table, refusal
 from support.clock import NOON, FakeClock
 from support.notes import note_failure
@@ -79,72 +79,72 @@ LATE = Late(Cause.NO_ANSWER, "late")
 
 
 def test_a_later_note_leaves_what_is_known_of_the_dead_letter(table: Any) -> None:
-    journal = Journal(TABLE, table, 35, FakeClock())
+    order_notes = OrderNotes(TABLE, table, 35, FakeClock())
     letter = Letter(EVENT, DEAD.cause, DEAD.detail, NOON)
-    journal.note(EVENT, DEAD, letter)
+    order_notes.note(EVENT, DEAD, letter)
 
-    journal.note(EVENT, LATE)
+    order_notes.note(EVENT, LATE)
 
     note = table.get_item(TableName=TABLE, Key={"id": {"S": "journal#abcde/250"}})["Item"]
     assert (note["outcome"]["S"], note["cause"]["S"], note["detail"]["S"]) == ("Late", "no_answer", "late")
     assert note["expiration"]["N"] == str(int(NOON) + 35 * 86_400)
-    assert journal.is_buried(EVENT)
-    assert not journal.is_buried(EVENT, letter)
+    assert order_notes.is_dead_letter(EVENT)
+    assert not order_notes.is_dead_letter(EVENT, letter)
 
 
 def test_only_the_same_values_are_dead_already(table: Any) -> None:
-    journal = Journal(TABLE, table, 35, FakeClock())
-    journal.note(EVENT, DEAD, Letter(WITH_VALUES, DEAD.cause, DEAD.detail, NOON))
+    order_notes = OrderNotes(TABLE, table, 35, FakeClock())
+    order_notes.note(EVENT, DEAD, Letter(WITH_VALUES, DEAD.cause, DEAD.detail, NOON))
 
-    assert journal.is_buried(WITH_VALUES)
-    assert journal.is_buried(EVENT)
-    assert not journal.is_buried(replace(EVENT, po_number="corrected"))
+    assert order_notes.is_dead_letter(WITH_VALUES)
+    assert order_notes.is_dead_letter(EVENT)
+    assert not order_notes.is_dead_letter(replace(EVENT, po_number="corrected"))
 
 
 def test_a_dead_letter_is_no_longer_known_after_an_hour(table: Any) -> None:
     clock = FakeClock()
-    journal = Journal(TABLE, table, 35, clock)
-    journal.note(EVENT, DEAD, Letter(EVENT, DEAD.cause, DEAD.detail, NOON))
+    order_notes = OrderNotes(TABLE, table, 35, clock)
+    order_notes.note(EVENT, DEAD, Letter(EVENT, DEAD.cause, DEAD.detail, NOON))
     clock.advance(3601)
 
-    assert not journal.is_buried(EVENT)
+    assert not order_notes.is_dead_letter(EVENT)
 
 
 def test_failures_are_counted_by_cause_and_a_note_begins_anew(table: Any) -> None:
-    journal = Journal(TABLE, table, 35, FakeClock())
-    note_failure(journal, EVENT, Cause.NO_ANSWER)
-    assert note_failure(journal, EVENT, Cause.NOT_THERE_YET) == 2
-    assert journal.failures("abcde", 250, Cause.NOT_THERE_YET) == 1
+    order_notes = OrderNotes(TABLE, table, 35, FakeClock())
+    note_failure(order_notes, EVENT, Cause.NO_ANSWER)
+    assert note_failure(order_notes, EVENT, Cause.NOT_THERE_YET) == 2
+    assert order_notes.failures("abcde", 250, Cause.NOT_THERE_YET) == 1
 
-    journal.note(EVENT, LATE)
+    order_notes.note(EVENT, LATE)
 
-    assert [journal.failures("abcde", 250, cause) for cause in Cause] == [0] * len(Cause)
+    assert [order_notes.failures("abcde", 250, cause) for cause in Cause] == [0] * len(Cause)
 
 
 def test_the_late_paths_share_is_dealt_out_in_slices_and_given_back(table: Any) -> None:
     clock = FakeClock()
-    pace = LatePace(TABLE, table, 16, clock)  # four in each slice of 15 s
+    pace = LateRateLimit(TABLE, table, 16, clock)  # four in each slice of 15 s
     pace.take("abcde", 2)
     pace.take("abcde", 2)
-    with pytest.raises(Paced):
+    with pytest.raises(Deferred):
         pace.take("abcde", 1)
 
     pace.give_back("abcde", 2)
     pace.take("abcde", 2)
-    with pytest.raises(Paced):
+    with pytest.raises(Deferred):
         pace.take("abcde", 1)
     pace.take("other", 4)
     clock.advance(15)
     pace.give_back("abcde", 2)  # out of the slice that is over: the new one has all its places and no more
     pace.take("abcde", 4)
-    with pytest.raises(Paced) as full:
+    with pytest.raises(Deferred) as full:
         pace.take("abcde", 1)
 
     assert 0 < (full.value.retry_after_seconds or 0.0) <= 15
 
 
 def test_an_events_values_have_a_key_of_their_own(table: Any) -> None:
-    once = OncePerOrder(TABLE, table, 35)
+    once = OrderIdempotency(TABLE, table, 35)
     told: list[tuple[str | None, bool]] = []
 
     def run(event: OrderEvent) -> Finished | Duplicate:
@@ -163,7 +163,7 @@ def test_an_events_values_have_a_key_of_their_own(table: Any) -> None:
 
 def test_a_store_that_could_not_be_noted_is_noted_with_the_next_order() -> None:
     table = FakeTable(error=refusal("ThrottlingException"))
-    stores = KnownStores(TABLE, cast("Any", table))
+    stores = StoreRegistry(TABLE, cast("Any", table))
     stores.note("abcde")
     table.error = None
 
@@ -180,10 +180,10 @@ def note_of(table: Any) -> dict[str, Any]:
 
 def test_a_failed_try_is_noted_with_why_it_failed_and_what_the_next_one_needs(table: Any) -> None:
     clock = FakeClock()
-    journal = Journal(TABLE, table, 35, clock)
+    order_notes = OrderNotes(TABLE, table, 35, clock)
     clock.advance(60)
 
-    note_failure(journal, WITH_VALUES, Cause.UNAUTHORISED, Attempt("handle", 0.825, 30.0, NOON + 500))
+    note_failure(order_notes, WITH_VALUES, Cause.UNAUTHORISED, Attempt("handle", 0.825, 30.0, NOON + 500))
 
     assert note_of(table) == {
         "id": "journal#abcde/250",
@@ -207,18 +207,18 @@ def test_a_failed_try_is_noted_with_why_it_failed_and_what_the_next_one_needs(ta
 
 def test_later_failures_leave_the_first_cause_and_a_new_hand_over_begins_anew(table: Any) -> None:
     clock = FakeClock()
-    journal = Journal(TABLE, table, 35, clock)
-    journal.note(EVENT, Late(Cause.WINDOW_MISSED, "late"))
-    note_failure(journal, EVENT, Cause.UNAUTHORISED)
+    order_notes = OrderNotes(TABLE, table, 35, clock)
+    order_notes.note(EVENT, Late(Cause.WINDOW_MISSED, "late"))
+    note_failure(order_notes, EVENT, Cause.UNAUTHORISED)
     clock.advance(60)
 
-    note_failure(journal, EVENT, Cause.RATE_LIMITED)
+    note_failure(order_notes, EVENT, Cause.RATE_LIMITED)
 
     note = note_of(table)
     assert (note["first_cause"], note["cause"], note["failures"]) == ("window_missed", "rate_limited", "2")
     assert note["late_at"] == str(int(NOON))
 
-    journal.note(EVENT, Late(Cause.RECONCILED, "again"))
+    order_notes.note(EVENT, Late(Cause.RECONCILED, "again"))
 
     note = note_of(table)
     assert (note["first_cause"], note["cause"], note["late_at"]) == ("reconciled", "reconciled", str(int(NOON) + 60))
@@ -226,11 +226,11 @@ def test_later_failures_leave_the_first_cause_and_a_new_hand_over_begins_anew(ta
 
 
 def test_a_redriven_order_is_late_again_with_its_first_cause(table: Any) -> None:
-    journal = Journal(TABLE, table, 35, FakeClock())
-    journal.note(EVENT, Late(Cause.WINDOW_MISSED, "late"))
-    journal.note(EVENT, DEAD, Letter(EVENT, DEAD.cause, DEAD.detail, NOON))
+    order_notes = OrderNotes(TABLE, table, 35, FakeClock())
+    order_notes.note(EVENT, Late(Cause.WINDOW_MISSED, "late"))
+    order_notes.note(EVENT, DEAD, Letter(EVENT, DEAD.cause, DEAD.detail, NOON))
     assert (note_of(table)["outcome"], note_of(table)["first_cause"]) == ("Dead", "window_missed")
 
-    note_failure(journal, EVENT, Cause.NO_ANSWER)
+    note_failure(order_notes, EVENT, Cause.NO_ANSWER)
 
     assert (note_of(table)["outcome"], note_of(table)["first_cause"]) == ("Late", "window_missed")

@@ -34,7 +34,7 @@ def test_an_announced_order_and_each_attempt_are_counted_by_the_api_that_was_ask
 
     assert isinstance(world.create(), Created)
 
-    assert written.traffic == {"OrderAnnounced": [1], "StoreApiRequest": [1], "B2BApiRequest": [1, 1, 1]}
+    assert written.traffic == {"OrderReceived": [1], "StoreApiRequest": [1], "B2BApiRequest": [1, 1, 1]}
 
 
 def test_a_late_order_is_counted_by_its_cause_too(world: World, written: Written) -> None:

@@ -146,7 +146,7 @@ class OneOrder(RuleBasedStateMachine):
 
     @property
     def finished(self) -> bool:
-        return (STORE_HASH, ORDER_ID) in self.world.once.done
+        return (STORE_HASH, ORDER_ID) in self.world.idempotency.done
 
     @rule()
     def deliver_again(self) -> None:
@@ -233,7 +233,7 @@ class OneOrder(RuleBasedStateMachine):
     @invariant()
     def the_order_is_somewhere(self) -> None:
         assert self.finished or self.world.waiting or self.world.dead
-        assert not self.world.once.in_progress
+        assert not self.world.idempotency.in_progress
 
     @invariant()
     def no_second_record_is_created(self) -> None:
@@ -279,8 +279,8 @@ class OneOrder(RuleBasedStateMachine):
         typed = {"PO-BUYER" if record.origin == "automatic" else ""}
         assert record.po_number in (po_numbers or ({self.ruled_po_number} if self.ruled_po_number else typed))
         brought = {name: value for event in self.brought for name, value in event.extra_fields}
-        wanted = {"Cost Center": "rule"} | brought
-        assert wanted == {name: record.extra_fields[name] for name in wanted}
+        desired = {"Cost Center": "rule"} | brought
+        assert desired == {name: record.extra_fields[name] for name in desired}
 
 
 TestOneOrder = OneOrder.TestCase

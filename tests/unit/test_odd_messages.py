@@ -87,7 +87,7 @@ def test_an_odd_message_does_not_stop_the_others_of_its_batch(world: World, mess
 
     assert world.waiting == []
     assert world.dead == []
-    assert world.once.done == {(STORE_HASH, ORDER_ID)}
+    assert world.idempotency.done == {(STORE_HASH, ORDER_ID)}
 
 
 def test_a_batch_of_messages_that_nobody_understands_is_buried_message_by_message(

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from handler.http.client import LIVE
 from handler.telemetry import logger
-from handler.transport import LIVE
 from policies import POLICIES, TROUBLE, Policy, in_the_window
 
 if TYPE_CHECKING:

@@ -15,10 +15,10 @@ import pytest
 from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 
 from handler.aws_errors import error_code
-from handler.credentials import MOST_UNKNOWN, Credentials, SecretInvalid, StoreSecret, UnknownStore
-from handler.errors import ConfigurationError, NotProven, RetryLater, Unauthorised
+from handler.bigcommerce.credentials import MOST_UNKNOWN, Credentials, SecretInvalid, StoreSecret, UnknownStore
+from handler.bigcommerce.signature import authenticate
+from handler.errors import ConfigurationError, RetryLater, Unauthenticated, Unauthorised
 from handler.settings import Settings
-from handler.signature import prove
 from sandbox.webhooks import sign
 from support.aws import FakeSecretsManager, refusal
 
@@ -41,7 +41,7 @@ BOTH = secret(client_secret="shh", webhook_header={"name": "X-Relay-Key", "value
 
 
 def test_a_good_signature_and_a_good_header_prove_together() -> None:
-    prove(sign(BODY, "shh", time.time()) | {"x-relay-key": "key"}, BODY, BOTH)
+    authenticate(sign(BODY, "shh", time.time()) | {"x-relay-key": "key"}, BODY, BOTH)
 
 
 def signed(secret: str = "shh", body: bytes = BODY, seconds: float = 0.0) -> dict[str, str]:
@@ -64,16 +64,16 @@ def signed(secret: str = "shh", body: bytes = BODY, seconds: float = 0.0) -> dic
     ],
 )
 def test_whatever_is_missing_stale_or_foreign_proves_nothing(headers: Callable[[], dict[str, str]]) -> None:
-    with pytest.raises(NotProven):
-        prove(headers(), BODY, BOTH)
+    with pytest.raises(Unauthenticated):
+        authenticate(headers(), BODY, BOTH)
 
 
 @pytest.mark.parametrize(
     "signature", ["", "v1", "v1,", "v1,!", "v1,\u00e9", "v2,abc", "v1,YWJj v1", "a,b,c", "\ud800"], ids=ascii
 )
 def test_a_malformed_signature_proves_nothing(signature: str) -> None:
-    with pytest.raises(NotProven):
-        prove(signed() | {"webhook-signature": signature}, BODY, BOTH)
+    with pytest.raises(Unauthenticated):
+        authenticate(signed() | {"webhook-signature": signature}, BODY, BOTH)
 
 
 @pytest.mark.parametrize(
@@ -98,18 +98,18 @@ def test_a_malformed_signature_proves_nothing(signature: str) -> None:
 def test_the_log_is_told_why_a_signature_fails(
     headers: Callable[[], dict[str, str]], client_secret: str, words: str
 ) -> None:
-    with pytest.raises(NotProven, match=words):
-        prove(headers(), BODY, secret(client_secret=client_secret))
+    with pytest.raises(Unauthenticated, match=words):
+        authenticate(headers(), BODY, secret(client_secret=client_secret))
 
 
 def test_bytes_that_are_no_text_prove_nothing() -> None:
-    with pytest.raises(NotProven):
-        prove(sign(b"\xff", "shh", time.time()), b"\xff", secret(client_secret="shh"))
+    with pytest.raises(Unauthenticated):
+        authenticate(sign(b"\xff", "shh", time.time()), b"\xff", secret(client_secret="shh"))
 
 
 def test_a_secret_that_can_check_nothing_proves_nothing() -> None:
-    with pytest.raises(NotProven, match="neither client_secret nor webhook_header"):
-        prove({}, BODY, secret())
+    with pytest.raises(Unauthenticated, match="neither client_secret nor webhook_header"):
+        authenticate({}, BODY, secret())
 
 
 def test_a_secret_shows_nothing_of_itself() -> None:

@@ -106,20 +106,20 @@ def test_an_event_survives_being_put_on_a_bus(event: OrderEvent) -> None:
 
 @pytest.mark.parametrize(("seconds", "delay"), [(0.0, 0), (-3.0, 0), (5.4, 5), (899.6, 900), (1e9, 900)])
 def test_a_delay_is_what_sqs_takes(world: World, seconds: float, delay: int) -> None:
-    world.queues.hand_over(world.event, Cause.WINDOW_MISSED, "", seconds)
+    world.queues.send_late(world.event, Cause.WINDOW_MISSED, "", seconds)
 
     assert world.sqs.queues[RECOVERY_URL][0].delay_seconds == delay
 
 
 def test_an_order_is_buried_with_its_reason(world: World) -> None:
-    world.queues.bury(world.event, Cause.API_REFUSED, "no such field")
+    world.queues.dead_letter(world.event, Cause.API_REFUSED, "no such field")
 
     letter = read_letter(world.sqs.queues[DEAD_LETTER_URL][0].body, SENT_AT)
     assert letter == Letter(world.event, Cause.API_REFUSED, "no such field", NOON)
 
 
 def test_what_cannot_be_read_is_buried_as_it_is_with_the_reason_beside_it(world: World) -> None:
-    world.queues.bury_unread("?", "not JSON")
+    world.queues.dead_letter_unread("?", "not JSON")
 
     [message] = world.sqs.queues[DEAD_LETTER_URL]
     assert message.body == "?"
@@ -130,4 +130,4 @@ def test_a_queue_that_refuses_is_not_kept_quiet(world: World) -> None:
     world.sqs.errors.append(refusal("ServiceUnavailable"))
 
     with pytest.raises(type(refusal("x"))):
-        world.queues.bury(world.event, Cause.API_REFUSED, "")
+        world.queues.dead_letter(world.event, Cause.API_REFUSED, "")

@@ -13,13 +13,13 @@ import boto3
 import pytest
 from moto import mock_aws
 
+from handler.dates import mail_date, unix_seconds
 from handler.errors import Cause
-from handler.journal import Journal, journal_id
-from handler.known_stores import STORES_ID, KnownStores, Progress
-from handler.mail_date import mail_date, unix_seconds
-from handler.once import OncePerOrder, order_id
 from handler.order_event import OrderEvent
 from handler.outcomes import Dead, Late, Updated
+from handler.table.idempotency import OrderIdempotency, order_id
+from handler.table.order_notes import OrderNotes, journal_id
+from handler.table.store_registry import STORES_ID, Progress, StoreRegistry
 from sandbox.stores import Store
 from support.aws import FakeContext, create_table
 from support.clock import NOON, FakeClock
@@ -68,8 +68,8 @@ def world(table: Any) -> World:
 def a_world(table: Any, remember_done_days: float = 35, now: float = NOON) -> World:
     settings = replace(SETTINGS, webhook_url=WEBHOOK_URL, remember_done_days=remember_done_days)
     made = World(settings=settings, clock=FakeClock(now))
-    made.stores = KnownStores(TABLE, table)
-    made.journal = Journal(TABLE, table, remember_done_days, made.clock)
+    made.stores = StoreRegistry(TABLE, table)
+    made.order_notes = OrderNotes(TABLE, table, remember_done_days, made.clock)
     return made
 
 
@@ -229,7 +229,7 @@ def test_a_finished_order_is_not_handed_over_however_old_it_is(table: Any) -> No
     world = a_world(table, now=float(int(time.time())))  # Powertools reads the real clock
     world.stores.note(STORE_HASH)
     [finished, _missing] = place(world, 1800, 1800)
-    once = OncePerOrder(TABLE, table, 35)
+    once = OrderIdempotency(TABLE, table, 35)
     once.run(OrderEvent(STORE_HASH, finished, NOON, "c"), lambda _: Updated(), cast("Any", FakeContext(world.clock)))
 
     assert reconcile(world) == {STORE_HASH: 1}
@@ -265,28 +265,28 @@ def test_an_order_is_known_while_its_record_or_its_claim_lasts(
 ) -> None:
     table.put_item(TableName=TABLE, Item=item)
 
-    assert world.journal.unknown(STORE_HASH, [250, 251]) == ([251] if known else [250, 251])
+    assert world.order_notes.unknown(STORE_HASH, [250, 251]) == ([251] if known else [250, 251])
 
 
 @pytest.mark.parametrize("outcome", [Late(Cause.NO_ANSWER, ""), Dead(Cause.API_REFUSED, "")])
 def test_an_order_in_a_queue_is_known_until_its_note_expires(world: World, outcome: Late | Dead) -> None:
-    world.journal.note(EVENT, outcome)
+    world.order_notes.note(EVENT, outcome)
 
-    assert world.journal.unknown(STORE_HASH, [250, 251]) == [251]
+    assert world.order_notes.unknown(STORE_HASH, [250, 251]) == [251]
     world.clock.advance(36 * DAY)
-    assert world.journal.unknown(STORE_HASH, [250, 251]) == [250, 251]
+    assert world.order_notes.unknown(STORE_HASH, [250, 251]) == [250, 251]
 
 
 def test_an_order_on_which_the_late_path_has_failed_is_known(world: World) -> None:
-    note_failure(world.journal, EVENT, Cause.NO_ANSWER)
+    note_failure(world.order_notes, EVENT, Cause.NO_ANSWER)
 
-    assert world.journal.unknown(STORE_HASH, [250]) == []
+    assert world.order_notes.unknown(STORE_HASH, [250]) == []
 
 
 def test_another_stores_order_with_the_same_number_is_not_taken_for_this_one(world: World) -> None:
-    world.journal.note(replace(EVENT, store_hash="other"), Late(Cause.NO_ANSWER, ""))
+    world.order_notes.note(replace(EVENT, store_hash="other"), Late(Cause.NO_ANSWER, ""))
 
-    assert world.journal.unknown(STORE_HASH, [250]) == [250]
+    assert world.order_notes.unknown(STORE_HASH, [250]) == [250]
 
 
 def test_an_order_whose_function_was_killed_is_handed_over_once_its_claim_is_void(world: World, table: Any) -> None:
@@ -586,7 +586,7 @@ def test_a_table_that_is_gone_is_counted_with_its_error_code(world: World, table
 
 def test_without_stores_there_is_nothing_to_look_at(table: Any, written: Written) -> None:
     assert reconcile(a_world(table)) == {}
-    assert written.metrics == {"Reconciled": [1]}
+    assert written.metrics == {"ReconcileRuns": [1]}
 
 
 def test_the_stores_stand_in_the_table_until_they_are_forgotten(world: World, table: Any) -> None:
@@ -596,10 +596,10 @@ def test_the_stores_stand_in_the_table_until_they_are_forgotten(world: World, ta
     world.stores.note_hook(STORE_HASH, rests=False)
 
     assert world.stores.all() == [STORE_HASH, "second"]
-    assert (world.stores.hook_rests(STORE_HASH), world.stores.hook_rests("second")) == (False, True)
+    assert (world.stores.hook_is_paused(STORE_HASH), world.stores.hook_is_paused("second")) == (False, True)
     world.stores.forget("second")
     assert world.stores.all() == [STORE_HASH]
-    assert not world.stores.hook_rests("second")
+    assert not world.stores.hook_is_paused("second")
     item = table.get_item(TableName=TABLE, Key={"id": {"S": STORES_ID}})["Item"]
     assert item == {"id": {"S": STORES_ID}, "hashes": {"SS": [STORE_HASH]}}
 

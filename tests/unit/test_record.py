@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.b2b_api import Content, Record
+from handler.bigcommerce.b2b_api import Content, Record
 from handler.errors import Cause, RetryLater
-from handler.outcomes import AlreadyRight, Late, Updated
+from handler.outcomes import Late, Unchanged, Updated
 from handler.record import merge, same
 from support.events import BUYER, ORDER_ID
 from support.exchange import Sent, Step, answer
@@ -131,7 +131,7 @@ def test_whatever_the_record_held_is_there_afterwards_unless_a_value_is_desired_
     outcome = world.create(customerId=BUYER, poNumber=wanted.po_number, extraFields=fields)
 
     if not updates:
-        assert isinstance(outcome, AlreadyRight) or (
+        assert isinstance(outcome, Unchanged) or (
             isinstance(outcome, Late) and outcome.cause is Cause.RECORD_UNREADABLE
         )
         return

@@ -12,10 +12,10 @@ import pytest
 from handler.backoff import delay_seconds
 from handler.enrichment import Rules
 from handler.errors import Cause
-from handler.journal import journal_id
 from handler.order_event import OrderEvent
 from handler.queues import read_letter
 from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES, REQUESTS_AN_ORDER
+from handler.table.order_notes import journal_id
 from sandbox.orders import PO_LINE
 from support.aws import DEAD_LETTER_URL, QUEUE_VISIBILITY_SECONDS, RECOVERY_URL, FakeContext, refusal
 from support.clock import NOON
@@ -69,7 +69,7 @@ def world_letter(world: World) -> str:
 def record_was_not_there(world: World, times: int) -> None:
     """As if the record had been looked for so often already."""
     for _ in range(times):
-        note_failure(world.journal, EVENT, Cause.NOT_THERE_YET)
+        note_failure(world.order_notes, EVENT, Cause.NOT_THERE_YET)
 
 
 # --- finished -----------------------------------------------------------------------------------------------------
@@ -97,7 +97,7 @@ def test_the_record_is_read_before_anything_is_sent_and_left_alone_when_right(wo
 
     assert [(sent.method, sent.path) for sent in world.exchange.sent] == [("GET", LOOK_UP), ("GET", RECORD)]
     assert world.waiting == []
-    assert written.metrics == {"OrderAlreadyRight": [1.0]}
+    assert written.metrics == {"OrderUnchanged": [1.0]}
 
 
 @pytest.mark.parametrize(
@@ -117,11 +117,11 @@ def test_messages_of_all_shapes_are_finished(world: World, message: Any) -> None
     world.recover()
 
     assert (world.waiting, world.dead) == ([], [])
-    assert world.once.done == {(STORE_HASH, ORDER_ID)}
+    assert world.idempotency.done == {(STORE_HASH, ORDER_ID)}
 
 
 def test_a_finished_order_costs_one_look_and_no_request(world: World, written: Written) -> None:
-    world.once.done.add((STORE_HASH, ORDER_ID))
+    world.idempotency.done.add((STORE_HASH, ORDER_ID))
     place_late(world)
 
     world.recover()
@@ -333,7 +333,7 @@ def test_a_hold_after_a_rate_limit_lasts_beyond_the_batch(world: World, written:
     world.recover()
 
     assert world.exchange.sent == []
-    assert written.metrics["LatePaced"] == [1.0]
+    assert written.metrics["LateThrottled"] == [1.0]
 
 
 def test_a_store_in_trouble_does_not_slow_another(world: World) -> None:
@@ -371,12 +371,12 @@ def test_when_its_share_cannot_be_counted_the_order_goes_on(world: World, writte
     world.recover()
 
     assert world.waiting == []
-    assert written.metrics["IdempotencyUnavailable"] == [1.0]
+    assert written.metrics["TableUnavailable"] == [1.0]
 
 
 def test_an_order_being_worked_on_elsewhere_is_waited_for(world: World, written: Written) -> None:
     place_late(world)
-    world.once.in_progress.add((STORE_HASH, ORDER_ID))
+    world.idempotency.in_progress.add((STORE_HASH, ORDER_ID))
 
     world.recover()
 
@@ -459,7 +459,7 @@ def test_an_order_without_a_place_costs_no_request_at_all(written: Written) -> N
 
     assert world.exchange.paths("GET") == [LOOK_UP, RECORD]  # 12 a minute: one order in 15 s
     assert len(world.waiting) == 2
-    assert written.metrics["LatePaced"] == [1.0]
+    assert written.metrics["LateThrottled"] == [1.0]
 
 
 @pytest.mark.parametrize("fault", [answer(401), answer(503), answer(404), answer(200, {"customer_id": 0})])
@@ -473,10 +473,10 @@ def test_an_order_that_asked_nothing_of_the_b2b_api_takes_nothing_of_its_share(w
 
 
 def test_what_was_taken_of_a_slice_that_is_over_is_not_given_back_to_the_next(world: World) -> None:
-    world.recover_orders.pace.take(STORE_HASH, 2)
+    world.recover_orders.rate_limit.take(STORE_HASH, 2)
     world.clock.advance(60)
 
-    world.recover_orders.pace.give_back(STORE_HASH, 2)
+    world.recover_orders.rate_limit.give_back(STORE_HASH, 2)
 
     assert sorted(world.table.taken.values()) == [0, 2]
 
@@ -505,7 +505,7 @@ def test_a_permanent_refusal_is_one_dead_letter_and_no_more_a_message(world: Wor
     assert (len(world.waiting), len(world.dead)) == (0, 1)
     assert reason(world.dead[0])["cause"] == "api_refused"
     assert written.metrics == {"OrderDead": [1.0]}
-    assert world.once.done == set()
+    assert world.idempotency.done == set()
 
 
 def test_a_dead_letter_that_is_redriven_is_worked_on_again(world: World) -> None:
@@ -548,7 +548,7 @@ def test_what_an_operator_has_put_to_work_again_is_never_dropped_as_a_copy(world
     world.recover()
     world.dead.clear()  # somebody purged the queue
 
-    world.queues.hand_over(read_letter(world_letter(world), 0).event, Cause.RECONCILED, "backfilled")
+    world.queues.send_late(read_letter(world_letter(world), 0).event, Cause.RECONCILED, "backfilled")
     world.recover()
 
     assert len(world.dead) == 1
@@ -615,7 +615,7 @@ def test_one_messages_failure_is_not_anothers(world: World) -> None:
 
     world.recover()
 
-    assert world.once.done == {(STORE_HASH, ORDER_ID)}
+    assert world.idempotency.done == {(STORE_HASH, ORDER_ID)}
     assert [read_letter(message.body, 0).event.order_id for message in world.waiting] == [ORDER_ID + 1]
     assert [letter.body for letter in world.dead] == ["?"]
 
@@ -624,7 +624,7 @@ def test_a_fault_of_our_own_is_tried_again_and_counted(
     world: World, monkeypatch: pytest.MonkeyPatch, written: Written
 ) -> None:
     place_late(world)
-    monkeypatch.setattr("handler.recover.find_wanted", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("handler.recover.find_desired", lambda *_, **__: 1 / 0)
 
     world.recover()
 
@@ -636,7 +636,7 @@ def test_a_fault_of_our_own_that_does_not_pass_is_a_dead_letter_in_the_end(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place_late(world)
-    monkeypatch.setattr("handler.recover.find_wanted", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("handler.recover.find_desired", lambda *_, **__: 1 / 0)
     while world.waiting:
         world.wait_for_late()
 
@@ -693,7 +693,7 @@ def test_an_event_that_never_reached_the_live_path_is_counted_as_received_and_la
     world.recover()
     world.wait_for_late()
 
-    assert written.traffic["OrderAnnounced"] == [1.0]
+    assert written.traffic["OrderReceived"] == [1.0]
     assert written.metrics["OrderLate"] == [1.0]
     assert ("OrderLate", cause) in written.by_dimension("cause")
 

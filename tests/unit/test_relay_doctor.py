@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any, cast
 import pytest
 from botocore.exceptions import EndpointConnectionError
 
-from handler.credentials import StoreSecret
+from handler.bigcommerce.credentials import StoreSecret
 from handler.enrichment import Rules
 from handler.errors import Cause, Refused, RetryLater
-from handler.transport import Transport
+from handler.http.client import HttpClient
 from relay import deployed
 from relay.checks import Finding, State, Who, check_b2b, check_core, check_users, clock_finding, follows, known
 from relay.deployment_checks import (
@@ -77,7 +77,7 @@ class Account:
         self.released: list[str] = []
         self.key = ""
         self.secret: dict[str, Any] = {"access_token": "token", "client_secret": "s"}
-        transport = Transport(self.exchange, PATIENT, self.clock, self.clock.sleep, middle)
+        http = HttpClient(self.exchange, PATIENT, self.clock, self.clock.sleep, middle)
         clients: dict[str, Any] = {
             "logs": Pages(filter_log_events=[{"events": []}]),
             "lambda": self.functions,
@@ -100,8 +100,8 @@ class Account:
         clients["logs"].exceptions = SimpleNamespace(ResourceNotFoundException=KeyError)
         session = SimpleNamespace(client=lambda service, **_: clients[service])
         self.desk = Desk(cast("Any", session), self.stack.name, False, self.clock, self.clock.sleep)
-        stores = SimpleNamespace(all=lambda: ["abc123"], hook_rests=lambda _: False)
-        self.desk.__dict__.update({"stack": self.stack, "transport": transport, "stores": stores})
+        stores = SimpleNamespace(all=lambda: ["abc123"], hook_is_paused=lambda _: False)
+        self.desk.__dict__.update({"stack": self.stack, "http": http, "stores": stores})
 
     def alarm(self, state: str, name: str = ALARM, minutes: int = 5) -> dict[str, Any]:
         since = datetime.fromtimestamp(self.clock(), UTC) - timedelta(minutes=minutes)

@@ -43,8 +43,8 @@ def desk(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         desk.stores.note("abc123")
         queues = Queues(lambda: desk.sqs, "", desk.settings.dead_letter_queue_url, clock)
         for order, cause in ((101, Cause.API_REFUSED), (102, Cause.API_REFUSED), (103, Cause.NO_ANSWER)):
-            queues.bury(replace(EVENT, order_id=order), cause, "in words")
-        queues.bury_unread("{}", "not a message of the relay")
+            queues.dead_letter(replace(EVENT, order_id=order), cause, "in words")
+        queues.dead_letter_unread("{}", "not a message of the relay")
         yield desk
 
 
@@ -135,8 +135,8 @@ def test_a_redrive_can_wait_for_what_becomes_of_each_order(
         clock.advance(seconds)
         finish(desk, EVENT)
         letter = Letter(replace(EVENT, order_id=102), Cause.API_REFUSED, "still no", clock.now)
-        desk.journal.note(letter.event, Dead(Cause.API_REFUSED, "still no"), letter)
-        desk.journal.note(replace(EVENT, order_id=103), Late(Cause.NO_ANSWER, "timed out"))
+        desk.order_notes.note(letter.event, Dead(Cause.API_REFUSED, "still no"), letter)
+        desk.order_notes.note(replace(EVENT, order_id=103), Late(Cause.NO_ANSWER, "timed out"))
 
     answer = learns(failed.redrive, replace(desk, sleep=sleep), **selected(everything=True), wait=True, for_="1m")
 

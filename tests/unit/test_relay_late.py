@@ -11,11 +11,11 @@ import pytest
 import typer
 
 from handler.errors import Cause
-from handler.journal import Attempt, Journal
-from handler.once import OncePerOrder, order_id
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Duplicate, Late
 from handler.queues import Letter, Queues
+from handler.table.idempotency import OrderIdempotency, order_id
+from handler.table.order_notes import Attempt, OrderNotes
 from relay import late, late_orders
 from relay.selection import Selection
 from relay.status import status
@@ -68,8 +68,8 @@ def everything(**given: Any) -> dict[str, Any]:
     return none | given
 
 
-def once(desk: Desk) -> OncePerOrder:
-    return OncePerOrder(TABLE, desk.dynamodb, 35)
+def once(desk: Desk) -> OrderIdempotency:
+    return OrderIdempotency(TABLE, desk.dynamodb, 35)
 
 
 def finish(desk: Desk, event: OrderEvent) -> Any:
@@ -79,7 +79,7 @@ def finish(desk: Desk, event: OrderEvent) -> Any:
 def wait_hidden(desk: Desk, event: OrderEvent) -> str:
     """Puts the order's message into the recovery queue and receives it; answers the receipt handle."""
     url = desk.settings.recovery_queue_url
-    Queues(lambda: desk.sqs, url, url, desk.clock).hand_over(event, Cause.NO_ANSWER, "timed out")
+    Queues(lambda: desk.sqs, url, url, desk.clock).send_late(event, Cause.NO_ANSWER, "timed out")
     [message] = desk.sqs.receive_message(QueueUrl=url, VisibilityTimeout=3600)["Messages"]
     return message["ReceiptHandle"]
 
@@ -91,8 +91,8 @@ def visible(desk: Desk) -> list[int]:
     return [json.loads(message["Body"])["order"]["data"]["id"] for message in messages]
 
 
-def fails(journal: Journal, event: OrderEvent, cause: Cause, receipt: str = "receipt") -> None:
-    note_failure(journal, event, cause, Attempt(receipt, 1.0, 0.0, NOW + 3600))
+def fails(order_notes: OrderNotes, event: OrderEvent, cause: Cause, receipt: str = "receipt") -> None:
+    note_failure(order_notes, event, cause, Attempt(receipt, 1.0, 0.0, NOW + 3600))
 
 
 # --- found --------------------------------------------------------------------------------------------------------
@@ -101,10 +101,10 @@ def fails(journal: Journal, event: OrderEvent, cause: Cause, receipt: str = "rec
 def test_late_orders_are_listed_with_causes_tries_and_times(
     desk: Desk, clock: FakeClock, learns: Callable[..., Any]
 ) -> None:
-    desk.journal.note(EVENT, Late(Cause.WINDOW_MISSED, "the window had closed"))
+    desk.order_notes.note(EVENT, Late(Cause.WINDOW_MISSED, "the window had closed"))
     clock.advance(10)
-    fails(desk.journal, EVENT, Cause.UNAUTHORISED)
-    fails(desk.journal, EVENT, Cause.UNAUTHORISED)
+    fails(desk.order_notes, EVENT, Cause.UNAUTHORISED)
+    fails(desk.order_notes, EVENT, Cause.UNAUTHORISED)
 
     answer = learns(late.list_late, desk, **everything())
 
@@ -129,10 +129,10 @@ def test_late_orders_are_listed_with_causes_tries_and_times(
 
 def test_finished_dead_and_forgotten_orders_are_not_late(desk: Desk, clock: FakeClock) -> None:
     for order in (1, 2, 3):
-        desk.journal.note(replace(EVENT, order_id=order), Late(Cause.NO_ANSWER, "timed out"))
+        desk.order_notes.note(replace(EVENT, order_id=order), Late(Cause.NO_ANSWER, "timed out"))
     finish(desk, replace(EVENT, order_id=1))
     letter = Letter(replace(EVENT, order_id=2), Cause.API_REFUSED, "no", NOW)
-    desk.journal.note(letter.event, Dead(Cause.API_REFUSED, "no"), letter)
+    desk.order_notes.note(letter.event, Dead(Cause.API_REFUSED, "no"), letter)
 
     assert [note.order for note in late_orders.late_orders(desk)] == [3]
     clock.advance(36 * 86_400)
@@ -141,7 +141,7 @@ def test_finished_dead_and_forgotten_orders_are_not_late(desk: Desk, clock: Fake
 
 def test_values_that_come_after_an_order_was_finished_are_late_of_their_own(desk: Desk) -> None:
     finish(desk, EVENT)
-    fails(desk.journal, WITH_VALUES, Cause.NO_ANSWER)
+    fails(desk.order_notes, WITH_VALUES, Cause.NO_ANSWER)
 
     [note] = late_orders.late_orders(desk)
 
@@ -170,7 +170,7 @@ def test_thousands_of_late_orders_are_found(desk: Desk) -> None:
 
 def test_a_filter_that_matches_nothing_is_not_taken_for_an_empty_queue(desk: Desk, learns: Callable[..., Any]) -> None:
     assert learns(late.list_late, desk, **everything(cause="unauthorised"))["well"] is True
-    desk.journal.note(EVENT, Late(Cause.NO_ANSWER, "timed out"))
+    desk.order_notes.note(EVENT, Late(Cause.NO_ANSWER, "timed out"))
 
     answer = learns(late.list_late, desk, **everything(cause="unauthorised"))
 
@@ -199,9 +199,9 @@ def test_what_changes_orders_wants_a_selection_or_all_and_not_both(desk: Desk, c
 
 
 def test_a_retried_order_is_visible_at_once_and_there_once(desk: Desk, learns: Callable[..., Any]) -> None:
-    fails(desk.journal, EVENT, Cause.UNAUTHORISED, wait_hidden(desk, EVENT))
+    fails(desk.order_notes, EVENT, Cause.UNAUTHORISED, wait_hidden(desk, EVENT))
     other = replace(EVENT, order_id=102)
-    fails(desk.journal, other, Cause.NO_ANSWER, wait_hidden(desk, other))
+    fails(desk.order_notes, other, Cause.NO_ANSWER, wait_hidden(desk, other))
     assert visible(desk) == []
 
     dry = learns(late.retry, desk, **everything(cause="unauthorised", everything=False), dry_run=True)
@@ -215,7 +215,7 @@ def test_a_retried_order_is_visible_at_once_and_there_once(desk: Desk, learns: C
 def test_more_orders_than_sqs_takes_at_once_are_retried(desk: Desk) -> None:
     for order in range(1, 24):
         event = replace(EVENT, order_id=order)
-        fails(desk.journal, event, Cause.NO_ANSWER, wait_hidden(desk, event))
+        fails(desk.order_notes, event, Cause.NO_ANSWER, wait_hidden(desk, event))
 
     assert {fate for _, fate in late_orders.make_visible(desk, late_orders.late_orders(desk))} == {""}
     queue = desk.sqs.get_queue_attributes(
@@ -229,9 +229,9 @@ def test_an_order_whose_message_is_not_hidden_is_due_anyway(desk: Desk) -> None:
     desk.sqs.change_message_visibility(
         QueueUrl=desk.settings.recovery_queue_url, ReceiptHandle=receipt, VisibilityTimeout=0
     )
-    fails(desk.journal, EVENT, Cause.NO_ANSWER, receipt)
+    fails(desk.order_notes, EVENT, Cause.NO_ANSWER, receipt)
     fresh = replace(EVENT, order_id=102)
-    desk.journal.note(fresh, Late(Cause.NO_ANSWER, "timed out"))
+    desk.order_notes.note(fresh, Late(Cause.NO_ANSWER, "timed out"))
 
     fates = {note.order: fate for note, fate in late_orders.make_visible(desk, late_orders.late_orders(desk))}
 
@@ -256,7 +256,7 @@ class Refusing:
 def test_only_what_sqs_could_not_do_is_a_failure(
     desk: Desk, learns: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, code: str, *, well: bool
 ) -> None:
-    fails(desk.journal, EVENT, Cause.NO_ANSWER)
+    fails(desk.order_notes, EVENT, Cause.NO_ANSWER)
     monkeypatch.setitem(desk.__dict__, "sqs", Refusing(code))
 
     answer = learns(late.retry, desk, **everything(everything=True))
@@ -272,7 +272,7 @@ def test_only_what_sqs_could_not_do_is_a_failure(
 def test_a_dropped_order_is_a_duplicate_at_its_next_try_which_is_at_once(
     desk: Desk, learns: Callable[..., Any], event: OrderEvent
 ) -> None:
-    fails(desk.journal, event, Cause.NO_ANSWER, wait_hidden(desk, event))
+    fails(desk.order_notes, event, Cause.NO_ANSWER, wait_hidden(desk, event))
 
     answer = learns(late.drop, desk, **everything(order=[101], everything=False), yes=True)
 
@@ -287,7 +287,7 @@ def test_a_dropped_order_is_a_duplicate_at_its_next_try_which_is_at_once(
 
 
 def test_an_order_that_is_being_processed_is_not_dropped(desk: Desk, learns: Callable[..., Any]) -> None:
-    fails(desk.journal, EVENT, Cause.NO_ANSWER)
+    fails(desk.order_notes, EVENT, Cause.NO_ANSWER)
     desk.dynamodb.put_item(
         TableName=TABLE,
         Item={
@@ -307,8 +307,8 @@ def test_an_order_that_is_being_processed_is_not_dropped(desk: Desk, learns: Cal
 
 
 def test_the_story_of_a_late_order_has_both_causes_the_times_and_a_mend(desk: Desk, learns: Callable[..., Any]) -> None:
-    desk.journal.note(EVENT, Late(Cause.WINDOW_MISSED, "the window had closed"))
-    fails(desk.journal, EVENT, Cause.SECRET_UNAVAILABLE)
+    desk.order_notes.note(EVENT, Late(Cause.WINDOW_MISSED, "the window had closed"))
+    fails(desk.order_notes, EVENT, Cause.SECRET_UNAVAILABLE)
 
     told = learns(status, desk, 101, store="abc123", hours=1.0)
 
@@ -325,7 +325,7 @@ def test_the_story_of_a_late_order_has_both_causes_the_times_and_a_mend(desk: De
 def test_a_story_is_followed_to_its_end(
     desk: Desk, clock: FakeClock, learns: Callable[..., Any], ending: str, *, well: bool
 ) -> None:
-    fails(desk.journal, EVENT, Cause.NO_ANSWER)
+    fails(desk.order_notes, EVENT, Cause.NO_ANSWER)
 
     def sleep(seconds: float) -> None:
         clock.advance(seconds)
@@ -334,11 +334,11 @@ def test_a_story_is_followed_to_its_end(
                 finish(desk, EVENT)
             elif ending == "dead":
                 queues = Queues(lambda: desk.sqs, "", desk.settings.dead_letter_queue_url, clock)
-                queues.bury(EVENT, Cause.API_REFUSED, "no")
+                queues.dead_letter(EVENT, Cause.API_REFUSED, "no")
 
     following = replace(desk, sleep=sleep)
     if ending == "dead":
-        following.journal.note(EVENT, Dead(Cause.API_REFUSED, "no"))
+        following.order_notes.note(EVENT, Dead(Cause.API_REFUSED, "no"))
 
     told = learns(status, following, 101, store="abc123", hours=1.0, follow=True, for_="1m")
 

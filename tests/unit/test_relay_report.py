@@ -80,11 +80,11 @@ def test_an_order_that_was_created_stays_so_when_it_is_updated_afterwards(
 ) -> None:
     logs.write(RECOVERY, outcome(1, "updated"), at=NOON - 10)
     logs.write(ORDER, outcome(1, "created", window_left_seconds=5), at=NOON - 50)
-    logs.write(RECOVERY, outcome(1, "already_right"), at=NOON - 5)
+    logs.write(RECOVERY, outcome(1, "unchanged"), at=NOON - 5)
 
     orders = said(logs, capsys)["orders"]
 
-    assert (orders["all"], orders["created_in_window"], orders["updated"], orders["already_right"]) == (1, 1, 0, 0)
+    assert (orders["all"], orders["created_in_window"], orders["updated"], orders["unchanged"]) == (1, 1, 0, 0)
 
 
 def test_an_order_created_after_the_window_is_not_in_the_share(

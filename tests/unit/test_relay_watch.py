@@ -173,7 +173,7 @@ def test_a_step_in_json_has_an_iso_time_and_the_fields_of_the_line(
         ({"outcome": "duplicate"}, "delivered again; nothing to do"),
         ({"outcome": "of a later version"}, "of a later version"),
         ({"check": "signature: too old"}, "a line: signature: too old"),
-        ({"status": 401, "metric": "WebhookNotProven", "ms": 3}, "webhook received, answered 401 in 3 ms"),
+        ({"status": 401, "metric": "WebhookUnauthenticated", "ms": 3}, "webhook received, answered 401 in 3 ms"),
         ({"attempt": 2, "detail": "HTTP 503"}, "attempt 2 failed: HTTP 503"),
         ({"rule": "all.po_number"}, "a line: all.po_number"),
         ({"level": "ERROR", "error": "AccessDenied"}, "a line AccessDenied"),
@@ -197,7 +197,7 @@ def test_each_step_is_told_in_words(
     ("outcomes", "code"),
     [
         (["created", "updated"], 0),
-        (["already_right", "already_right"], 0),
+        (["unchanged", "unchanged"], 0),
         (["created", "skipped"], 1),
         (["created", "dead"], 1),
         (["created", "late"], 1),

@@ -330,8 +330,8 @@ def test_the_stores_time_is_that_of_the_store_information_api() -> None:
 def test_a_webhook_is_managed_as_the_webhooks_api_says() -> None:
     """reference/webhooks.v3.yml, /hooks, /hooks/{webhook_id} and /hooks/admin."""
     api, path = Api(), "/v3/hooks"
-    wanted = {"scope": "store/order/created", "destination": "https://example.com/hook", "headers": {"X-Mine": "1"}}
-    made = api.call("core.hooks", "POST", wanted | {"is_active": True}, path)
+    desired = {"scope": "store/order/created", "destination": "https://example.com/hook", "headers": {"X-Mine": "1"}}
+    made = api.call("core.hooks", "POST", desired | {"is_active": True}, path)
     one = {"data": HOOK, "meta": {}}
     assert differences(made.body, one) == []
     of_it = {"path": path, "hook_id": made.body["data"]["id"]}
@@ -353,8 +353,8 @@ def test_a_webhook_is_managed_as_the_webhooks_api_says() -> None:
 )
 def test_a_webhook_that_could_not_work_is_refused_as_the_webhooks_api_does(wrong: dict[str, Any]) -> None:
     """reference/webhooks.v3.yml, 422; port 443 only."""
-    wanted = {"scope": "store/order/created", "destination": "https://example.com/hook"}
-    answer = Api().call("core.hooks", "POST", wanted | wrong, "/v3/hooks")
+    desired = {"scope": "store/order/created", "destination": "https://example.com/hook"}
+    answer = Api().call("core.hooks", "POST", desired | wrong, "/v3/hooks")
     assert answer.status == 422
     assert differences(answer.body, {"status": int, "title": str, "type": str, "errors": dict}) == []
 

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from handler.dates import mail_date, unix_seconds
 from handler.deadline import Deadline
 from handler.errors import Cause, RetryLater
-from handler.mail_date import mail_date, unix_seconds
 from support.events import BUYER, ORDER_ID, STORE_HASH
 from support.exchange import answer
 from support.world import LOOK_UP, World
 
 if TYPE_CHECKING:
-    from handler.store_api import StoreApi
+    from handler.bigcommerce.store_api import StoreApi
 
 
 def asked(body: Any) -> dict[str, Any]:

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.tolerant_json import parse
-from handler.transport import Response
+from handler.http.client import Response
+from handler.http.tolerant_json import parse
 
 VALUE = {"code": 200, "data": {"name": "Müller 🛒", "list": [1, None, True]}}
 WRITTEN = json.dumps(VALUE, ensure_ascii=False)

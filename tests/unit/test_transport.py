@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from handler.deadline import Deadline
 from handler.errors import Cause, OrderAlreadyExists, RetryLater
-from handler.transport import LATE, LIVE, NoAnswer, Patience, Response, Transport, reset_after_seconds
+from handler.http.client import LATE, LIVE, HttpClient, NoAnswer, Response, RetryPolicy, reset_after_seconds
 from support.clock import NOON, FakeClock, middle
 from support.exchange import FakeExchange, Step, answer, hang, reset, unreachable
 
@@ -23,10 +23,10 @@ WINDOW_SECONDS = 9.5
 
 
 class World:
-    def __init__(self, patience: Patience = LIVE) -> None:
+    def __init__(self, policy: RetryPolicy = LIVE) -> None:
         self.clock = FakeClock()
         self.exchange = FakeExchange(self.clock)
-        self.transport = Transport(self.exchange, patience, self.clock, self.clock.sleep, middle)
+        self.http = HttpClient(self.exchange, policy, self.clock, self.clock.sleep, middle)
         self.deadline = Deadline.after(WINDOW_SECONDS, self.clock)
 
     def call(self, *steps: Step, last: Step | None = None, **options: Any) -> Response:
@@ -34,7 +34,7 @@ class World:
         self.exchange.on("GET", PATH, *steps)
         if last is not None:
             self.exchange.always("GET", PATH, last)
-        return self.transport.call("GET", URL, {}, self.deadline, **options)
+        return self.http.call("GET", URL, {}, self.deadline, **options)
 
 
 @pytest.fixture
@@ -225,7 +225,7 @@ STEPS = st.one_of(
     st.sampled_from([lambda low, _: low, middle, lambda _, high: high]),
 )
 def test_whatever_happens_nothing_outlives_the_deadline(
-    steps: list[Step], last: Step, seconds: float, patience: Patience, uniform: Callable[[float, float], float]
+    steps: list[Step], last: Step, seconds: float, policy: RetryPolicy, uniform: Callable[[float, float], float]
 ) -> None:
     clock = FakeClock()
     exchange = FakeExchange(clock)
@@ -234,13 +234,13 @@ def test_whatever_happens_nothing_outlives_the_deadline(
     deadline = Deadline.after(seconds, clock)
 
     try:
-        Transport(exchange, patience, clock, clock.sleep, uniform).call("GET", URL, {}, deadline, read=refuse_404)
+        HttpClient(exchange, policy, clock, clock.sleep, uniform).call("GET", URL, {}, deadline, read=refuse_404)
     except RetryLater as late:
         assert late.retry_after_seconds is None or late.retry_after_seconds > 0  # noqa: PT017  raising is one of two right ends
 
     for sent in exchange.sent:
         assert sent.at + sent.seconds <= deadline.ends_at + 1e-6
-        assert sent.seconds <= patience.attempt_seconds * 1.25
+        assert sent.seconds <= policy.attempt_seconds * 1.25
     assert clock.now <= max(NOON, deadline.ends_at) + 1e-6
 
 

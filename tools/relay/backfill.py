@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from handler.bigcommerce.store_api import date_created
 from handler.deadline import Deadline
+from handler.desired import GUEST
 from handler.errors import Cause, RetryLater
 from handler.order_event import OrderEvent
 from handler.outcomes import Late
-from handler.store_api import date_created
-from handler.wanted import GUEST
 from relay.command import DryRunOption, StoreOption, YesOption, confirm
 from relay.desk import Desk
 from relay.plain import counted, plain
@@ -194,7 +194,7 @@ def _pages(desk: Desk, store: str, begin: float, end: float) -> Iterator[list[di
     """The core orders created in the period, each once, oldest first."""
     seen: set[int] = set()
     for first, last in _days(begin, end):
-        # Day by day, so that each has its own patience, and trouble with one page does not end the whole.
+        # Day by day, so that each has its own policy, and trouble with one page does not end the whole.
         for page in desk.store_api.list_orders(store, first, last, Deadline.after(LISTING_SECONDS, desk.clock)):
             yield [order for order in page if order["id"] not in seen]
             seen |= {order["id"] for order in page}
@@ -247,8 +247,8 @@ def _hand_over(desk: Desk, store: str, found: _Sorted, per_minute: int) -> None:
                     found.in_progress.append(order)
                     continue
                 event = OrderEvent(store, order, created_at, f"{store}-{order}")
-                desk.queues.hand_over(event, late.cause, late.detail)
-                desk.journal.note(event, late)
+                desk.queues.send_late(event, late.cause, late.detail)
+                desk.order_notes.note(event, late)
             except BaseException:  # Ctrl-C, too
                 desk.err.print(
                     f"[yellow]![/] Stopped at order {order}, created {clock_time(created_at)}; before it, "

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.api_answer import FORBIDDEN, NOT_FOUND, SUCCESS, UNAUTHORISED, b2b_answer, core_answer
-from handler.b2b_api import ORDERS, USER_OF_CUSTOMER
+from handler.bigcommerce.api_answer import FORBIDDEN, NOT_FOUND, SUCCESS, UNAUTHORISED, b2b_answer, core_answer
+from handler.bigcommerce.b2b_api import ORDERS, USER_OF_CUSTOMER
 from handler.deadline import Deadline
 from handler.errors import Cause, RelayError, RetryLater
 from relay.plain import plain
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-    from handler.credentials import StoreSecret
-    from handler.transport import Response
+    from handler.bigcommerce.credentials import StoreSecret
+    from handler.http.client import Response
     from relay.desk import Desk
 
 ACCOUNTS = "store admin: Settings > Store-level API accounts"
@@ -178,7 +178,7 @@ def _probe(
     desk: Desk, probe: _Probe, url: str, headers: dict[str, str], store_hash: str
 ) -> tuple[Finding, Response | None]:
     try:
-        answer = desk.transport.call(
+        answer = desk.http.call(
             "GET",
             url,
             headers | {"Accept": "application/json"},

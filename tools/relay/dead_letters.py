@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.errors import Cause, IgnoredScope, MalformedEvent
-from handler.once import order_id
 from handler.queues import Letter, read_letter
+from handler.table.idempotency import order_id
 from relay.selection import OTHER_SCOPE, Selection
 from relay.timespan import iso
 

@@ -85,7 +85,7 @@ def check_architecture(desk: Desk, live: Mapping[str, Mapping[str, Any]]) -> Fin
 def read_rules(desk: Desk, live: Mapping[str, Mapping[str, Any]], text: list[str]) -> Iterator[Finding]:
     """Puts the rules that OrderFunction runs with into `text`. Raises RetryLater, and Trouble if its code is unreadable."""
     location = live["OrderFunction"].get("Code", {}).get("Location", "")
-    answer = desk.transport.call("GET", location, {}, desk.deadline())
+    answer = desk.http.call("GET", location, {}, desk.deadline())
     if answer.status != SUCCEEDED:
         raise Trouble(f"The deployed code cannot be downloaded: HTTP {answer.status}.")
     try:

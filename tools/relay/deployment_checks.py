@@ -50,7 +50,7 @@ def check_endpoint(desk: Desk, url: str) -> Finding:
     """Whether the relay answers at the webhook URL: an empty object is no webhook, and it says so."""
     mend = "check the URL, its DNS name and certificate, and the API in the API Gateway console"
     try:
-        answer = desk.transport.call("POST", url, {}, Deadline.after(PROBE_SECONDS, desk.clock), body={})
+        answer = desk.http.call("POST", url, {}, Deadline.after(PROBE_SECONDS, desk.clock), body={})
     except RetryLater as error:
         return Finding("webhook URL", State.BAD, f"{url} does not answer ({error.detail})", mend)
     if answer.status == MALFORMED:

@@ -15,16 +15,16 @@ from botocore.config import Config
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from handler.b2b_api import B2BApi
-from handler.credentials import Credentials
+from handler.bigcommerce.b2b_api import B2BApi
+from handler.bigcommerce.credentials import Credentials
+from handler.bigcommerce.hooks_api import HooksApi
+from handler.bigcommerce.store_api import StoreApi
 from handler.deadline import Clock, Deadline
-from handler.hooks_api import HooksApi
-from handler.journal import Journal
-from handler.known_stores import KnownStores
+from handler.http.client import HttpClient, HttpExchange, RetryPolicy
 from handler.order_event import STORE_HASH
 from handler.queues import Queues
-from handler.store_api import StoreApi
-from handler.transport import HttpExchange, Patience, Transport
+from handler.table.order_notes import OrderNotes
+from handler.table.store_registry import StoreRegistry
 from relay.stack import Stack
 from relay.trouble import Trouble
 from relay.vault import Vault
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
     from handler.settings import Settings
 
-PATIENT = Patience(attempt_seconds=8.0, tries_again=True)
+PATIENT = RetryPolicy(attempt_seconds=8.0, tries_again=True)
 CALL_SECONDS = 20.0
 """A person waits for so long for one API call, tries included."""
 
@@ -113,15 +113,15 @@ class Desk:
         return Vault(self._secretsmanager, self.settings.secret_prefix, self.stack.secrets_key)
 
     @cached_property
-    def journal(self) -> Journal:
+    def order_notes(self) -> OrderNotes:
         """What the functions have noted about orders."""
         settings = self.settings
-        return Journal(settings.idempotency_table, self.dynamodb, settings.remember_done_days, self.clock)
+        return OrderNotes(settings.idempotency_table, self.dynamodb, settings.remember_done_days, self.clock)
 
     @cached_property
-    def stores(self) -> KnownStores:
+    def stores(self) -> StoreRegistry:
         """The stores that the functions know of."""
-        return KnownStores(self.settings.idempotency_table, self.dynamodb)
+        return StoreRegistry(self.settings.idempotency_table, self.dynamodb)
 
     @cached_property
     def queues(self) -> Queues:
@@ -149,24 +149,24 @@ class Desk:
                 )
 
     @cached_property
-    def transport(self) -> Transport:
-        """HTTP, with a person's patience."""
-        return Transport(HttpExchange(USER_AGENT), PATIENT, self.clock, self.sleep, random.uniform)
+    def http(self) -> HttpClient:
+        """HTTP, with a person's policy."""
+        return HttpClient(HttpExchange(USER_AGENT), PATIENT, self.clock, self.sleep, random.uniform)
 
     @cached_property
     def store_api(self) -> StoreApi:
         """The stores' core orders."""
-        return StoreApi(self.settings.store_api_url, self.transport, self._credentials)
+        return StoreApi(self.settings.store_api_url, self.http, self._credentials)
 
     @cached_property
     def b2b_api(self) -> B2BApi:
         """The stores' B2B records."""
-        return B2BApi(self.settings.b2b_api_url, self.transport, self._credentials)
+        return B2BApi(self.settings.b2b_api_url, self.http, self._credentials)
 
     @cached_property
     def hooks_api(self) -> HooksApi:
         """The stores' webhooks."""
-        return HooksApi(self.settings.store_api_url, self.transport, self._credentials)
+        return HooksApi(self.settings.store_api_url, self.http, self._credentials)
 
     @cached_property
     def _credentials(self) -> Credentials:

@@ -6,8 +6,8 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handler.api_answer import SUCCESS
-from handler.wanted import GUEST
+from handler.bigcommerce.api_answer import SUCCESS
+from handler.desired import GUEST
 from relay.checks import ADDRESSES, Finding, State
 from relay.plain import counted
 from relay.trouble import Trouble
@@ -15,7 +15,7 @@ from relay.trouble import Trouble
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handler.credentials import StoreSecret
+    from handler.bigcommerce.credentials import StoreSecret
     from handler.enrichment import StoreRules
     from handler.rule_failed import RuleFailed
     from relay.desk import Desk
@@ -89,7 +89,7 @@ def field_configs(desk: Desk, store: str, secret: StoreSecret) -> list[FieldConf
     headers = {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store, "Accept": "application/json"}
     while True:
         url = f"{desk.settings.b2b_api_url}/api/v3/io/orders/extra-fields?limit={PAGE_SIZE}&offset={len(configs)}"
-        answer = desk.transport.call("GET", url, headers, desk.deadline())
+        answer = desk.http.call("GET", url, headers, desk.deadline())
         whole = answer.json()
         rows = whole.get("data") if answer.status in SUCCESS and isinstance(whole, dict) else None
         if not isinstance(rows, list):
@@ -103,7 +103,7 @@ def recent_orders(desk: Desk, store: str, secret: StoreSecret) -> list[dict[str,
     """The newest orders of customers (guests' are left alone). Raises RetryLater."""
     url = f"{desk.settings.store_api_url}/stores/{store}/v2/orders?sort=date_created:desc&limit={RECENT_ORDERS}"
     headers = {"X-Auth-Token": secret.access_token, "Accept": "application/json"}
-    orders = desk.transport.call("GET", url, headers, desk.deadline()).json()
+    orders = desk.http.call("GET", url, headers, desk.deadline()).json()
     rows = orders if isinstance(orders, list) else []
     return [order for order in rows if isinstance(order, dict) and order.get("customer_id") != GUEST]
 

@@ -10,9 +10,9 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from handler.credentials import SecretInvalid, StoreSecret
-from handler.hooks_api import ORDER_CREATED, silent
-from handler.once import SECONDS_A_DAY
+from handler.bigcommerce.credentials import SecretInvalid, StoreSecret
+from handler.bigcommerce.hooks_api import ORDER_CREATED, silent
+from handler.table.idempotency import SECONDS_A_DAY
 from relay.command import DestinationOption, NamedStoreArgument, StoreArgument, YesOption, confirm
 from relay.desk import Desk
 from relay.hook_checks import obstacles

@@ -6,7 +6,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from handler.hooks_api import covers, silent
+from handler.bigcommerce.hooks_api import covers, silent
 from handler.settings import LOOPBACK
 from relay.checks import Finding, State, Who
 from relay.hooks import blocked, carries, why
@@ -17,11 +17,11 @@ from relay.timespan import rough
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from handler.credentials import StoreSecret
+    from handler.bigcommerce.credentials import StoreSecret
     from relay.desk import Desk
 
 REFUSAL_HOURS = 24.0
-NOT_PROVEN = "webhook not proven"
+UNAUTHENTICATED = "webhook not proven"
 """The log line of a refused webhook (handler.intake)."""
 
 
@@ -40,7 +40,7 @@ def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterato
     elif switched_off := silent(hooks):
         by_whom = (
             "by relay hook disable"
-            if desk.stores.hook_rests(store)
+            if desk.stores.hook_is_paused(store)
             else "BigCommerce does so after 48 hours of failures or 90 idle days"
         )
         yield Finding(
@@ -70,7 +70,7 @@ def _without_header(hooks: list[dict[str, Any]], secret: StoreSecret) -> list[di
 
 def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
     """Whether webhooks in the store's name were refused lately, and by which check. Raises botocore's errors."""
-    refused = lines(desk, desk.stack.log_groups[:1], REFUSAL_HOURS, message=NOT_PROVEN, store=store)
+    refused = lines(desk, desk.stack.log_groups[:1], REFUSAL_HOURS, message=UNAUTHENTICATED, store=store)
     if not refused:
         return Finding("refusals", State.GOOD, f"no webhook was refused in the last {REFUSAL_HOURS:g} hours")
     [(check, _), *_] = Counter(str(line.get("check")) for line in refused).most_common()

@@ -1,4 +1,4 @@
-"""The notes of late and dead orders, as the functions have written them (`handler.journal`)."""
+"""The notes of late and dead orders, as the functions have written them (`handler.table.order_notes`)."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handler.backoff import delay_seconds
-from handler.journal import NOTE_PREFIX
-from handler.once import order_id
 from handler.outcomes import Dead, Late
+from handler.table.idempotency import order_id
+from handler.table.order_notes import NOTE_PREFIX
 from relay.timespan import iso, rough
 
 if TYPE_CHECKING:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from handler.b2b_api import Record
+from handler.bigcommerce.b2b_api import Record
 from handler.deadline import Deadline
+from handler.desired import GUEST
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import RelayError, RetryLater
 from handler.record import merge
-from handler.wanted import GUEST
 from relay.checks import Finding, State
 from relay.command import OrderArgument, StoreOption
 from relay.desk import Desk

@@ -6,8 +6,8 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handler.journal import journal_id, read_items
-from handler.once import SECONDS_A_DAY, order_id
+from handler.table.idempotency import SECONDS_A_DAY, order_id
+from handler.table.order_notes import journal_id, read_items
 from relay.order_notes import OF_A_NOTE, OrderNote, number, text
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def _remembered(desk: Desk, done: dict[str, Any], note: dict[str, Any]) -> Remem
 
 
 def _result(data: str) -> tuple[str, tuple[str, ...]]:
-    """The outcome and the failed rules in a record's `data`, which `handler.once` wrote."""
+    """The outcome and the failed rules in a record's `data`, which `handler.table.idempotency` wrote."""
     try:
         result = json.loads(data)
         return str(result["outcome"]), tuple(map(str, result.get("rules_failed", ())))

@@ -134,7 +134,7 @@ def _orders(orders: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key, words in (
         ("created_after_window", "created after the window"),
         ("updated", "updated"),
-        ("already_right", "record had everything"),
+        ("unchanged", "record had everything"),
         ("late", "late now"),
         ("dead", "dead now"),
     ):

@@ -25,7 +25,7 @@ from relay.timespan import clock_time, iso, rough, seconds
 from relay.trouble import explained
 
 if TYPE_CHECKING:
-    from handler.b2b_api import Record
+    from handler.bigcommerce.b2b_api import Record
     from relay.order_notes import OrderNote
 
 TOLD = ("outcome", "cause", "detail", "status", "reason", "window_left_seconds", "rule", "check", "error")
@@ -287,7 +287,7 @@ def _verdict(  # noqa: PLR0911  one return for each case
 
 
 FINISHED = {
-    "AlreadyRight": "its record was right already",
+    "Unchanged": "its record was right already",
     "Created": "created",
     "Updated": "updated",
     "Skipped": "skipped",

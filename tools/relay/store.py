@@ -12,7 +12,7 @@ from rich.table import Table
 
 from handler import strict_json
 from handler.aws_errors import error_code
-from handler.credentials import SecretInvalid, StoreSecret
+from handler.bigcommerce.credentials import SecretInvalid, StoreSecret
 from handler.errors import MalformedEvent, Refused, RetryLater
 from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_hooks
 from relay.command import DestinationOption, NamedStoreArgument, YesOption, confirm

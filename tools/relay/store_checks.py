@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from handler.aws_errors import error_code
-from handler.credentials import SecretInvalid, StoreSecret
+from handler.bigcommerce.credentials import SecretInvalid, StoreSecret
 from relay.checks import (
     Finding,
     State,

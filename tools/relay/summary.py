@@ -10,12 +10,12 @@ from sys import intern
 from typing import Any
 
 from handler.deadline import WINDOW_SECONDS
-from handler.transport import TOO_MANY_REQUESTS
+from handler.http.client import TOO_MANY_REQUESTS
 
 SUCCESS = range(200, 300)
 BAD_REQUEST = 400
-FINISHED = frozenset({"created", "updated", "already_right"})
-AFTERWARDS = {("created", "updated"), ("created", "already_right")}
+FINISHED = frozenset({"created", "updated", "unchanged"})
+AFTERWARDS = {("created", "updated"), ("created", "unchanged")}
 
 
 class Numbers:
@@ -139,7 +139,7 @@ class Summary:
                 "share_created_in_window": round(in_window / concerned, 4) if concerned else None,
                 "created_after_window": ended["created"] - in_window,
                 "updated": ended["updated"],
-                "already_right": ended["already_right"],
+                "unchanged": ended["unchanged"],
                 "skipped": ended["skipped"],
                 "late": ended["late"],
                 "dead": ended["dead"],

@@ -1,4 +1,4 @@
-"""The stores' secrets as an operator changes them; the functions read them through `handler.credentials`."""
+"""The stores' secrets as an operator changes them; the functions read them through `handler.bigcommerce.credentials`."""
 
 from __future__ import annotations
 

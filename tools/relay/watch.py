@@ -23,7 +23,7 @@ OVERLAP_SECONDS = 60.0
 """Read again at each look: CloudWatch Logs may show a line after younger ones."""
 HINT_AFTER_SECONDS = 60.0
 
-DONE = frozenset({"created", "updated", "already_right"})
+DONE = frozenset({"created", "updated", "unchanged"})
 ENDED = DONE | {"skipped", "dead"}
 """Outcomes after which nothing more happens to an order by itself."""
 
@@ -242,7 +242,7 @@ def _outcome(line: dict[str, Any]) -> str:
             what = f"created, {rough_window(left)}" if isinstance(left, int | float) else "created"
         case "updated":
             what = "the record was there and was updated"
-        case "already_right":
+        case "unchanged":
             what = "the record was there and had everything"
         case "skipped":
             what = f"skipped ({line.get('reason')})"

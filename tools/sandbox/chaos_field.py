@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 ACCEPTED, UNPROVEN, TRY_AGAIN = 200, 401, 503
-FINISHED = {"created", "updated", "already_right"}
+FINISHED = {"created", "updated", "unchanged"}
 PATIENCE_SECONDS = 150.0
 """More than twice `VISIBILITY_SECONDS`: when a worker is killed, its whole batch comes back only after that."""
 

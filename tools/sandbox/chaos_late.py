@@ -40,11 +40,11 @@ for _name in ("503", "reset", "hang", "drip in the headers", "closed in the head
 
 
 @scenario("late, and already as it should be")
-def _already_right(field: Field, store_hash: str) -> None:
+def _unchanged(field: Field, store_hash: str) -> None:
     shop = field.open_store(store_hash)
     order = shop.place(created_ago_seconds=15, automatic_record_after=0.0, buyer_po_number="PO-1")
     shop.put_late(order)
-    shop.says(order, "already_right")
+    shop.says(order, "unchanged")
     shop.called(order, "b2b.update", 0)
 
 

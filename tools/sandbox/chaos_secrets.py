@@ -9,7 +9,7 @@ from functools import partial
 
 import requests
 
-from handler.credentials import LIST_KEPT_SECONDS
+from handler.bigcommerce.credentials import LIST_KEPT_SECONDS
 from sandbox import faults
 from sandbox.aws_faults import AwsFault
 from sandbox.chaos_field import ACCEPTED, BUYER, RETRIED_SOON, TRY_AGAIN, UNPROVEN, Field, Shop, Violated

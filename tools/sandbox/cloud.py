@@ -17,7 +17,7 @@ import zipfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from handler.known_stores import KnownStores
+from handler.table.store_registry import StoreRegistry
 from relay.vault import Vault
 from sandbox import sam
 from sandbox.emulator import LOOPBACK, CloudError, Emulator
@@ -116,7 +116,7 @@ class Cloud:
     def put_secret(self, store_hash: str, secret: Mapping[str, Any]) -> None:
         """Create or replace the secret of a store and put the store on the table's list, as `relay store add` does."""
         self.vault.write(store_hash, dict(secret))
-        KnownStores(self.outputs["IdempotencyTableName"], self.client("dynamodb")).note(store_hash)
+        StoreRegistry(self.outputs["IdempotencyTableName"], self.client("dynamodb")).note(store_hash)
 
     def variables(self, function: str) -> dict[str, str]:
         """The environment variables that a function was deployed with."""

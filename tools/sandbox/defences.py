@@ -20,26 +20,26 @@ class Defence:
 
 
 CREATE = "src/handler/create.py"
-CREDENTIALS = "src/handler/credentials.py"
-LIMITED_HTTP = "src/handler/limited_http.py"
-ONCE = "src/handler/once.py"
+CREDENTIALS = "src/handler/bigcommerce/credentials.py"
+LIMITED_HTTP = "src/handler/http/total_timeout.py"
+ONCE = "src/handler/table/idempotency.py"
 RECORD = "src/handler/record.py"
 RECOVER = "src/handler/recover.py"
-TRANSPORT = "src/handler/transport.py"
+TRANSPORT = "src/handler/http/client.py"
 
 DEFENCES = (
     Defence(
         "another attempt inside the window",
         TRANSPORT,
-        "LIVE = Patience(attempt_seconds=3.0, tries_again=True)",
-        "LIVE = Patience(attempt_seconds=3.0, tries_again=False)",
+        "LIVE = RetryPolicy(attempt_seconds=3.0, tries_again=True)",
+        "LIVE = RetryPolicy(attempt_seconds=3.0, tries_again=False)",
         "b2b.create: 503",
     ),
     Defence(
         "attempts short enough for another",
         TRANSPORT,
-        "LIVE = Patience(attempt_seconds=3.0",
-        "LIVE = Patience(attempt_seconds=9.0",
+        "LIVE = RetryPolicy(attempt_seconds=3.0",
+        "LIVE = RetryPolicy(attempt_seconds=9.0",
         "b2b.create: hang",
     ),
     Defence(
@@ -65,7 +65,7 @@ DEFENCES = (
     ),
     Defence(
         "a 404 of the look-up is asked again",
-        "src/handler/store_api.py",
+        "src/handler/bigcommerce/store_api.py",
         "if answer.status == NOT_FOUND:",
         "if False:",
         "order not readable at first",
@@ -73,7 +73,7 @@ DEFENCES = (
     Defence(
         "a record that is there already is updated",
         CREATE,
-        "is the limit.\n            return bring_in_line(self.b2b_api, wanted, invocation)",
+        "is the limit.\n            return align_record(self.b2b_api, wanted, invocation)",
         "is the limit.\n            raise",
         "record already there, the API replaces, data is an array",
     ),
@@ -100,7 +100,7 @@ DEFENCES = (
     ),
     Defence(
         "a 2xx that is not the API's is not believed",
-        "src/handler/api_answer.py",
+        "src/handler/bigcommerce/api_answer.py",
         'if not isinstance(whole, dict) or not whole.keys() & {"code", "data"}:',
         "if False:",
         "b2b.create: garbage",
@@ -219,7 +219,7 @@ DEFENCES = (
     ),
     Defence(
         "the late path leaves the live orders their share",
-        "src/handler/pace.py",
+        "src/handler/table/rate_limit.py",
         "        now = self._clock()\n        held_seconds",
         "        return\n        now = self._clock()\n        held_seconds",
         "a hundred late orders leave the live ones their share",

@@ -58,7 +58,7 @@ def switch_off(defence: Defence, build: Path) -> None:
             compiled.unlink()
 
 
-def prove(defence: Defence, with_it: Verdict) -> Finding:
+def authenticate(defence: Defence, with_it: Verdict) -> Finding:
     """Plays the defence's scenario without it. `with_it` is how the scenario came out with it."""
     if with_it.violation:
         return Finding(defence.name, defence.scenario, False, 0.0, f"red with the defence, too: {with_it.violation}")
@@ -80,7 +80,7 @@ def run(defences: Sequence[Defence], *, jobs: int, as_json: bool, report: Path |
     with_them = _with_all(console, sorted({defence.scenario for defence in defences}))
     findings = []
     with ThreadPoolExecutor(jobs) as pool:
-        tried = [pool.submit(prove, defence, with_them[defence.scenario]) for defence in defences]
+        tried = [pool.submit(authenticate, defence, with_them[defence.scenario]) for defence in defences]
         for number, future in enumerate(as_completed(tried), 1):
             finding = future.result()
             findings.append(finding)

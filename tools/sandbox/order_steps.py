@@ -102,7 +102,7 @@ def _late(seen: Seen, verdict: Verdict) -> Step:
             return Step("late", NOW, f"put off {tries}", late[-1].at)
         case "dead":
             return Step("late", FAILED, "given to a person", verdict.at)
-        case "updated" | "already_right":
+        case "updated" | "unchanged":
             return Step("late", DONE, "Update Order" if verdict.key == "updated" else "nothing to do", verdict.at)
         case "underway" if seen.line("dead"):
             return Step("late", NOW, "back in the recovery queue")

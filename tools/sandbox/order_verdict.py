@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from sandbox.log_watch import LogLine
     from sandbox.order_seen import Seen
 
-FINISHED = ("created", "updated", "already_right", "skipped")
+FINISHED = ("created", "updated", "unchanged", "skipped")
 REFUSED = range(400, 500)
 SKIPPED_WORDS = {
     "guest": "a guest's order has no B2B record",
@@ -21,7 +21,7 @@ WINDOW_USE = {
     "late": "open",
     "created": "made",
     "updated": "made",
-    "already_right": "made",
+    "unchanged": "made",
     "dead": "stopped",
 }
 """What the window is to an order, by its verdict; to all others it is nothing."""
@@ -83,8 +83,8 @@ def _finished(seen: Seen, line: LogLine) -> Verdict:
             late = seen.line("late", "dead") is not None
             words = f"updated afterwards, {after}" if late else f"a record was there: updated, {after}"
             return Verdict("updated", "good", words, line.at)
-        case "already_right":
-            return Verdict("already_right", "good", f"the record was right already, {after}", line.at)
+        case "unchanged":
+            return Verdict("unchanged", "good", f"the record was right already, {after}", line.at)
         case _:
             reason = str(line.facts.get("reason", ""))
             return Verdict("skipped", "quiet", f"skipped: {SKIPPED_WORDS.get(reason, reason)}", line.at)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 STORE_HASH, OUTLET_HASH = "sandbox", "outlet"
 BUYER, OUTSIDER, GUEST = 7, 8, 0
-ACCEPTED, NOT_PROVEN = 200, 401
+ACCEPTED, UNAUTHENTICATED = 200, 401
 TRIES_ONCE = 0
 SLOW_SECONDS = 7.0
 
@@ -178,7 +178,7 @@ def no_record(played: Played) -> bool:
 
 
 def _refused(played: Played) -> bool:
-    return played.acknowledged is not None and played.acknowledged[0] == NOT_PROVEN and played.creates == 0
+    return played.acknowledged is not None and played.acknowledged[0] == UNAUTHENTICATED and played.creates == 0
 
 
 def _message(po_number: str) -> str:

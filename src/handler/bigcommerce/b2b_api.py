@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handler.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, words
-from handler.authorised_api import AuthorisedApi
+from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, words
+from handler.bigcommerce.api_client import AuthorisedApi
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from handler.credentials import StoreSecret
+    from handler.bigcommerce.credentials import StoreSecret
     from handler.deadline import Deadline
-    from handler.transport import Response
+    from handler.http.client import Response
 
 ORDERS = "/api/v3/io/orders"
 USER_OF_CUSTOMER = "/api/v3/io/users/customer"

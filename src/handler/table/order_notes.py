@@ -13,8 +13,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws_errors import error_code
 from handler.errors import Cause, RetryLater
-from handler.once import SECONDS_A_DAY, order_id
 from handler.outcomes import Late
+from handler.table.idempotency import SECONDS_A_DAY, order_id
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ class Attempt:
     give_up_at: float
 
 
-class Journal:
+class OrderNotes:
     """Notes about orders."""
 
     def __init__(self, table_name: str, client: DynamoDBClient, remember_days: float, clock: Clock) -> None:
@@ -111,7 +111,7 @@ class Journal:
         except (ClientError, BotoCoreError) as error:
             ignored(error)
 
-    def is_buried(self, event: OrderEvent, letter: Letter | None = None) -> bool:
+    def is_dead_letter(self, event: OrderEvent, letter: Letter | None = None) -> bool:
         """Whether the event's dead letter was written lately, and `letter`, which brings the event now, is not it.
 
         An event with other values than the dead one's counts for itself, and so does a letter that somebody has put to
@@ -231,7 +231,7 @@ def _number(item: dict[str, Any], name: str) -> float:
 
 def ignored(error: ClientError | BotoCoreError) -> None:
     """Counts and logs a failure of the table that costs no order."""
-    count(Metric.IDEMPOTENCY_UNAVAILABLE)
+    count(Metric.TABLE_UNAVAILABLE)
     logger.warning(
         "idempotency table unavailable; a note about an order or a store was skipped", error=error_code(error)
     )

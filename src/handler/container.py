@@ -1,4 +1,4 @@
-"""Puts the parts together: which client, clock and patience each of the paths works with."""
+"""Puts the parts together: which client, clock and policy each of the paths works with."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING
 import boto3
 from botocore.config import Config
 
-from handler.b2b_api import B2BApi
+from handler.bigcommerce.b2b_api import B2BApi
+from handler.bigcommerce.credentials import Credentials
+from handler.bigcommerce.hooks_api import HooksApi
+from handler.bigcommerce.store_api import StoreApi
 from handler.create import CreateOrder
-from handler.credentials import Credentials
 from handler.enrichment import Rules
-from handler.hooks_api import HooksApi
+from handler.http.client import LATE, LIVE, HttpClient, HttpExchange
 from handler.intake import Intake
-from handler.journal import Journal
-from handler.known_stores import KnownStores
-from handler.once import OncePerOrder
-from handler.pace import LatePace
 from handler.queues import Queues
 from handler.reconcile import ReconcileStores
 from handler.recover import RecoverOrders
-from handler.store_api import StoreApi
-from handler.transport import LATE, LIVE, HttpExchange, Transport
+from handler.table.idempotency import OrderIdempotency
+from handler.table.order_notes import OrderNotes
+from handler.table.rate_limit import LateRateLimit
+from handler.table.store_registry import StoreRegistry
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +48,7 @@ HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attemp
 """Handing over is the last thing that can be done for an order, so SQS is asked more often."""
 
 
-class Assembly:
+class Container:
     """The three paths, ready for use. What every invocation needs is made at once, the rest when first needed."""
 
     def __init__(
@@ -65,7 +65,7 @@ class Assembly:
         self._rules = Rules.load()
         self._exchange = HttpExchange()
         self._dynamodb = boto3.client("dynamodb", config=TABLE_CALLS)
-        self._stores = KnownStores(settings.idempotency_table, self._dynamodb)
+        self._stores = StoreRegistry(settings.idempotency_table, self._dynamodb)
         self._credentials = Credentials(
             boto3.client("secretsmanager", config=AWS_CALLS),
             lambda: self._reread_secretsmanager,
@@ -73,17 +73,17 @@ class Assembly:
             self._stores.all,
             clock,
         )
-        self._once = OncePerOrder(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
-        self._journal = Journal(settings.idempotency_table, self._dynamodb, settings.remember_done_days, clock)
+        self._idempotency = OrderIdempotency(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
+        self._order_notes = OrderNotes(settings.idempotency_table, self._dynamodb, settings.remember_done_days, clock)
         self.queues = Queues(lambda: self._sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, clock)
-        live = Transport(self._exchange, LIVE, clock, sleep, uniform)
+        live = HttpClient(self._exchange, LIVE, clock, sleep, uniform)
         self.create_order = CreateOrder(
-            once=self._once,
+            idempotency=self._idempotency,
             store_api=StoreApi(settings.store_api_url, live, self._credentials),
             b2b_api=B2BApi(settings.b2b_api_url, live, self._credentials),
             rules=self._rules,
             queues=self.queues,
-            journal=self._journal,
+            order_notes=self._order_notes,
             stores=self._stores,
             clock=clock,
             first_delay_seconds=settings.recovery_first_delay_seconds,
@@ -98,18 +98,20 @@ class Assembly:
     @cached_property
     def recover_orders(self) -> RecoverOrders:
         """RecoveryQueue → Update Order."""
-        late = Transport(self._exchange, LATE, self._clock, self._sleep, self._uniform)
+        late = HttpClient(self._exchange, LATE, self._clock, self._sleep, self._uniform)
         settings = self._settings
         return RecoverOrders(
             settings=settings,
             sqs=self._sqs,
-            once=self._once,
+            idempotency=self._idempotency,
             store_api=StoreApi(settings.store_api_url, late, self._credentials),
             b2b_api=B2BApi(settings.b2b_api_url, late, self._credentials),
             rules=self._rules,
             queues=self.queues,
-            journal=self._journal,
-            pace=LatePace(settings.idempotency_table, self._dynamodb, settings.late_requests_per_minute, self._clock),
+            order_notes=self._order_notes,
+            rate_limit=LateRateLimit(
+                settings.idempotency_table, self._dynamodb, settings.late_requests_per_minute, self._clock
+            ),
             clock=self._clock,
             uniform=self._uniform,
         )
@@ -117,13 +119,13 @@ class Assembly:
     @cached_property
     def reconcile_stores(self) -> ReconcileStores:
         """Orders whose webhook never came."""
-        late = Transport(self._exchange, LATE, self._clock, self._sleep, self._uniform)
+        late = HttpClient(self._exchange, LATE, self._clock, self._sleep, self._uniform)
         return ReconcileStores(
             webhook_url=self._settings.webhook_url,
             remember_done_days=self._settings.remember_done_days,
             store_api=StoreApi(self._settings.store_api_url, late, self._credentials),
             hooks_api=HooksApi(self._settings.store_api_url, late, self._credentials),
-            journal=self._journal,
+            order_notes=self._order_notes,
             stores=self._stores,
             queues=self.queues,
             clock=self._clock,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
-from handler.journal import ignored, read_items
+from handler.table.order_notes import ignored, read_items
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
@@ -36,7 +36,7 @@ class Progress:
 PROGRESS = tuple(field.name for field in fields(Progress))
 
 
-class KnownStores:
+class StoreRegistry:
     """The list of stores, and what is known of each. All methods but `note` raise botocore's errors."""
 
     def __init__(self, table_name: str, client: DynamoDBClient) -> None:
@@ -64,7 +64,7 @@ class KnownStores:
         """The stores known so far, by name."""
         return sorted(self._read("hashes"))
 
-    def hook_rests(self, store_hash: str) -> bool:
+    def hook_is_paused(self, store_hash: str) -> bool:
         """Whether an operator has switched the store's hook off on purpose."""
         return store_hash in self._read("resting")
 

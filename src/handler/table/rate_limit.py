@@ -22,14 +22,14 @@ SLICE_SECONDS = 15
 SLICES_A_MINUTE = 60 // SLICE_SECONDS
 
 
-class Paced(RetryLater):
+class Deferred(RetryLater):
     """The order is not the next one for now; nothing was sent. `retry_after_seconds` is always given."""
 
     def __init__(self, detail: str, retry_after_seconds: float) -> None:
         super().__init__(Cause.DEFERRED, detail, retry_after_seconds=retry_after_seconds)
 
 
-class LatePace:
+class LateRateLimit:
     """Counts the late path's requests to each store, across all its invocations, in the idempotency table.
 
     When DynamoDB fails, requests are let through: the API's own 429 is then the limit, and it is honoured.
@@ -49,7 +49,7 @@ class LatePace:
         self._held_until: dict[str, float] = {}
 
     def take(self, store_hash: str, requests: int) -> None:
-        """Takes `requests` out of the store's share. Raises Paced when the present slice has not that many left."""
+        """Takes `requests` out of the store's share. Raises Deferred when the present slice has not that many left."""
         now = self._clock()
         held_seconds = self._held_until.get(store_hash, 0.0) - now
         if held_seconds > 0:
@@ -71,7 +71,7 @@ class LatePace:
             next_slice = (slice_number + 1) * SLICE_SECONDS
             raise self._paced("the late path's share of the rate limit is used up", next_slice - now) from error
         except (ClientError, BotoCoreError) as error:
-            count(Metric.IDEMPOTENCY_UNAVAILABLE)
+            count(Metric.TABLE_UNAVAILABLE)
             logger.warning("late-path rate limit could not be counted; request let through", error=error_code(error))
 
     def give_back(self, store_hash: str, requests: int) -> None:
@@ -93,9 +93,9 @@ class LatePace:
         self._held_until[store_hash] = self._clock() + seconds
 
     @staticmethod
-    def _paced(detail: str, seconds: float) -> Paced:
-        count(Metric.LATE_PACED)
-        return Paced(detail, seconds)
+    def _paced(detail: str, seconds: float) -> Deferred:
+        count(Metric.LATE_THROTTLED)
+        return Deferred(detail, seconds)
 
 
 def _slice_key(store_hash: str, slice_number: int) -> dict[str, AttributeValueTypeDef]:

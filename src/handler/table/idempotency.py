@@ -51,7 +51,7 @@ def order_key(store_hash: str, order: int, values_digest: str = "") -> str:
     return f"{store_hash}/{order}" + (f"#{values_digest}" if values_digest else "")
 
 
-class OncePerOrder:
+class OrderIdempotency:
     """Runs work on an order unless it is finished or being worked on elsewhere.
 
     Only finished work is remembered; an exception forgets, so a redrive is never mistaken for a duplicate. When DynamoDB
@@ -138,7 +138,7 @@ def _is_own_claim(error: IdempotencyItemAlreadyExistsError, claim: DataRecord) -
 
 
 def _unavailable(error: BaseException | None) -> None:
-    count(Metric.IDEMPOTENCY_UNAVAILABLE)
+    count(Metric.TABLE_UNAVAILABLE)
     code = error_code(error) if isinstance(error, ClientError | BotoCoreError) else type(error).__name__
     logger.warning("idempotency table unavailable; the order is processed without it", error=code)
 

@@ -6,19 +6,19 @@ import itertools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from handler.api_answer import NOT_FOUND, SUCCESS, core_answer, words
-from handler.authorised_api import AuthorisedApi
+from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, core_answer, words
+from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.rows import usable_rows
+from handler.dates import mail_date, unix_seconds
 from handler.errors import Cause, Refused, RetryLater
-from handler.mail_date import mail_date, unix_seconds
-from handler.rows import usable_rows
-from handler.transport import NO_CONTENT
+from handler.http.client import NO_CONTENT
 from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from handler.deadline import Deadline
-    from handler.transport import Response
+    from handler.http.client import Response
 
 PAGE_SIZE = 250
 LIKELY_PAGE_SIZE = 50

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import requests
 
-from handler import tolerant_json
-from handler.content_coding import ACCEPTED, Undecodable, decoded
 from handler.errors import Cause, RetryLater
-from handler.limited_http import FAILURES, Attempt, LimitedAdapter, cause_of
+from handler.http import tolerant_json
+from handler.http.content_coding import ACCEPTED, Undecodable, decoded
+from handler.http.retry_after import seconds_to_wait
+from handler.http.total_timeout import FAILURES, Attempt, LimitedAdapter, cause_of
 from handler.observations import observe_call
-from handler.retry_after import seconds_to_wait
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
@@ -53,17 +53,17 @@ REMAINING_HEADERS = ("x-requests-remaining", "x-rate-limit-requests-left")
 
 
 @dataclass(frozen=True, slots=True)
-class Patience:
+class RetryPolicy:
     """How long one attempt may take at most, and whether a failed one is repeated here or by whoever called."""
 
     attempt_seconds: float
     tries_again: bool
 
 
-LIVE = Patience(attempt_seconds=3.0, tries_again=True)
+LIVE = RetryPolicy(attempt_seconds=3.0, tries_again=True)
 """Inside the window: many short attempts reach more orders than one long one (performance: policies, simulated)."""
 
-LATE = Patience(attempt_seconds=12.0, tries_again=False)
+LATE = RetryPolicy(attempt_seconds=12.0, tries_again=False)
 """After the window: one long attempt; RecoveryQueue brings the order back."""
 
 
@@ -181,19 +181,19 @@ def _whole_body(answer: BaseHTTPResponse) -> bytes:
     return bytes(body)
 
 
-class Transport:
+class HttpClient:
     """Calls with as many attempts as the deadline allows, with full jitter between them."""
 
     def __init__(
         self,
         exchange: Callable[[str, str, Mapping[str, str], Any, float], Response],
-        patience: Patience,
+        policy: RetryPolicy,
         clock: Clock,
         sleep: Callable[[float], None],
         uniform: Callable[[float, float], float],
     ) -> None:
         self._exchange = exchange
-        self._patience = patience
+        self._policy = policy
         self._clock = clock
         self._sleep = sleep
         self._uniform = uniform
@@ -241,7 +241,7 @@ class Transport:
             asks_first = before_repeat is not None and isinstance(failure, NoAnswer) and failure.may_have_arrived
             if asks_first:
                 wait = max(wait, SETTLE_SECONDS)
-            if not self._patience.tries_again or wait > deadline.remaining_seconds - SHORTEST_ATTEMPT_SECONDS:
+            if not self._policy.tries_again or wait > deadline.remaining_seconds - SHORTEST_ATTEMPT_SECONDS:
                 raise failure
             self._sleep(wait)
             if before_repeat is not None and asks_first:
@@ -267,9 +267,9 @@ class Transport:
         return answer
 
     def _attempt_seconds(self, deadline: Deadline) -> float:
-        """Not more than `patience` has, and not so much that what remains afterwards is too short to be of use."""
+        """Not more than `policy` has, and not so much that what remains afterwards is too short to be of use."""
         remaining = deadline.remaining_seconds
-        cap = self._patience.attempt_seconds
+        cap = self._policy.attempt_seconds
         return remaining if remaining < cap * 1.25 else cap
 
     def _wait_seconds(self, attempts: int, reset_seconds: float) -> float:

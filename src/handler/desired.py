@@ -6,18 +6,18 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handler.b2b_api import Content
+from handler.bigcommerce.b2b_api import Content
+from handler.bigcommerce.store_api import date_created
 from handler.observations import observe
 from handler.outcomes import Skipped, SkipReason
-from handler.store_api import date_created
 from handler.telemetry import Metric, count_by, logger
 
 if TYPE_CHECKING:
+    from handler.bigcommerce.store_api import StoreApi
     from handler.deadline import Deadline
     from handler.enrichment import Rules, StoreRules
     from handler.order_event import OrderEvent
     from handler.rule_failed import RuleFailed
-    from handler.store_api import StoreApi
 
 GUEST = 0
 QUOTE_LINE = re.compile(r"\bQuote ?#", re.IGNORECASE)
@@ -25,7 +25,7 @@ QUOTE_LINE = re.compile(r"\bQuote ?#", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class Desired:
     """The buyer's core customer id and the content for the record; `event` has its clock set by the order's own date."""
 
     event: OrderEvent
@@ -34,16 +34,16 @@ class Wanted:
     rules_failed: tuple[str, ...] = ()
 
 
-def find_wanted(
+def find_desired(
     event: OrderEvent, store_api: StoreApi, rules: Rules, deadline: Deadline, *, only_given: bool = False
-) -> Wanted | Skipped:
+) -> Desired | Skipped:
     """What to put on the record, or why nothing. Raises what `StoreApi.get_order` raises.
 
     `only_given`: the event's own values alone, for an order whose rules were applied before.
     """
     given = Content(event.po_number or "", event.extra_fields)
     if event.customer_id is not None:
-        return Wanted(event, event.customer_id, given) if event.customer_id != GUEST else Skipped(SkipReason.GUEST)
+        return Desired(event, event.customer_id, given) if event.customer_id != GUEST else Skipped(SkipReason.GUEST)
     order = store_api.get_order(event.store_hash, event.order_id, deadline)
     customer_id = order["customer_id"]
     if customer_id == GUEST:
@@ -52,7 +52,7 @@ def find_wanted(
     event = event.dated_by_order(date_created(order))
     observe(event.created_at)
     if only_given:
-        return Wanted(event, customer_id, given)
+        return Desired(event, customer_id, given)
     failed: list[RuleFailed] = []
     store_rules = rules.of_store(event.store_hash)
     if store_rules.skips(order, failed.append):
@@ -71,7 +71,7 @@ def find_wanted(
         rules_failed=[each.rule for each in failed],
         rules_empty=_without_value(store_rules, ruled, {each.rule for each in failed}),
     )
-    return Wanted(event, customer_id, content, tuple(f.rule for f in failed if not _is_given(f.rule, given)))
+    return Desired(event, customer_id, content, tuple(f.rule for f in failed if not _is_given(f.rule, given)))
 
 
 def _without_value(rules: StoreRules, ruled: Content, failed: set[str]) -> list[str]:

@@ -6,14 +6,14 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from handler.api_answer import SUCCESS, core_answer, words
-from handler.authorised_api import AuthorisedApi
+from handler.bigcommerce.api_answer import SUCCESS, core_answer, words
+from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.rows import usable_rows
 from handler.errors import Cause, Refused, RetryLater
-from handler.rows import usable_rows
 
 if TYPE_CHECKING:
     from handler.deadline import Deadline
-    from handler.transport import Response
+    from handler.http.client import Response
 
 ORDER_CREATED = "store/order/created"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from handler.mail_date import unix_seconds
+from handler.dates import unix_seconds
 
 UNITS_SECONDS = {
     "ns": 1e-9,

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from handler.api_answer import FORBIDDEN, UNAUTHORISED
+from handler.bigcommerce.api_answer import FORBIDDEN, UNAUTHORISED
 from handler.errors import Unauthorised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from handler.credentials import Credentials, StoreSecret
+    from handler.bigcommerce.credentials import Credentials, StoreSecret
     from handler.deadline import Deadline
-    from handler.transport import Response, Transport
+    from handler.http.client import HttpClient, Response
 
 
 class AuthorisedApi:
@@ -23,9 +23,9 @@ class AuthorisedApi:
     SCOPE: ClassVar[str] = ""
     """What the token needs, for the message when it was refused."""
 
-    def __init__(self, base_url: str, transport: Transport, credentials: Credentials) -> None:
+    def __init__(self, base_url: str, http: HttpClient, credentials: Credentials) -> None:
         self._base_url = base_url
-        self._transport = transport
+        self._http = http
         self._credentials = credentials
 
     def _headers(self, _store_hash: str, secret: StoreSecret) -> dict[str, str]:
@@ -46,12 +46,12 @@ class AuthorisedApi:
         """What `read` makes of the answer, whatever its status but 401 and 403.
 
         `read` raises RetryLater for an answer that is worth another attempt. `endpoint` is the name of what is called,
-        for the log. Raises Unauthorised and what `Transport.call` raises.
+        for the log. Raises Unauthorised and what `HttpClient.call` raises.
         """
 
         def call(secret: StoreSecret) -> Response:
             headers = self._headers(store_hash, secret)
-            answer = self._transport.call(
+            answer = self._http.call(
                 method,
                 self._base_url + path,
                 headers,

@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING
 from standardwebhooks import Webhook, WebhookVerificationError
 from standardwebhooks.webhooks import EmptyWebhookSecretError
 
-from handler.errors import NotProven
+from handler.errors import Unauthenticated
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from handler.credentials import StoreSecret
+    from handler.bigcommerce.credentials import StoreSecret
 
 SIGNATURE_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
-def prove(headers: Mapping[str, str], body: bytes, secret: StoreSecret) -> None:
-    """Returns when everything that `secret` can check holds; raises NotProven, naming the check, when something does not.
+def authenticate(headers: Mapping[str, str], body: bytes, secret: StoreSecret) -> None:
+    """Returns when everything that `secret` can check holds; raises Unauthenticated, naming the check, when something does not.
 
     `headers` have lower-case names. A secret that can check nothing proves nothing.
     """
     if secret.client_secret is None and secret.webhook_header is None:
-        raise NotProven("the store's secret has neither client_secret nor webhook_header")
+        raise Unauthenticated("the store's secret has neither client_secret nor webhook_header")
     if secret.client_secret is not None:
         _check_signature(headers, body, secret.client_secret)
     if secret.webhook_header is not None:
@@ -39,7 +39,7 @@ def _check_signature(headers: Mapping[str, str], body: bytes, client_secret: str
     except (WebhookVerificationError, ValueError, TypeError) as error:
         # On malformed headers `verify` also raises binascii.Error and UnicodeDecodeError (ValueErrors), and
         # compare_digest a TypeError: all of them mean that nothing was proven.
-        raise NotProven(_why_unsigned(headers, body, client_secret)) from error
+        raise Unauthenticated(_why_unsigned(headers, body, client_secret)) from error
 
 
 def _why_unsigned(headers: Mapping[str, str], body: bytes, client_secret: str) -> str:
@@ -69,4 +69,4 @@ def _has_signed(key: bytes | str, headers: Mapping[str, str], body: bytes) -> bo
 
 def _check_header(headers: Mapping[str, str], name: str, value: str) -> None:
     if not hmac.compare_digest(headers.get(name.lower(), "").encode(errors="replace"), value.encode()):
-        raise NotProven("the secret header is missing or has another value")
+        raise Unauthenticated("the secret header is missing or has another value")

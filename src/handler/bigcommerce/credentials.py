@@ -291,7 +291,7 @@ class Credentials:
                 self._listed = frozenset(self._listed_stores())
             except (ClientError, BotoCoreError) as error:
                 self._listed = None
-                count(Metric.IDEMPOTENCY_UNAVAILABLE)
+                count(Metric.TABLE_UNAVAILABLE)
                 logger.warning("the list of stores could not be read", error=error_code(error))
         return self._listed is None or store_hash in self._listed
 

@@ -11,13 +11,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from handler.errors import Cause
-from handler.transport import NO_CONTENT, TRANSIENT, NoAnswer
+from handler.http.client import NO_CONTENT, TRANSIENT, NoAnswer
 from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from handler.transport import Response
+    from handler.http.client import Response
 
 UNAUTHORISED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, CONFLICT, GONE, UNPROCESSABLE = (
     401,

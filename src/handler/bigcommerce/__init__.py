@@ -1,0 +1,1 @@
+"""Clients of BigCommerce's APIs, the credentials for them, and the check of a webhook's origin."""

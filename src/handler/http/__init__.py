@@ -1,0 +1,1 @@
+"""HTTP with a total time limit, retries, and tolerant reading of answers."""
