@@ -18,8 +18,12 @@ import random
 import time
 from typing import TYPE_CHECKING, Any
 
+import boto3
+
 from handler.container import Container
+from handler.enrichment import Rules
 from handler.errors import Cause, IgnoredScope, MalformedEvent
+from handler.http.client import HttpExchange
 from handler.order_event import event_time, parse_bus_event
 from handler.outcomes import Dead
 from handler.report import report
@@ -29,7 +33,16 @@ from handler.telemetry import Metric, count, logger, measure_seconds, metrics
 if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
-relay = Container(Settings.from_environment(os.environ), clock=time.time, sleep=time.sleep, uniform=random.uniform)
+relay = Container(
+    Settings.from_environment(os.environ),
+    client=lambda service, config: boto3.client(service, config=config),
+    exchange=HttpExchange(),
+    rules=Rules.load,
+    clock=time.time,
+    sleep=time.sleep,
+    uniform=random.uniform,
+)
+create_order = relay.create_order  # the one path that has no second to lose is ready before its first event
 
 gc.freeze()
 gc.enable()
@@ -76,4 +89,4 @@ def _create(event: dict[str, Any], context: "LambdaContext") -> None:
         logger.append_keys(
             store=order_event.store_hash, order=order_event.order_id, correlation_id=order_event.correlation_id
         )
-        relay.create_order.handle(order_event, context)
+        create_order.handle(order_event, context)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import boto3
 from botocore.config import Config
 
 from handler.bigcommerce.b2b_api import B2BApi
@@ -13,8 +12,7 @@ from handler.bigcommerce.credentials import Credentials
 from handler.bigcommerce.hooks_api import HooksApi
 from handler.bigcommerce.store_api import StoreApi
 from handler.create import CreateOrder
-from handler.enrichment import Rules
-from handler.http.client import LATE, LIVE, HttpClient, HttpExchange
+from handler.http.client import LATE, LIVE, HttpClient
 from handler.intake import Intake
 from handler.queues import Queues
 from handler.reconcile import ReconcileStores
@@ -27,10 +25,13 @@ from handler.table.store_registry import StoreRegistry
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mypy_boto3_dynamodb import DynamoDBClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
     from handler.deadline import Clock
+    from handler.enrichment import Rules
+    from handler.http.client import Exchange, RetryPolicy
     from handler.settings import Settings
 
 AWS_CALLS = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
@@ -49,66 +50,67 @@ HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attemp
 
 
 class Container:
-    """The three paths, ready for use. What every invocation needs is made at once, the rest when first needed."""
+    """Everything the relay consists of, each part made when it is first needed."""
 
     def __init__(
         self,
         settings: Settings,
+        *,
+        client: Callable[[Any, Config], Any],
+        exchange: Exchange,
+        rules: Callable[[], Rules],
         clock: Clock,
         sleep: Callable[[float], None],
         uniform: Callable[[float, float], float],
     ) -> None:
+        """`client` makes an AWS client of a service's name and a Config; `exchange` does one HTTP exchange; `rules` loads the rules.
+
+        `clock` answers unix seconds; `uniform` a random number between two.
+        """
         self._settings = settings
+        self._client = client
+        self._exchange = exchange
+        self._load_rules = rules
         self._clock = clock
         self._sleep = sleep
         self._uniform = uniform
-        self._rules = Rules.load()
-        self._exchange = HttpExchange()
-        self._dynamodb = boto3.client("dynamodb", config=TABLE_CALLS)
-        self._stores = StoreRegistry(settings.idempotency_table, self._dynamodb)
-        self._credentials = Credentials(
-            boto3.client("secretsmanager", config=AWS_CALLS),
-            lambda: self._reread_secretsmanager,
-            settings.secret_prefix,
-            self._stores.all,
-            clock,
-        )
-        self._idempotency = OrderIdempotency(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
-        self._order_notes = OrderNotes(settings.idempotency_table, self._dynamodb, settings.remember_done_days, clock)
-        self.queues = Queues(lambda: self._sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, clock)
-        live = HttpClient(self._exchange, LIVE, clock, sleep, uniform)
-        self.create_order = CreateOrder(
-            idempotency=self._idempotency,
-            store_api=StoreApi(settings.store_api_url, live, self._credentials),
-            b2b_api=B2BApi(settings.b2b_api_url, live, self._credentials),
-            rules=self._rules,
-            queues=self.queues,
-            order_notes=self._order_notes,
-            stores=self._stores,
-            clock=clock,
-            first_delay_seconds=settings.recovery_first_delay_seconds,
-        )
+
+    # --- the paths ------------------------------------------------------------------------------------------------
 
     @cached_property
     def intake(self) -> Intake:
         """Webhook → bus."""
-        events = boto3.client("events", config=AWS_CALLS)
-        return Intake(self._settings.event_bus_name, events, self._credentials, self.queues, self._clock)
+        events = self._client("events", AWS_CALLS)
+        return Intake(self._settings.event_bus_name, events, self.credentials, self.queues, self._clock)
+
+    @cached_property
+    def create_order(self) -> CreateOrder:
+        """Bus → Create Order."""
+        return CreateOrder(
+            idempotency=self.idempotency,
+            store_api=self.store_api(LIVE),
+            b2b_api=self.b2b_api(LIVE),
+            rules=self._rules,
+            queues=self.queues,
+            order_notes=self.order_notes,
+            stores=self.stores,
+            clock=self._clock,
+            first_delay_seconds=self._settings.recovery_first_delay_seconds,
+        )
 
     @cached_property
     def recover_orders(self) -> RecoverOrders:
         """RecoveryQueue → Update Order."""
-        late = HttpClient(self._exchange, LATE, self._clock, self._sleep, self._uniform)
         settings = self._settings
         return RecoverOrders(
             settings=settings,
             sqs=self._sqs,
-            idempotency=self._idempotency,
-            store_api=StoreApi(settings.store_api_url, late, self._credentials),
-            b2b_api=B2BApi(settings.b2b_api_url, late, self._credentials),
+            idempotency=self.idempotency,
+            store_api=self.store_api(LATE),
+            b2b_api=self.b2b_api(LATE),
             rules=self._rules,
             queues=self.queues,
-            order_notes=self._order_notes,
+            order_notes=self.order_notes,
             rate_limit=LateRateLimit(
                 settings.idempotency_table, self._dynamodb, settings.late_requests_per_minute, self._clock
             ),
@@ -119,22 +121,86 @@ class Container:
     @cached_property
     def reconcile_stores(self) -> ReconcileStores:
         """Orders whose webhook never came."""
-        late = HttpClient(self._exchange, LATE, self._clock, self._sleep, self._uniform)
         return ReconcileStores(
             webhook_url=self._settings.webhook_url,
             remember_done_days=self._settings.remember_done_days,
-            store_api=StoreApi(self._settings.store_api_url, late, self._credentials),
-            hooks_api=HooksApi(self._settings.store_api_url, late, self._credentials),
-            order_notes=self._order_notes,
-            stores=self._stores,
+            store_api=self.store_api(LATE),
+            hooks_api=self.hooks_api(LATE),
+            order_notes=self.order_notes,
+            stores=self.stores,
             queues=self.queues,
             clock=self._clock,
         )
 
     @cached_property
+    def _rules(self) -> Rules:
+        return self._load_rules()
+
+    # --- BigCommerce ----------------------------------------------------------------------------------------------
+
+    def http(self, policy: RetryPolicy) -> HttpClient:
+        """HTTP with these retries."""
+        return HttpClient(self._exchange, policy, self._clock, self._sleep, self._uniform)
+
+    def store_api(self, policy: RetryPolicy) -> StoreApi:
+        """The stores' core orders."""
+        return StoreApi(self._settings.store_api_url, self.http(policy), self.credentials)
+
+    def b2b_api(self, policy: RetryPolicy) -> B2BApi:
+        """The stores' B2B records."""
+        return B2BApi(self._settings.b2b_api_url, self.http(policy), self.credentials)
+
+    def hooks_api(self, policy: RetryPolicy) -> HooksApi:
+        """The stores' webhooks."""
+        return HooksApi(self._settings.store_api_url, self.http(policy), self.credentials)
+
+    @cached_property
+    def credentials(self) -> Credentials:
+        """The stores' tokens and secrets."""
+        return Credentials(
+            self._client("secretsmanager", AWS_CALLS),
+            lambda: self._reread_secretsmanager,
+            self._settings.secret_prefix,
+            self.stores.all,
+            self._clock,
+        )
+
+    # --- AWS ------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def queues(self) -> Queues:
+        """RecoveryQueue and DeadLetterQueue."""
+        settings = self._settings
+        return Queues(lambda: self._sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, self._clock)
+
+    @cached_property
+    def idempotency(self) -> OrderIdempotency:
+        """Which orders are finished."""
+        settings = self._settings
+        return OrderIdempotency(settings.idempotency_table, self._dynamodb, settings.remember_done_days)
+
+    @cached_property
+    def order_notes(self) -> OrderNotes:
+        """What is known of unfinished orders."""
+        settings = self._settings
+        return OrderNotes(settings.idempotency_table, self._dynamodb, settings.remember_done_days, self._clock)
+
+    @cached_property
+    def stores(self) -> StoreRegistry:
+        """Which stores there are."""
+        return StoreRegistry(self._settings.idempotency_table, self._dynamodb)
+
+    @cached_property
+    def _dynamodb(self) -> DynamoDBClient:
+        client: DynamoDBClient = self._client("dynamodb", TABLE_CALLS)
+        return client
+
+    @cached_property
     def _reread_secretsmanager(self) -> SecretsManagerClient:
-        return boto3.client("secretsmanager", config=REREAD_SECRET)
+        client: SecretsManagerClient = self._client("secretsmanager", REREAD_SECRET)
+        return client
 
     @cached_property
     def _sqs(self) -> SQSClient:
-        return boto3.client("sqs", config=HAND_OVER)
+        client: SQSClient = self._client("sqs", HAND_OVER)
+        return client

@@ -14,7 +14,9 @@ from botocore.exceptions import ClientError
 from moto import mock_aws
 
 from handler.container import Container
+from handler.enrichment import Rules
 from handler.errors import Cause
+from handler.http.client import HttpExchange
 from handler.order_event import OrderEvent, parse_detail
 from handler.outcomes import Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Unchanged, Updated
 from handler.queues import Letter
@@ -47,12 +49,19 @@ class World:
     sandbox: SandboxStore
     store: Store
     settings: Settings
+    session: Any = boto3
     ahead: float = 0.0
     slept: list[float] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.relay = Container(
-            self.settings, clock=self.now, sleep=self._sleep, uniform=lambda low, high: (low + high) / 2
+            self.settings,
+            client=lambda service, config: self.session.client(service, config=config),
+            exchange=HttpExchange(),
+            rules=Rules.load,
+            clock=self.now,
+            sleep=self._sleep,
+            uniform=lambda low, high: (low + high) / 2,
         )
         self.sqs = boto3.client("sqs")
 
@@ -711,16 +720,15 @@ LAMBDAS_OWN = {
 """What Lambda itself does with a function's role."""
 
 
-def test_the_calls_that_each_path_makes_are_allowed_by_its_role(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_calls_that_each_path_makes_are_allowed_by_its_role(world: World) -> None:
     calls: set[str] = set()
     session = boto3.Session()
     session.events.register(
         "before-call", lambda model, **_: calls.add(f"{model.service_model.signing_name}:{model.name}")
     )
-    monkeypatch.setattr("handler.container.boto3", session)
 
     def fresh() -> World:
-        return World(world.sandbox, world.store, world.settings)
+        return World(world.sandbox, world.store, world.settings, session)
 
     def made() -> set[str]:
         found = set(calls)

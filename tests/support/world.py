@@ -2,26 +2,17 @@
 
 import json
 from dataclasses import dataclass, field
-from functools import cached_property
 from typing import Any, Unpack, cast
 
-from handler.bigcommerce.b2b_api import B2BApi
-from handler.bigcommerce.credentials import Credentials
-from handler.bigcommerce.hooks_api import HooksApi
-from handler.bigcommerce.store_api import StoreApi
+from handler.container import Container
 from handler.create import CreateOrder
 from handler.enrichment import Rules
-from handler.http.client import LATE, LIVE, HttpClient, RetryPolicy
 from handler.intake import Intake
 from handler.order_event import parse_detail
 from handler.outcomes import Outcome
-from handler.queues import Queues
 from handler.reconcile import ReconcileStores
 from handler.recover import RecoverOrders
 from handler.settings import Settings
-from handler.table.order_notes import OrderNotes
-from handler.table.rate_limit import LateRateLimit
-from handler.table.store_registry import StoreRegistry
 from sandbox.b2b import Effects, Record
 from sandbox.bigcommerce import BigCommerce
 from sandbox.orders import Order, OrderOptions
@@ -87,78 +78,44 @@ class World:
         self.bus = FakeEventBridge()
         self.table = FakeTable()
         self.idempotency = InMemoryIdempotency()
-        self.queues = Queues(lambda: cast("Any", self.sqs), RECOVERY_URL, DEAD_LETTER_URL, self.clock)
-        self.stores = StoreRegistry(self.settings.idempotency_table, cast("Any", self.table))
-        self.credentials = Credentials(
-            cast("Any", self.secrets),
-            lambda: cast("Any", self.secrets),
-            self.settings.secret_prefix,
-            self.stores.all,
-            self.clock,
+        aws = {
+            "events": self.bus,
+            "dynamodb": self.table,
+            "secretsmanager": self.secrets,
+            "sqs": self.sqs,
+        }
+        self.relay = Container(
+            self.settings,
+            client=lambda service, _config: aws[service],
+            exchange=self.exchange,
+            rules=lambda: self.rules,
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            uniform=middle,
         )
-        self.order_notes = OrderNotes(
-            self.settings.idempotency_table, cast("Any", self.table), self.settings.remember_done_days, self.clock
-        )
+        self.relay.idempotency = self.idempotency  # in place of the cached property
+        self.queues = self.relay.queues
+        self.stores = self.relay.stores
+        self.credentials = self.relay.credentials
+        self.order_notes = self.relay.order_notes
 
     # --- the relay ------------------------------------------------------------------------------------------------
 
-    @cached_property
+    @property
     def intake(self) -> Intake:
-        return Intake(self.settings.event_bus_name, cast("Any", self.bus), self.credentials, self.queues, self.clock)
+        return self.relay.intake
 
-    @cached_property
+    @property
     def create_order(self) -> CreateOrder:
-        http = self._http(LIVE)
-        return CreateOrder(
-            idempotency=self.idempotency,
-            store_api=StoreApi(self.settings.store_api_url, http, self.credentials),
-            b2b_api=B2BApi(self.settings.b2b_api_url, http, self.credentials),
-            rules=self.rules,
-            queues=self.queues,
-            order_notes=self.order_notes,
-            stores=self.stores,
-            clock=self.clock,
-            first_delay_seconds=self.settings.recovery_first_delay_seconds,
-        )
+        return self.relay.create_order
 
-    @cached_property
+    @property
     def recover_orders(self) -> RecoverOrders:
-        http = self._http(LATE)
-        return RecoverOrders(
-            settings=self.settings,
-            sqs=cast("Any", self.sqs),
-            idempotency=self.idempotency,
-            store_api=StoreApi(self.settings.store_api_url, http, self.credentials),
-            b2b_api=B2BApi(self.settings.b2b_api_url, http, self.credentials),
-            rules=self.rules,
-            queues=self.queues,
-            rate_limit=LateRateLimit(
-                self.settings.idempotency_table,
-                cast("Any", self.table),
-                self.settings.late_requests_per_minute,
-                self.clock,
-            ),
-            order_notes=self.order_notes,
-            clock=self.clock,
-            uniform=middle,
-        )
+        return self.relay.recover_orders
 
-    @cached_property
+    @property
     def reconcile_stores(self) -> ReconcileStores:
-        http = self._http(LATE)
-        return ReconcileStores(
-            webhook_url=self.settings.webhook_url,
-            remember_done_days=self.settings.remember_done_days,
-            store_api=StoreApi(self.settings.store_api_url, http, self.credentials),
-            hooks_api=HooksApi(self.settings.store_api_url, http, self.credentials),
-            order_notes=self.order_notes,
-            stores=self.stores,
-            queues=self.queues,
-            clock=self.clock,
-        )
-
-    def _http(self, policy: RetryPolicy) -> HttpClient:
-        return HttpClient(self.exchange, policy, self.clock, self.clock.sleep, middle)
+        return self.relay.reconcile_stores
 
     # --- what happens ---------------------------------------------------------------------------------------------
 

@@ -9,6 +9,8 @@ import boto3
 import pytest
 
 from handler.container import Container
+from handler.enrichment import Rules
+from handler.http.client import HttpExchange
 from support.clock import FakeClock, middle
 from support.world import SETTINGS
 
@@ -29,13 +31,20 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
     made: list[Any] = []
     genuine: Any = boto3.client
 
-    def client(service: str, **options: Any) -> Any:
-        made.append(genuine(service, **options))
+    def client(service: str, config: Any) -> Any:
+        made.append(genuine(service, config=config))
         return made[-1]
 
-    monkeypatch.setattr(boto3, "client", client)
     clock = FakeClock()
-    relay = Container(SETTINGS, clock, clock.sleep, middle)
+    relay = Container(
+        SETTINGS,
+        client=client,
+        exchange=HttpExchange(),
+        rules=Rules.load,
+        clock=clock,
+        sleep=clock.sleep,
+        uniform=middle,
+    )
     for name, part in vars(Container).items():
         if isinstance(part, cached_property):
             getattr(relay, name)

@@ -14,7 +14,7 @@ from botocore.exceptions import EndpointConnectionError
 from handler.bigcommerce.credentials import StoreSecret
 from handler.enrichment import Rules
 from handler.errors import Cause, Refused, RetryLater
-from handler.http.client import HttpClient
+from handler.http.client import HttpClient, RetryPolicy
 from relay import deployed
 from relay.checks import Finding, State, Who, check_b2b, check_core, check_users, clock_finding, follows, known
 from relay.deployment_checks import (
@@ -24,7 +24,7 @@ from relay.deployment_checks import (
     check_secret_prefix,
     check_stack,
 )
-from relay.desk import PATIENT, Desk
+from relay.desk import Desk
 from relay.hook_checks import check_hook
 from relay.order_checks import check_alarms, check_dead, check_late, check_told, roots
 from relay.stack import FUNCTIONS, Stack
@@ -77,7 +77,9 @@ class Account:
         self.released: list[str] = []
         self.key = ""
         self.secret: dict[str, Any] = {"access_token": "token", "client_secret": "s"}
-        http = HttpClient(self.exchange, PATIENT, self.clock, self.clock.sleep, middle)
+        http = HttpClient(
+            self.exchange, RetryPolicy(attempt_seconds=8.0, tries_again=True), self.clock, self.clock.sleep, middle
+        )
         clients: dict[str, Any] = {
             "logs": Pages(filter_log_events=[{"events": []}]),
             "lambda": self.functions,

@@ -15,16 +15,8 @@ from botocore.config import Config
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from handler.bigcommerce.b2b_api import B2BApi
-from handler.bigcommerce.credentials import Credentials
-from handler.bigcommerce.hooks_api import HooksApi
-from handler.bigcommerce.store_api import StoreApi
 from handler.deadline import Clock, Deadline
-from handler.http.client import HttpClient, HttpExchange, RetryPolicy
 from handler.order_event import STORE_HASH
-from handler.queues import Queues
-from handler.table.order_notes import OrderNotes
-from handler.table.store_registry import StoreRegistry
 from relay.stack import Stack
 from relay.trouble import Trouble
 from relay.vault import Vault
@@ -40,9 +32,16 @@ if TYPE_CHECKING:
     from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
+    from handler.bigcommerce.b2b_api import B2BApi
+    from handler.bigcommerce.hooks_api import HooksApi
+    from handler.bigcommerce.store_api import StoreApi
+    from handler.container import Container
+    from handler.http.client import HttpClient, RetryPolicy
+    from handler.queues import Queues
     from handler.settings import Settings
+    from handler.table.order_notes import OrderNotes
+    from handler.table.store_registry import StoreRegistry
 
-PATIENT = RetryPolicy(attempt_seconds=8.0, tries_again=True)
 CALL_SECONDS = 20.0
 """A person waits for so long for one API call, tries included."""
 
@@ -113,21 +112,37 @@ class Desk:
         return Vault(self._secretsmanager, self.settings.secret_prefix, self.stack.secrets_key)
 
     @cached_property
+    def relay(self) -> Container:
+        """The parts of the relay itself, with this command's AWS session and a person's patience."""
+        # On demand: most of a command's start would be these imports.
+        from handler.container import Container  # noqa: PLC0415
+        from handler.enrichment import Rules  # noqa: PLC0415
+        from handler.http.client import HttpExchange  # noqa: PLC0415
+
+        return Container(
+            self.settings,
+            client=lambda service, _config: self.session.client(service, config=AWS_CALLS),
+            exchange=HttpExchange(USER_AGENT),
+            rules=Rules.load,
+            clock=self.clock,
+            sleep=self.sleep,
+            uniform=random.uniform,
+        )
+
+    @property
     def order_notes(self) -> OrderNotes:
         """What the functions have noted about orders."""
-        settings = self.settings
-        return OrderNotes(settings.idempotency_table, self.dynamodb, settings.remember_done_days, self.clock)
+        return self.relay.order_notes
 
-    @cached_property
+    @property
     def stores(self) -> StoreRegistry:
         """The stores that the functions know of."""
-        return StoreRegistry(self.settings.idempotency_table, self.dynamodb)
+        return self.relay.stores
 
-    @cached_property
+    @property
     def queues(self) -> Queues:
-        """Where late orders are handed to."""
-        settings = self.settings
-        return Queues(lambda: self.sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, self.clock)
+        """Where late orders are sent to."""
+        return self.relay.queues
 
     def default_store(self) -> str:
         """RELAY_STORE, or the only store there is. Raises Trouble when that is not one store."""
@@ -150,33 +165,29 @@ class Desk:
 
     @cached_property
     def http(self) -> HttpClient:
-        """HTTP, with a person's policy."""
-        return HttpClient(HttpExchange(USER_AGENT), PATIENT, self.clock, self.sleep, random.uniform)
+        """HTTP, with a person's patience."""
+        return self.relay.http(self._policy)
 
     @cached_property
     def store_api(self) -> StoreApi:
         """The stores' core orders."""
-        return StoreApi(self.settings.store_api_url, self.http, self._credentials)
+        return self.relay.store_api(self._policy)
 
     @cached_property
     def b2b_api(self) -> B2BApi:
         """The stores' B2B records."""
-        return B2BApi(self.settings.b2b_api_url, self.http, self._credentials)
+        return self.relay.b2b_api(self._policy)
 
     @cached_property
     def hooks_api(self) -> HooksApi:
         """The stores' webhooks."""
-        return HooksApi(self.settings.store_api_url, self.http, self._credentials)
+        return self.relay.hooks_api(self._policy)
 
     @cached_property
-    def _credentials(self) -> Credentials:
-        return Credentials(
-            self._secretsmanager,
-            lambda: self._secretsmanager,
-            self.settings.secret_prefix,
-            self.stores.all,
-            self.clock,
-        )
+    def _policy(self) -> RetryPolicy:
+        from handler.http.client import RetryPolicy  # noqa: PLC0415  as for `relay`
+
+        return RetryPolicy(attempt_seconds=8.0, tries_again=True)
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:

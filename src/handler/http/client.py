@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 
     from handler.deadline import Clock, Deadline
 
+    Exchange = Callable[[str, str, Mapping[str, str], Any, float], "Response"]
+    """Method, URL, headers, body, seconds → answer: `HttpExchange`, or a test's stand-in."""
+
 NO_CONTENT, NOT_MODIFIED, TOO_MANY_REQUESTS, UNAVAILABLE = 204, 304, 429, 503
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 1000)})
@@ -186,7 +189,7 @@ class HttpClient:
 
     def __init__(
         self,
-        exchange: Callable[[str, str, Mapping[str, str], Any, float], Response],
+        exchange: Exchange,
         policy: RetryPolicy,
         clock: Clock,
         sleep: Callable[[float], None],
