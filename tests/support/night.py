@@ -129,7 +129,7 @@ class Night:
     def use_rules(self, rules: Rules) -> None:
         """What a deployment with other rules does."""
         self.world.rules = rules
-        self.world.__dict__.pop("create_order", None)
+        self.world.__dict__.pop("relay", None)
 
     def reconcile(self) -> None:
         """ReconcileFunction's look."""

@@ -2,17 +2,22 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Unpack, cast
 
+from handler.bigcommerce.credentials import Credentials
 from handler.container import Container
 from handler.create import CreateOrder
 from handler.enrichment import Rules
 from handler.intake import Intake
 from handler.order_event import parse_detail
 from handler.outcomes import Outcome
+from handler.queues import Queues
 from handler.reconcile import ReconcileStores
 from handler.recover import RecoverOrders
 from handler.settings import Settings
+from handler.table.order_notes import OrderNotes
+from handler.table.store_registry import StoreRegistry
 from sandbox.b2b import Effects, Record
 from sandbox.bigcommerce import BigCommerce
 from sandbox.orders import Order, OrderOptions
@@ -67,6 +72,8 @@ class World:
     rules: Rules = field(default_factory=Rules.load)
     settings: Settings = SETTINGS
     clock: FakeClock = field(default_factory=FakeClock)
+    table: Any = field(default_factory=FakeTable)
+    """The fake one, or a client of moto's."""
 
     def __post_init__(self) -> None:
         self.bigcommerce = BigCommerce(self.clock)
@@ -76,15 +83,15 @@ class World:
         self.secrets.put(SECRET_NAME, secret_text(self.store))
         self.sqs = FakeSqs(self.clock)
         self.bus = FakeEventBridge()
-        self.table = FakeTable()
         self.idempotency = InMemoryIdempotency()
-        aws = {
-            "events": self.bus,
-            "dynamodb": self.table,
-            "secretsmanager": self.secrets,
-            "sqs": self.sqs,
-        }
-        self.relay = Container(
+
+    # --- the relay ------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def relay(self) -> Container:
+        """The genuine composition root, on fakes; made when first needed, of the settings and rules of that moment."""
+        aws = {"events": self.bus, "dynamodb": self.table, "secretsmanager": self.secrets, "sqs": self.sqs}
+        relay = Container(
             self.settings,
             client=lambda service, _config: aws[service],
             exchange=self.exchange,
@@ -93,13 +100,24 @@ class World:
             sleep=self.clock.sleep,
             uniform=middle,
         )
-        self.relay.idempotency = self.idempotency  # in place of the cached property
-        self.queues = self.relay.queues
-        self.stores = self.relay.stores
-        self.credentials = self.relay.credentials
-        self.order_notes = self.relay.order_notes
+        relay.idempotency = self.idempotency  # in place of the cached property
+        return relay
 
-    # --- the relay ------------------------------------------------------------------------------------------------
+    @property
+    def queues(self) -> Queues:
+        return self.relay.queues
+
+    @property
+    def stores(self) -> StoreRegistry:
+        return self.relay.stores
+
+    @property
+    def credentials(self) -> Credentials:
+        return self.relay.credentials
+
+    @property
+    def order_notes(self) -> OrderNotes:
+        return self.relay.order_notes
 
     @property
     def intake(self) -> Intake:

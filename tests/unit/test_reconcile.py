@@ -18,8 +18,8 @@ from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.outcomes import Dead, Late, Updated
 from handler.table.idempotency import OrderIdempotency, order_id
-from handler.table.order_notes import OrderNotes, journal_id
-from handler.table.store_registry import STORES_ID, Progress, StoreRegistry
+from handler.table.order_notes import journal_id
+from handler.table.store_registry import STORES_ID, Progress
 from sandbox.stores import Store
 from support.aws import FakeContext, create_table
 from support.clock import NOON, FakeClock
@@ -67,10 +67,7 @@ def world(table: Any) -> World:
 
 def a_world(table: Any, remember_done_days: float = 35, now: float = NOON) -> World:
     settings = replace(SETTINGS, webhook_url=WEBHOOK_URL, remember_done_days=remember_done_days)
-    made = World(settings=settings, clock=FakeClock(now))
-    made.stores = StoreRegistry(TABLE, table)
-    made.order_notes = OrderNotes(TABLE, table, remember_done_days, made.clock)
-    return made
+    return World(settings=settings, clock=FakeClock(now), table=table)
 
 
 def add_store(world: World, name: str) -> None:
