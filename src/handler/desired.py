@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from handler.bigcommerce.b2b_api import Content
 from handler.bigcommerce.store_api import date_created
+from handler.content import Content
 from handler.observations import observe
 from handler.outcomes import Skipped, SkipReason
 from handler.telemetry import Metric, count_by, logger

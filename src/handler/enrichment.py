@@ -16,7 +16,7 @@ import jmespath
 import jmespath.exceptions
 import jmespath.functions
 
-from handler.bigcommerce.b2b_api import Content
+from handler.content import Content
 from handler.errors import ConfigurationError
 from handler.order_event import LONGEST_VALUE, STORE_HASH
 from handler.po_number import bare_label, find_po_number

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handler.bigcommerce.b2b_api import body_fields, is_empty
+from handler.content import body_fields, is_empty
 from handler.errors import Cause, Refused, RetryLater
 from handler.outcomes import Skipped, SkipReason, Unchanged, Updated
 
 if TYPE_CHECKING:
-    from handler.bigcommerce.b2b_api import B2BApi, Content, Record
+    from handler.bigcommerce.b2b_api import B2BApi
+    from handler.content import Content, Record
     from handler.deadline import Deadline
     from handler.desired import Desired
 

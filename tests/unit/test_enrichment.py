@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handler.bigcommerce.b2b_api import Content
+from handler.content import Content
 from handler.enrichment import LONGEST_TEXT, RULES_FILE, SKIP_SECONDS, VALUES_SECONDS, Rules, main
 from handler.errors import ConfigurationError
 from handler.time_limit import TimeLimit, TimeLimitExceeded

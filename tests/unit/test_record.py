@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.bigcommerce.b2b_api import Content, Record
+from handler.content import Content, Record
 from handler.errors import Cause, RetryLater
 from handler.outcomes import Late, Unchanged, Updated
 from handler.record import merge, same

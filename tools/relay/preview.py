@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from rich.table import Table
 
-from handler.bigcommerce.b2b_api import Record
+from handler.content import Record
 from handler.deadline import Deadline
 from handler.desired import GUEST
 from handler.enrichment import RULES_FILE, Rules

@@ -25,7 +25,7 @@ from relay.timespan import clock_time, iso, rough, seconds
 from relay.trouble import explained
 
 if TYPE_CHECKING:
-    from handler.bigcommerce.b2b_api import Record
+    from handler.content import Record
     from relay.order_notes import OrderNote
 
 TOLD = ("outcome", "cause", "detail", "status", "reason", "window_left_seconds", "rule", "check", "error")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, words
 from handler.bigcommerce.api_client import AuthorisedApi
+from handler.content import Record, values_in
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.whole_number import whole_number
 
@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from handler.bigcommerce.credentials import StoreSecret
+    from handler.content import Content
     from handler.deadline import Deadline
     from handler.http.client import Response
 
@@ -21,29 +22,6 @@ ORDERS = "/api/v3/io/orders"
 USER_OF_CUSTOMER = "/api/v3/io/users/customer"
 ALREADY_EXISTS = "the order already exists"
 RECORD_KEYS = frozenset({"id", "bcOrderId", "poNumber", "extraFields"})
-
-
-@dataclass(frozen=True, slots=True)
-class Content:
-    """What a record shall carry of ours: the PO number and extra fields by name. Empty means: nothing."""
-
-    po_number: str = ""
-    extra_fields: tuple[tuple[str, str], ...] = ()
-
-    def as_json(self) -> dict[str, Any]:
-        """The fields of a request body; what is empty is left out, so that nothing is ever overwritten with nothing."""
-        return body_fields(self.po_number, self.extra_fields)
-
-
-@dataclass(frozen=True, slots=True)
-class Record:
-    """What a record carries. Values have the type they came with, so that they can be sent back as they were.
-
-    `extra_fields` is None when the record has extra fields in a shape that is not documented.
-    """
-
-    po_number: Any = None
-    extra_fields: tuple[tuple[str, Any], ...] | None = ()
 
 
 class B2BApi(AuthorisedApi):
@@ -141,27 +119,6 @@ class B2BApi(AuthorisedApi):
         if answer.status not in SUCCESS:
             raise _refusal(answer, ())
         return True
-
-
-def body_fields(po_number: Any, extra_fields: Collection[tuple[str, Any]]) -> dict[str, Any]:
-    """`poNumber` and `extraFields` of a request body, without what is empty."""
-    body: dict[str, Any] = {}
-    if not is_empty(po_number):
-        body["poNumber"] = po_number
-    if rows := [{"fieldName": name, "fieldValue": value} for name, value in extra_fields if not is_empty(value)]:
-        body["extraFields"] = rows
-    return body
-
-
-def is_empty(value: Any) -> bool:
-    """Whether a record's value is none: the checkout stores empty texts, too. `false` and 0 are values."""
-    return value is None or value == ""
-
-
-def values_in(body: dict[str, Any]) -> set[str]:
-    """The texts that a request body holds of the buyer: no log and no queue's reason may repeat them."""
-    values = [body.get("poNumber"), *(row["fieldValue"] for row in body.get("extraFields", ()))]
-    return {value for value in values if isinstance(value, str)}
 
 
 def _data_of(answer: Response) -> Any:
