@@ -22,11 +22,9 @@ import boto3
 
 from handler.container import Container
 from handler.enrichment import Rules
-from handler.errors import Cause, IgnoredScope, MalformedEvent
+from handler.errors import IgnoredScope, MalformedEvent
 from handler.http.client import HttpExchange
 from handler.order_event import event_time, parse_bus_event
-from handler.outcomes import Dead
-from handler.report import report
 from handler.settings import Settings
 from handler.telemetry import Metric, count, logger, measure_seconds, metrics
 
@@ -81,10 +79,9 @@ def _create(event: dict[str, Any], context: "LambdaContext") -> None:
         order_event = parse_bus_event(event, event_time(event, now))
     except IgnoredScope:
         count(Metric.WEBHOOK_IGNORED)
-        logger.info("bus event of another scope ignored")
+        logger.info("bus event ignored: unsupported scope", event="event.ignored")
     except MalformedEvent as error:
-        relay.queues.dead_letter_unread(json.dumps(event), str(error))
-        report(Dead(Cause.UNREADABLE, str(error)))
+        relay.endings.unreadable(json.dumps(event), str(error))
     else:
         logger.append_keys(
             store=order_event.store_hash, order=order_event.order_id, correlation_id=order_event.correlation_id

@@ -12,6 +12,7 @@ from handler.bigcommerce.credentials import Credentials
 from handler.bigcommerce.hooks_api import HooksApi
 from handler.bigcommerce.store_api import StoreApi
 from handler.create import CreateOrder
+from handler.endings import Endings
 from handler.http.client import LATE, LIVE, HttpClient
 from handler.intake import Intake
 from handler.queues import Queues
@@ -81,7 +82,7 @@ class Container:
     def intake(self) -> Intake:
         """Webhook → bus."""
         events = self._client("events", AWS_CALLS)
-        return Intake(self._settings.event_bus_name, events, self.credentials, self.queues, self._clock)
+        return Intake(self._settings.event_bus_name, events, self.credentials, self.endings, self._clock)
 
     @cached_property
     def create_order(self) -> CreateOrder:
@@ -91,8 +92,7 @@ class Container:
             store_api=self.store_api(LIVE),
             b2b_api=self.b2b_api(LIVE),
             rules=self._rules,
-            queues=self.queues,
-            order_notes=self.order_notes,
+            endings=self.endings,
             stores=self.stores,
             clock=self._clock,
             first_delay_seconds=self._settings.recovery_first_delay_seconds,
@@ -109,7 +109,7 @@ class Container:
             store_api=self.store_api(LATE),
             b2b_api=self.b2b_api(LATE),
             rules=self._rules,
-            queues=self.queues,
+            endings=self.endings,
             order_notes=self.order_notes,
             rate_limit=LateRateLimit(
                 settings.idempotency_table, self._dynamodb, settings.late_requests_per_minute, self._clock
@@ -128,7 +128,7 @@ class Container:
             hooks_api=self.hooks_api(LATE),
             order_notes=self.order_notes,
             stores=self.stores,
-            queues=self.queues,
+            endings=self.endings,
             clock=self._clock,
         )
 
@@ -172,6 +172,11 @@ class Container:
         """RecoveryQueue and DeadLetterQueue."""
         settings = self._settings
         return Queues(lambda: self._sqs, settings.recovery_queue_url, settings.dead_letter_queue_url, self._clock)
+
+    @cached_property
+    def endings(self) -> Endings:
+        """How an order becomes late or dead."""
+        return Endings(self.queues, self.order_notes)
 
     @cached_property
     def idempotency(self) -> OrderIdempotency:

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.desired import find_desired
+from handler.endings import report
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.observations import observing
-from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped
+from handler.outcomes import Created, Dead, Finished, Late, Outcome, Skipped
 from handler.record import align_record, settle_refusal
-from handler.report import report
 from handler.telemetry import Metric, count
 
 if TYPE_CHECKING:
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.b2b_api import B2BApi
     from handler.bigcommerce.store_api import StoreApi
+    from handler.endings import Endings
     from handler.enrichment import Rules
     from handler.order_event import OrderEvent
-    from handler.queues import Queues
     from handler.table.idempotency import OrderIdempotency
-    from handler.table.order_notes import OrderNotes
     from handler.table.store_registry import StoreRegistry
 
 RESERVED_SECONDS = 2.0
@@ -38,8 +37,7 @@ class CreateOrder:
     store_api: StoreApi
     b2b_api: B2BApi
     rules: Rules
-    queues: Queues
-    order_notes: OrderNotes
+    endings: Endings
     stores: StoreRegistry
     clock: Clock
     first_delay_seconds: float
@@ -56,26 +54,15 @@ class CreateOrder:
         try:
             outcome = self.idempotency.run(event, lambda again: self._finish(event, invocation, again), context)
         except RetryLater as error:
-            self.queues.send_late(
-                event, error.cause, error.detail, max(self.first_delay_seconds, error.retry_after_seconds or 0.0)
-            )
-            outcome = Late(error.cause, error.detail)
+            delay_seconds = max(self.first_delay_seconds, error.retry_after_seconds or 0.0)
+            outcome = self.endings.late(event, Late(error.cause, error.detail), delay_seconds)
         except Refused as error:
-            outcome = self._bury(event, Dead(error.cause, error.detail))
-        if isinstance(outcome, Late):
-            self.order_notes.note(event, outcome)
+            outcome = self.endings.dead(event, Dead(error.cause, error.detail))
+        else:
+            report(outcome)
         if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
             self.stores.note(event.store_hash)
-        report(outcome)
         return outcome
-
-    def _bury(self, event: OrderEvent, dead: Dead) -> Dead | Duplicate:
-        """One dead letter, however often the event is delivered."""
-        if self.order_notes.is_dead_letter(event):
-            return Duplicate()
-        letter = self.queues.dead_letter(event, dead.cause, dead.detail)
-        self.order_notes.note(event, dead, letter)
-        return dead
 
     def _finish(self, event: OrderEvent, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OrderIdempotency.run` tells it
         """Creates the record, or updates the one that is there. `again`: the event brings values to a finished order."""

@@ -91,5 +91,10 @@ def _is_given(rule: str, given: Content) -> bool:
 
 
 def _report_rule(failure: RuleFailed) -> None:
-    logger.warning("enrichment rule failed; the order goes on without it", rule=failure.rule, detail=failure.why)
+    logger.warning(
+        "enrichment rule failed; the order goes on without it",
+        event="rule.failed",
+        rule=failure.rule,
+        detail=failure.why,
+    )
     count_by(Metric.RULE_FAILED, "rule", failure.rule)

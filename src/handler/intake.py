@@ -15,7 +15,6 @@ from handler.bigcommerce.signature import authenticate
 from handler.errors import Cause, IgnoredScope, MalformedEvent, RetryLater, Unauthenticated
 from handler.order_event import DETAIL_TYPE, OrderEvent, parse_detail, store_hash_of
 from handler.outcomes import Late
-from handler.report import report
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.credentials import Credentials
     from handler.deadline import Clock
-    from handler.queues import Queues
+    from handler.endings import Endings
 
 SOURCE = "b2b-order-relay"
 """The bus events' source."""
@@ -40,17 +39,26 @@ MALFORMED = 400
 UNAUTHENTICATED = 401
 TRY_AGAIN = 503
 
+ANSWERED = {
+    Metric.WEBHOOK_ACCEPTED: ("webhook accepted", "webhook.accepted"),
+    Metric.WEBHOOK_IGNORED: ("webhook ignored: unsupported scope", "webhook.ignored"),
+    Metric.WEBHOOK_MALFORMED: ("webhook rejected: invalid payload", "webhook.rejected"),
+    Metric.WEBHOOK_UNAUTHENTICATED: ("webhook rejected: unauthorized", "webhook.rejected"),
+    Metric.WEBHOOK_UNAVAILABLE: ("webhook rejected: unavailable, BigCommerce will retry", "webhook.rejected"),
+}
+"""The log line of each answer: its message, and its `event`."""
+
 
 class Intake:
     """Turns an API Gateway request into a bus event and an answer for the store."""
 
     def __init__(
-        self, bus_name: str, events: EventBridgeClient, credentials: Credentials, queues: Queues, clock: Clock
+        self, bus_name: str, events: EventBridgeClient, credentials: Credentials, endings: Endings, clock: Clock
     ) -> None:
         self._bus_name = bus_name
         self._events = events
         self._credentials = credentials
-        self._queues = queues
+        self._endings = endings
         self._clock = clock
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -71,15 +79,20 @@ class Intake:
             status, metric, error = MALFORMED, Metric.WEBHOOK_MALFORMED, str(malformed)
         except Unauthenticated as unproven:
             # The sender learns only that; the log says which check failed.
-            logger.warning("webhook not proven", check=str(unproven))
+            logger.warning(
+                "webhook unauthorized: no valid proof of origin", event="webhook.unauthenticated", check=str(unproven)
+            )
             status, metric, error = UNAUTHENTICATED, Metric.WEBHOOK_UNAUTHENTICATED, "not proven to come from the store"
         except (RetryLater, ClientError, BotoCoreError) as trouble:
             detail = trouble.detail if isinstance(trouble, RetryLater) else f"AWS: {error_code(trouble)}"
-            logger.error("webhook rejected with 503; BigCommerce will retry", detail=detail)
+            logger.error(
+                "webhook rejected with 503; BigCommerce will retry", event="webhook.unavailable", detail=detail
+            )
             status, metric, error = TRY_AGAIN, Metric.WEBHOOK_UNAVAILABLE, "try again later"
         count(metric)
         took_ms = round((self._clock() - began_at) * 1000)
-        logger.info("webhook answered", status=status, metric=metric, ms=took_ms, **told)
+        words, name = ANSWERED[metric]
+        logger.info(words, event=name, status=status, metric=metric, ms=took_ms, **told)
         return _answer(status, error)
 
     def _accept(self, request: dict[str, Any]) -> OrderEvent:
@@ -122,11 +135,9 @@ class Intake:
             refused = error_code(error)
         if refused:
             count(Metric.BUS_REFUSED)
-            logger.error("the bus refused the event; handing it to RecoveryQueue", error=refused)
-            late = Late(Cause.BUS_REFUSED, f"the event bus: {refused}")
-            self._queues.send_late(event, late.cause, late.detail)
+            logger.error("event bus refused the event; sent to RecoveryQueue", event="bus.refused", error=refused)
+            self._endings.late(event, Late(Cause.BUS_REFUSED, f"the event bus: {refused}"))
             count(Metric.ORDER_RECEIVED)
-            report(late)
 
 
 def _body(request: dict[str, Any]) -> bytes:

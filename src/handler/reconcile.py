@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.hooks_api import HooksApi
     from handler.bigcommerce.store_api import StoreApi
-    from handler.queues import Queues
+    from handler.endings import Endings
     from handler.table.order_notes import OrderNotes
     from handler.table.store_registry import StoreRegistry
 
@@ -64,7 +64,7 @@ class ReconcileStores:
     hooks_api: HooksApi
     order_notes: OrderNotes
     stores: StoreRegistry
-    queues: Queues
+    endings: Endings
     clock: Clock
 
     def handle(self, context: LambdaContext) -> dict[str, int]:
@@ -116,7 +116,7 @@ class ReconcileStores:
         hooks = self.hooks_api.pointing_at(store_hash, self.webhook_url, deadline)
         count(Metric.HOOK_MISSING, 0 if hooks else 1)
         if not hooks:
-            logger.warning("the store has no webhook that points here")
+            logger.warning("the store has no webhook that points here", event="hook.missing")
         switched_off = silent(hooks)
         if switched_off and not self.stores.hook_is_paused(store_hash):
             for hook in switched_off:
@@ -127,7 +127,7 @@ class ReconcileStores:
     def _switch_on(self, store_hash: str, hook_id: int, deadline: Deadline) -> None:
         self.hooks_api.switch(store_hash, hook_id, deadline, active=True)
         count(Metric.HOOK_REACTIVATED)
-        logger.warning("the store's webhook was switched off; it is active again", hook=hook_id)
+        logger.warning("inactive webhook reactivated", event="hook.reactivated", hook=hook_id)
 
     def _look_at_orders(self, store_hash: str, progress: Progress, until: float, deadline: Deadline) -> int:
         """How many orders were handed over. The next look begins where this one ended, also when it ends with an error."""
@@ -156,12 +156,10 @@ class ReconcileStores:
         for order in unknown:
             if deadline.remaining_seconds <= 0:
                 raise RetryLater(Cause.WINDOW_MISSED, "no time was left to hand all orders over")
-            late = Late(Cause.RECONCILED, "no webhook has told of the order, or its work was broken off")
             event = OrderEvent(store_hash, order, dated[order], f"{store_hash}-{order}")
-            self.queues.send_late(event, late.cause, late.detail)
-            self.order_notes.note(event, late)
-            count(Metric.ORDER_RECONCILED)
-            logger.warning("order handed to RecoveryQueue", order=order, outcome="late", cause=late.cause)
+            late = Late(Cause.RECONCILED, "no webhook has told of the order, or its work was broken off")
+            with logger.append_context_keys(order=order):
+                self.endings.late(event, late)
         return len(unknown)
 
 
@@ -175,11 +173,11 @@ def _guarded(look: Callable[[], T], otherwise: T) -> T:
     try:
         return look()
     except (RetryLater, Refused) as error:
-        logger.warning("a look of reconcile failed", cause=error.cause, detail=error.detail)
+        logger.warning("reconcile failed for a store", event="reconcile.failed", cause=error.cause, detail=error.detail)
     except (ClientError, BotoCoreError) as error:
-        logger.warning("a look of reconcile failed", error=error_code(error))
+        logger.warning("reconcile failed for a store", event="reconcile.failed", error=error_code(error))
     except Exception:  # noqa: BLE001  one store's bad data must not keep the others from being looked at
-        logger.exception("a look of reconcile failed unexpectedly")
+        logger.exception("reconcile failed unexpectedly for a store", event="reconcile.failed")
         count(Metric.UNEXPECTED_ERROR)
     count(Metric.RECONCILE_FAILED)
     return otherwise

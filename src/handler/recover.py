@@ -15,12 +15,12 @@ from handler.aws_errors import error_code
 from handler.backoff import LEAST_SPREAD, LONGEST_VISIBILITY_SECONDS, MOST_SPREAD, delay_seconds
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.desired import find_desired
+from handler.endings import report
 from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
 from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
 from handler.queues import read_letter
 from handler.record import align_record, settle_refusal
-from handler.report import report
 from handler.table.order_notes import Attempt
 from handler.table.rate_limit import Deferred
 from handler.telemetry import Metric, count, logger, measure_seconds
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.b2b_api import B2BApi
     from handler.bigcommerce.store_api import StoreApi
+    from handler.endings import Endings
     from handler.enrichment import Rules
     from handler.order_event import OrderEvent
-    from handler.queues import Letter, Queues
+    from handler.queues import Letter
     from handler.settings import Settings
     from handler.table.idempotency import OrderIdempotency
     from handler.table.order_notes import OrderNotes
@@ -101,7 +102,7 @@ class RecoverOrders:
     store_api: StoreApi
     b2b_api: B2BApi
     rules: Rules
-    queues: Queues
+    endings: Endings
     rate_limit: LateRateLimit
     order_notes: OrderNotes
     clock: Clock
@@ -129,25 +130,23 @@ class RecoverOrders:
             count(Metric.WEBHOOK_IGNORED)
             return True
         except MalformedEvent as error:
-            return self._bury_unread(message, Dead(Cause.UNREADABLE, str(error)))
+            return self._unreadable(message, str(error))
         event = letter.event
         keys = {"store": event.store_hash, "order": event.order_id, "correlation_id": event.correlation_id}
         with observing(event.created_at), logger.append_context_keys(**keys):
             if message.receipts == 1 and letter.undelivered:
                 # OrderFunction has not counted it: it crashed, or the event never came to it.
                 count(Metric.ORDER_RECEIVED)
-                late = Late(letter.cause, letter.detail)
-                self.order_notes.note(event, late)
-                report(late)
+                self.endings.already_late(event, Late(letter.cause, letter.detail))
             try:
                 outcome = self._work(event, invocation, troubled, context)
             except RetryLater as error:
                 return self._postpone(letter, message, error, troubled)
             except Refused as error:
-                return self._bury_order(letter, Dead(error.cause, error.detail))
+                return self._dead(letter, Dead(error.cause, error.detail))
             except Exception as fault:  # noqa: BLE001  one message's failure must not be another's
                 # A fault of ours. The order is late like any other, and a dead letter when it stays so.
-                logger.exception("a late order failed unexpectedly")
+                logger.exception("late order failed unexpectedly", event="order.failed")
                 count(Metric.UNEXPECTED_ERROR)
                 detail = f"an unexpected {type(fault).__name__}; the log has its trace"
                 return self._postpone(letter, message, RetryLater(Cause.FUNCTION_FAILED, detail), troubled)
@@ -211,7 +210,7 @@ class RecoverOrders:
         return self.order_notes.failures(event.store_hash, event.order_id, error.cause) + 1
 
     def _postpone(self, letter: Letter, message: Message, error: RetryLater, troubled: dict[str, float]) -> bool:
-        """Leaves the message in the queue for a later try, or buries the order when it has had its time."""
+        """Leaves the message in the queue for a later try, or sends the order to DeadLetterQueue when it has had its time."""
         event = letter.event
         age_minutes = (self.clock() - message.sent_at) / 60
         measure_seconds(Metric.LATE_ORDER_AGE, age_minutes * 60)
@@ -220,9 +219,7 @@ class RecoverOrders:
             cause = (
                 letter.cause if isinstance(error, Deferred) else error.cause
             )  # being deferred is no reason to give up
-            return self._bury_order(
-                letter, Dead(cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}")
-            )
+            return self._dead(letter, Dead(cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}"))
         after_seconds = error.retry_after_seconds or self.settings.recovery_first_delay_seconds
         if error.cause in TROUBLE_OF_THE_STORE:
             troubled.setdefault(event.store_hash, after_seconds)
@@ -255,30 +252,27 @@ class RecoverOrders:
             )
         except (ClientError, BotoCoreError) as error:
             # The queue's own visibility timeout brings the message back instead.
-            logger.warning("the delay of a message could not be set", error=error_code(error))
+            logger.warning("could not set the delay of a message", event="queue.delay_failed", error=error_code(error))
 
-    def _bury_order(self, letter: Letter, dead: Dead) -> bool:
-        event = letter.event
-        if self.order_notes.is_dead_letter(event, letter):
-            report(Duplicate())
-            return True
+    def _dead(self, letter: Letter, dead: Dead) -> bool:
         try:
-            buried = self.queues.dead_letter(event, dead.cause, dead.detail)
+            self.endings.dead(letter.event, dead, letter)
         except (ClientError, BotoCoreError) as error:
             return _stays(error)
-        self.order_notes.note(event, dead, buried)
-        report(dead)
         return True
 
-    def _bury_unread(self, message: Message, dead: Dead) -> bool:
+    def _unreadable(self, message: Message, detail: str) -> bool:
         try:
-            self.queues.dead_letter_unread(message.body, dead.detail)
+            self.endings.unreadable(message.body, detail)
         except (ClientError, BotoCoreError) as error:
             return _stays(error)
-        report(dead)
         return True
 
 
 def _stays(error: ClientError | BotoCoreError) -> bool:
-    logger.warning("DeadLetterQueue refused a message; it stays in RecoveryQueue", error=error_code(error))
+    logger.warning(
+        "DeadLetterQueue refused a message; it stays in RecoveryQueue",
+        event="queue.dead_letter_failed",
+        error=error_code(error),
+    )
     return False

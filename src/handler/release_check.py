@@ -61,7 +61,7 @@ def check_release(event: dict[str, Any], context: LambdaContext) -> str:  # noqa
     try:
         well = all_well(boto3.client("lambda", config=PATIENCE), os.environ)
     except Exception:  # noqa: BLE001  whatever it is: without an answer CodeDeploy would wait for an hour
-        logger.exception("the release could not be checked")
+        logger.exception("could not check the release", event="release.check_failed")
         well = False
     status: Any = "Succeeded" if well else "Failed"
     boto3.client("codedeploy").put_lifecycle_event_hook_execution_status(
@@ -81,7 +81,9 @@ def _well(functions: LambdaClient, version: str, probe: Probe) -> bool:
     answer = functions.invoke(FunctionName=version, Payload=json.dumps(probe.event).encode())
     words = answer["Payload"].read().decode()
     if not answer.get("FunctionError") and probe.well(json.loads(words)):
-        logger.info("the new version answers as it should", version=version)
+        logger.info("the new version is healthy", event="release.healthy", version=version)
         return True
-    logger.error("the new version does not answer as it should", version=version, answer=words[:LONGEST_WORDS])
+    logger.error(
+        "the new version is not healthy", event="release.unhealthy", version=version, answer=words[:LONGEST_WORDS]
+    )
     return False

@@ -20,7 +20,8 @@ from handler.errors import Cause, RetryLater
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Duplicate, Late, Updated
 from handler.queues import Letter, Queues
-from handler.table.idempotency import OrderIdempotency, order_id
+from handler.table.idempotency import OrderIdempotency
+from handler.table.keys import order_id
 from handler.table.order_notes import OrderNotes
 from sandbox import faults
 from sandbox.orders import PO_LINE

@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError
 
 from handler.outcomes import Duplicate, Finished
 from handler.table.idempotency import OrderIdempotency
-from handler.table.store_registry import STORES_ID
+from handler.table.keys import STORES_ID
 from support.clock import FakeClock
 
 RECOVERY_URL = "https://sqs.test/recovery"

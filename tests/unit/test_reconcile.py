@@ -17,9 +17,9 @@ from handler.dates import mail_date, unix_seconds
 from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.outcomes import Dead, Late, Updated
-from handler.table.idempotency import OrderIdempotency, order_id
-from handler.table.order_notes import journal_id
-from handler.table.store_registry import STORES_ID, Progress
+from handler.table.idempotency import OrderIdempotency
+from handler.table.keys import STORES_ID, note_id, order_id
+from handler.table.store_registry import Progress
 from sandbox.stores import Store
 from support.aws import FakeContext, create_table
 from support.clock import NOON, FakeClock
@@ -609,7 +609,7 @@ def test_progress_is_read_back_for_many_stores_and_only_for_those_that_have_any(
     found = world.stores.progress([*names, "new"])
 
     assert found == {name: Progress(number, 1000 + number, 2000 + number) for number, name in enumerate(names)}
-    assert journal_id("store1", 1) not in found
+    assert note_id("store1", 1) not in found
 
 
 # --- hooks --------------------------------------------------------------------------------------------------------

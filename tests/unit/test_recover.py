@@ -15,7 +15,7 @@ from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.queues import read_letter
 from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES, REQUESTS_AN_ORDER
-from handler.table.order_notes import journal_id
+from handler.table.keys import note_id
 from sandbox.orders import PO_LINE
 from support.aws import DEAD_LETTER_URL, QUEUE_VISIBILITY_SECONDS, RECOVERY_URL, FakeContext, refusal
 from support.clock import NOON
@@ -178,8 +178,8 @@ def test_the_note_of_a_failed_try_tells_the_next_try_and_the_end(world: World) -
 
     for _ in range(2):
         world.recover()
-        note = world.table.notes[journal_id(STORE_HASH, ORDER_ID)]
-        failures = world.table.failures[journal_id(STORE_HASH, ORDER_ID)]["failures"]
+        note = world.table.notes[note_id(STORE_HASH, ORDER_ID)]
+        failures = world.table.failures[note_id(STORE_HASH, ORDER_ID)]["failures"]
         spread, not_before = float(note["spread"]["N"]), float(note["not_before"]["N"])
         delay = delay_seconds(world.settings, failures, spread, not_before)
         [message] = world.waiting
@@ -197,7 +197,7 @@ def test_an_order_that_no_function_has_noted_is_noted_when_it_is_first_received(
 
     world.recover()
 
-    assert world.table.notes[journal_id(STORE_HASH, ORDER_ID)]["first_cause"]["S"] == "not_delivered"
+    assert world.table.notes[note_id(STORE_HASH, ORDER_ID)]["first_cause"]["S"] == "not_delivered"
 
 
 def test_delays_grow_to_the_longest_and_no_further(world: World) -> None:

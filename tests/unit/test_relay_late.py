@@ -14,7 +14,8 @@ from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Duplicate, Late
 from handler.queues import Letter, Queues
-from handler.table.idempotency import OrderIdempotency, order_id
+from handler.table.idempotency import OrderIdempotency
+from handler.table.keys import order_id
 from handler.table.order_notes import Attempt, OrderNotes
 from relay import late, late_orders
 from relay.selection import Selection

@@ -12,7 +12,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.errors import Cause, IgnoredScope, MalformedEvent
 from handler.queues import Letter, read_letter
-from handler.table.idempotency import order_id
+from handler.table.keys import order_id
 from relay.selection import OTHER_SCOPE, Selection
 from relay.timespan import iso
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from relay.desk import Desk
 
 REFUSAL_HOURS = 24.0
-UNAUTHENTICATED = "webhook not proven"
+UNAUTHENTICATED = "webhook.unauthenticated"
 """The log line of a refused webhook (handler.intake)."""
 
 
@@ -70,7 +70,7 @@ def _without_header(hooks: list[dict[str, Any]], secret: StoreSecret) -> list[di
 
 def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
     """Whether webhooks in the store's name were refused lately, and by which check. Raises botocore's errors."""
-    refused = lines(desk, desk.stack.log_groups[:1], REFUSAL_HOURS, message=UNAUTHENTICATED, store=store)
+    refused = lines(desk, desk.stack.log_groups[:1], REFUSAL_HOURS, event=UNAUTHENTICATED, store=store)
     if not refused:
         return Finding("refusals", State.GOOD, f"no webhook was refused in the last {REFUSAL_HOURS:g} hours")
     [(check, _), *_] = Counter(str(line.get("check")) for line in refused).most_common()

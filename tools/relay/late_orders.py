@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from handler.outcomes import Late
-from handler.table.order_notes import NOTE_PREFIX
+from handler.table.keys import NOTE_PREFIX
 from relay.dead_letters import batches
 from relay.order_notes import OF_A_NOTE, OrderNote
 from relay.record_of_order import finished

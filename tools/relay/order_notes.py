@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler.backoff import delay_seconds
 from handler.outcomes import Dead, Late
-from handler.table.idempotency import order_id
-from handler.table.order_notes import NOTE_PREFIX
+from handler.table.keys import NOTE_PREFIX, order_id
 from relay.timespan import iso, rough
 
 if TYPE_CHECKING:

@@ -6,8 +6,9 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from handler.table.idempotency import SECONDS_A_DAY, order_id
-from handler.table.order_notes import journal_id, read_items
+from handler.table.idempotency import SECONDS_A_DAY
+from handler.table.keys import note_id, order_id
+from handler.table.order_notes import read_items
 from relay.order_notes import OF_A_NOTE, OrderNote, number, text
 
 if TYPE_CHECKING:
@@ -41,10 +42,10 @@ class Remembered:
 
 def remembered(desk: Desk, store: str, orders: Collection[int]) -> dict[int, Remembered]:
     """What is remembered of each of these orders. Raises botocore's errors, and RetryLater when the table is throttled."""
-    ids = [name(store, order) for order in orders for name in (order_id, journal_id)]
+    ids = [name(store, order) for order in orders for name in (order_id, note_id)]
     items = read_items(desk.dynamodb, desk.settings.idempotency_table, ids, dict.fromkeys((*OF_A_RECORD, *OF_A_NOTE)))
     return {
-        order: _remembered(desk, items.get(order_id(store, order), {}), items.get(journal_id(store, order), {}))
+        order: _remembered(desk, items.get(order_id(store, order), {}), items.get(note_id(store, order), {}))
         for order in orders
     }
 

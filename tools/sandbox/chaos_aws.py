@@ -6,7 +6,7 @@ import json
 import time
 from contextlib import ExitStack
 
-from handler.table.idempotency import order_id
+from handler.table.keys import order_id
 from sandbox import faults
 from sandbox.aws_faults import AwsFault
 from sandbox.chaos_field import ACCEPTED, TRY_AGAIN, Field, Violated

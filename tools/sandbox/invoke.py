@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from rich.console import Console
 from rich.table import Table
 
-from handler.table.store_registry import STORES_ID
+from handler.table.keys import STORES_ID
 from sandbox import docker, sam_local
 from sandbox.cloud import Cloud
 from sandbox.demo import content

@@ -221,7 +221,9 @@ class Credentials:
             secret = self._fetch_quickly(store_hash, "AWSCURRENT")
         except _Unreadable as error:
             # A token that worked moments ago most likely still does: better than no order at all.
-            logger.warning("the secret could not be read again, the one in memory is used", error=error.code)
+            logger.warning(
+                "could not refresh the secret; using the cached one", event="secret.refresh_failed", error=error.code
+            )
             kept.read_at = self._clock()
             return kept.secret
         except (UnknownStore, SecretInvalid) as error:
@@ -292,7 +294,7 @@ class Credentials:
             except (ClientError, BotoCoreError) as error:
                 self._listed = None
                 count(Metric.TABLE_UNAVAILABLE)
-                logger.warning("the list of stores could not be read", error=error_code(error))
+                logger.warning("could not read the list of stores", event="stores.unavailable", error=error_code(error))
         return self._listed is None or store_hash in self._listed
 
 

@@ -15,7 +15,9 @@ def usable_rows(rows: list[Any], api: str) -> list[dict[str, Any]]:
         row_id = whole_number(row.get("id"), least=1) if isinstance(row, dict) else None
         if row_id is None:
             count(Metric.RECONCILE_FAILED)
-            logger.warning("a row of a list was skipped", detail=f"{api}: the row has no usable id")
+            logger.warning(
+                "invalid row of a list skipped", event="api.invalid_row", detail=f"{api}: the row has no usable id"
+            )
         else:
             usable.append(row | {"id": row_id})
     return usable

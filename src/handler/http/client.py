@@ -145,7 +145,9 @@ class HttpExchange:
             if method != "GET":
                 # The other side may also have failed while it worked on the request (RFC 9112, 9.3.1).
                 raise
-            logger.info("repeated on a new connection", method=method, detail=closed.detail)
+            logger.info(
+                "request repeated on a new connection", event="attempt.reconnected", method=method, detail=closed.detail
+            )
         return self._attempt(request, ends_at)
 
     def _attempt(self, request: requests.PreparedRequest, ends_at: float) -> Response:
@@ -239,7 +241,15 @@ class HttpClient:
                 failure = _failure(answer, reset_seconds)
             attempts += 1
             count(Metric.RATE_LIMITED if failure.cause is Cause.RATE_LIMITED else Metric.ATTEMPT_FAILED)
-            logger.info("attempt failed", method=method, attempt=attempts, cause=failure.cause, detail=failure.detail)
+            words = "attempt throttled" if failure.cause is Cause.RATE_LIMITED else "attempt failed"
+            logger.info(
+                words,
+                event="attempt.failed",
+                method=method,
+                attempt=attempts,
+                cause=failure.cause,
+                detail=failure.detail,
+            )
             wait = self._wait_seconds(attempts, reset_seconds)
             asks_first = before_repeat is not None and isinstance(failure, NoAnswer) and failure.may_have_arrived
             if asks_first:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools.utilities.idempotency import (
@@ -22,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.aws_errors import error_code
 from handler.errors import Cause, RetryLater
 from handler.outcomes import Duplicate
+from handler.table.keys import ORDER_PREFIX, order_key
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
@@ -34,21 +33,7 @@ if TYPE_CHECKING:
     from handler.order_event import OrderEvent
     from handler.outcomes import Finished
 
-KEY_PREFIX = "order"
-"""Shared by both functions; without it, Powertools puts the function's own name into the key."""
-
 SECONDS_A_DAY = 86_400
-
-
-def order_id(store_hash: str, order: int, values_digest: str = "") -> str:
-    """The id under which Powertools keeps an order's record: its prefix and the MD5 of the key in JSON."""
-    key = json.dumps(order_key(store_hash, order, values_digest))
-    return f"{KEY_PREFIX}#{hashlib.md5(key.encode(), usedforsecurity=False).hexdigest()}"
-
-
-def order_key(store_hash: str, order: int, values_digest: str = "") -> str:
-    """What makes an order the same order; with `values_digest`, an event that brings values (`OrderEvent`)."""
-    return f"{store_hash}/{order}" + (f"#{values_digest}" if values_digest else "")
 
 
 class OrderIdempotency:
@@ -69,7 +54,7 @@ class OrderIdempotency:
             data_keyword_argument="key",
             persistence_store=self._records,
             config=self._config,
-            key_prefix=KEY_PREFIX,
+            key_prefix=ORDER_PREFIX,
         )
 
     def run(self, event: OrderEvent, work: Callable[[bool], Finished], context: LambdaContext) -> Finished | Duplicate:
@@ -140,7 +125,7 @@ def _is_own_claim(error: IdempotencyItemAlreadyExistsError, claim: DataRecord) -
 def _unavailable(error: BaseException | None) -> None:
     count(Metric.TABLE_UNAVAILABLE)
     code = error_code(error) if isinstance(error, ClientError | BotoCoreError) else type(error).__name__
-    logger.warning("idempotency table unavailable; the order is processed without it", error=code)
+    logger.warning("table unavailable; the order is processed without it", event="table.unavailable", error=code)
 
 
 class _Attempt:

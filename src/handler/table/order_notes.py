@@ -14,7 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.aws_errors import error_code
 from handler.errors import Cause, RetryLater
 from handler.outcomes import Late
-from handler.table.idempotency import SECONDS_A_DAY, order_id
+from handler.table.idempotency import SECONDS_A_DAY
+from handler.table.keys import note_id, order_id
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from handler.order_event import OrderEvent
     from handler.outcomes import Dead
     from handler.queues import Letter
-
-NOTE_PREFIX = "journal#"
-"""What the ids of notes begin with."""
 
 MOST_KEYS = 100
 """BatchGetItem takes no more at once."""
@@ -103,7 +101,7 @@ class OrderNotes:
         try:
             self._client.update_item(
                 TableName=self._table_name,
-                Key={"id": {"S": journal_id(event.store_hash, event.order_id)}},
+                Key={"id": {"S": note_id(event.store_hash, event.order_id)}},
                 UpdateExpression=f"{update} REMOVE {', '.join(forgotten)}",
                 ExpressionAttributeNames={"#at": "at"},
                 ExpressionAttributeValues=values,
@@ -137,7 +135,7 @@ class OrderNotes:
         try:
             answer = self._client.update_item(
                 TableName=self._table_name,
-                Key={"id": {"S": journal_id(letter.event.store_hash, letter.event.order_id)}},
+                Key={"id": {"S": note_id(letter.event.store_hash, letter.event.order_id)}},
                 UpdateExpression=NOTE_FAILURE,
                 ExpressionAttributeNames={"#of_cause": f"failures_{failed.cause}", "#at": "at"},
                 ExpressionAttributeValues={
@@ -170,7 +168,7 @@ class OrderNotes:
         Raises botocore's errors, and RetryLater when the table is too busy to say.
         """
         of_id = {order_id(store_hash, order): order for order in orders}
-        of_id |= {journal_id(store_hash, order): order for order in orders}
+        of_id |= {note_id(store_hash, order): order for order in orders}
         items = read_items(self._client, self._table_name, list(of_id), KNOWN_BY)
         known = {of_id[key] for key, item in items.items() if self._holds(item)}
         return [order for order in orders if order not in known]
@@ -188,7 +186,7 @@ class OrderNotes:
         return True
 
     def _note(self, store_hash: str, order: int) -> dict[str, Any]:
-        key = {"id": {"S": journal_id(store_hash, order)}}
+        key = {"id": {"S": note_id(store_hash, order)}}
         try:
             return self._client.get_item(TableName=self._table_name, Key=key, ConsistentRead=True).get("Item", {})
         except (ClientError, BotoCoreError) as error:
@@ -220,11 +218,6 @@ def read_items(
     return found
 
 
-def journal_id(store_hash: str, order: int) -> str:
-    """The id of an order's note in the table."""
-    return f"{NOTE_PREFIX}{store_hash}/{order}"
-
-
 def _number(item: dict[str, Any], name: str) -> float:
     return float(item.get(name, {}).get("N", 0))
 
@@ -233,5 +226,7 @@ def ignored(error: ClientError | BotoCoreError) -> None:
     """Counts and logs a failure of the table that costs no order."""
     count(Metric.TABLE_UNAVAILABLE)
     logger.warning(
-        "idempotency table unavailable; a note about an order or a store was skipped", error=error_code(error)
+        "table unavailable; a note about an order or a store was skipped",
+        event="table.unavailable",
+        error=error_code(error),
     )

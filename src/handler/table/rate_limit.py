@@ -8,11 +8,11 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws_errors import error_code
 from handler.errors import Cause, RetryLater
+from handler.table.keys import rate_limit_id
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
-    from mypy_boto3_dynamodb.type_defs import AttributeValueTypeDef
 
     from handler.deadline import Clock
 
@@ -58,7 +58,7 @@ class LateRateLimit:
         try:
             self._client.update_item(
                 TableName=self._table_name,
-                Key=_slice_key(store_hash, slice_number),
+                Key={"id": {"S": rate_limit_id(store_hash, slice_number)}},
                 UpdateExpression="ADD taken :requests SET expiration = :expiration",
                 ConditionExpression="attribute_not_exists(taken) OR taken <= :room",
                 ExpressionAttributeValues={
@@ -72,21 +72,25 @@ class LateRateLimit:
             raise self._paced("the late path's share of the rate limit is used up", next_slice - now) from error
         except (ClientError, BotoCoreError) as error:
             count(Metric.TABLE_UNAVAILABLE)
-            logger.warning("late-path rate limit could not be counted; request let through", error=error_code(error))
+            logger.warning(
+                "table unavailable; request allowed without counting",
+                event="table.unavailable",
+                error=error_code(error),
+            )
 
     def give_back(self, store_hash: str, requests: int) -> None:
         """Gives back what was taken and not used: no request was made. Where that fails, the share is a little smaller."""
         try:
             self._client.update_item(
                 TableName=self._table_name,
-                Key=_slice_key(store_hash, int(self._clock() // SLICE_SECONDS)),
+                Key={"id": {"S": rate_limit_id(store_hash, int(self._clock() // SLICE_SECONDS))}},
                 UpdateExpression="ADD taken :requests",
                 # Not out of a slice that has begun meanwhile: nothing was taken from that one.
                 ConditionExpression="taken >= :taken",
                 ExpressionAttributeValues={":requests": {"N": str(-requests)}, ":taken": {"N": str(requests)}},
             )
         except (ClientError, BotoCoreError) as error:
-            logger.info("unused late-path rate limit could not be given back", error=error_code(error))
+            logger.info("could not refund unused rate-limit quota", event="table.unavailable", error=error_code(error))
 
     def hold(self, store_hash: str, seconds: float) -> None:
         """After a 429: no late request to this store for `seconds`, as far as this environment goes."""
@@ -96,7 +100,3 @@ class LateRateLimit:
     def _paced(detail: str, seconds: float) -> Deferred:
         count(Metric.LATE_THROTTLED)
         return Deferred(detail, seconds)
-
-
-def _slice_key(store_hash: str, slice_number: int) -> dict[str, AttributeValueTypeDef]:
-    return {"id": {"S": f"pace#{store_hash}#{slice_number}"}}

@@ -10,14 +10,13 @@ from typing import TYPE_CHECKING
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from handler.table.keys import STORES_ID, progress_id
 from handler.table.order_notes import ignored, read_items
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
     from mypy_boto3_dynamodb import DynamoDBClient
-
-STORES_ID = "stores"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +57,7 @@ class StoreRegistry:
     def forget(self, store_hash: str) -> None:
         """The opposite of `note`; a store that is added again later begins with a first look."""
         self._update(store_hash, "DELETE hashes :store, resting :store")
-        self._client.delete_item(TableName=self._table_name, Key={"id": {"S": _progress_id(store_hash)}})
+        self._client.delete_item(TableName=self._table_name, Key={"id": {"S": progress_id(store_hash)}})
 
     def all(self) -> list[str]:
         """The stores known so far, by name."""
@@ -74,7 +73,7 @@ class StoreRegistry:
 
     def progress(self, stores: Collection[str]) -> dict[str, Progress]:
         """How far reconcile has come, for those of `stores` that it has looked at. Raises what `read_items` raises."""
-        of_id = {_progress_id(store_hash): store_hash for store_hash in stores}
+        of_id = {progress_id(store_hash): store_hash for store_hash in stores}
         items = read_items(self._client, self._table_name, list(of_id), ("id", *PROGRESS))
         return {
             of_id[key]: Progress(*(float(item[name]["N"]) for name in PROGRESS))
@@ -85,7 +84,7 @@ class StoreRegistry:
     def note_progress(self, store_hash: str, progress: Progress) -> None:
         """Remembers how far reconcile has come with the store."""
         moments = {name: {"N": f"{getattr(progress, name):.3f}"} for name in PROGRESS}
-        self._client.put_item(TableName=self._table_name, Item={"id": {"S": _progress_id(store_hash)}} | moments)
+        self._client.put_item(TableName=self._table_name, Item={"id": {"S": progress_id(store_hash)}} | moments)
 
     def _read(self, attribute: str) -> Sequence[str]:
         item = self._client.get_item(TableName=self._table_name, Key={"id": {"S": STORES_ID}}).get("Item", {})
@@ -98,7 +97,3 @@ class StoreRegistry:
             UpdateExpression=expression,
             ExpressionAttributeValues={":store": {"SS": [store_hash]}},
         )
-
-
-def _progress_id(store_hash: str) -> str:
-    return f"reconciled#{store_hash}"
