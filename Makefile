@@ -91,14 +91,6 @@ sandbox: setup ## Play with the relay on a web page: place orders, let things fa
 chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --orders 100")
 	@$(BIN)/python -m sandbox.cli chaos $(ARGS)
 
-.PHONY: dashboard-picture
-dashboard-picture: setup ## Draw the dashboard from some minutes of the sandbox (docs/images/dashboard.png)
-	@$(BIN)/python -m sandbox.cli dashboard-picture
-
-.PHONY: defences
-defences: setup ## Switch off each defence and see a fault scenario notice (half an hour; ARGS=--list)
-	@$(BIN)/python -m sandbox.cli defences $(ARGS)
-
 .PHONY: check-rules
 check-rules: .venv/.installed ## Check the enrichment rules
 	@$(BIN)/python -m handler.enrichment
@@ -144,17 +136,16 @@ costs: .venv/.installed ## Compute the costs in docs/architecture.md again
 
 .PHONY: browser
 browser: .venv/.installed ## Find a Chromium for the tests of the sandbox's page; on Debian, install one if need be
-	@$(BIN)/python -m sandbox.browser
+	@PYTHONPATH=tests $(BIN)/python -m support.browser
 
 .PHONY: screenshot
 screenshot: setup browser ## Take the README's picture of the sandbox's page
-	@$(BIN)/python -m sandbox.portrait docs/images/sandbox.png
+	@PYTHONPATH=tests $(BIN)/python -m support.screenshot docs/images/sandbox.png
 
 .PHONY: test
 test: setup browser ## Run all tests; fails below 95 % branch coverage of src/handler (a part: ARGS="-k late")
 	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses=2 --dist=loadgroup --cov --cov-branch --cov-report=term --cov-fail-under=95)
 
-# Not the fault scenarios: `make defences` is to them what this is to the others.
 .PHONY: test-teeth
 test-teeth: setup ## Run the end-to-end tests without a relay: each must fail (about ten minutes)
 	@PYTHONPATH=src:tools:tests timeout --kill-after=30 1500 $(BIN)/python -m pytest -p support.teeth -q --tb=no \

@@ -22,8 +22,8 @@ from rich.table import Table
 
 from loopback import environment, loopback
 from measuring import Spread, arguments, bars, hand_in, say
-from sandbox import sam
-from sandbox.samples import renew
+from sandbox.aws import sam
+from sandbox.demo.samples import renew
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,8 +12,8 @@ import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from sandbox.orders import PO_LINE, Order
-from sandbox.samples import CUSTOMER_ID, ORDER_ID, STORE
+from sandbox.demo.samples import CUSTOMER_ID, ORDER_ID, STORE
+from sandbox.store.orders import PO_LINE, Order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

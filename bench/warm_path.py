@@ -25,7 +25,7 @@ from rich.table import Table
 
 from loopback import environment, loopback
 from measuring import ACCENT, INK, arguments, hand_in, percentile, say
-from sandbox.samples import CUSTOMER_ID, ORDER_ID, STORE, renew
+from sandbox.demo.samples import CUSTOMER_ID, ORDER_ID, STORE, renew
 
 if TYPE_CHECKING:
     from collections.abc import Callable

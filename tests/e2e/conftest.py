@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox.aws_faults import AwsProxy
-from sandbox.cloud import Cloud
-from sandbox.scenarios import Stage, demo_store, secret_of
-from sandbox.store import SandboxStore
+from sandbox.aws.cloud import Cloud
+from sandbox.aws.proxy import AwsProxy
+from sandbox.demo.scenarios import Stage, demo_store, secret_of
+from sandbox.store.server import SandboxStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

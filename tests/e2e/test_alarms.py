@@ -10,11 +10,11 @@ import pytest
 
 from e2e.test_relay import wait_for
 from handler.telemetry import NAMESPACE, Metric
-from sandbox import faults
-from sandbox.cloud import Cloud
-from sandbox.metrics import lambda_samples, publish, queue_samples, samples, states
-from sandbox.scenarios import Stage, demo_store, play_webhook, secret_of
-from sandbox.store import SandboxStore
+from sandbox.aws.cloud import Cloud
+from sandbox.aws.metrics import lambda_samples, publish, queue_samples, samples, states
+from sandbox.demo.scenarios import Stage, demo_store, play_webhook, secret_of
+from sandbox.store import faults
+from sandbox.store.server import SandboxStore
 from support.operator import TROUBLE, Operator
 
 if TYPE_CHECKING:

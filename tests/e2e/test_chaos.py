@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox import chaos
-from sandbox.chaos_field import Field, open_field
-from sandbox.chaos_random import RandomRun
-from sandbox.chaos_scenarios import HEAVY, SCENARIOS
+from sandbox.chaos import run as chaos
+from sandbox.chaos.field import Field, open_field
+from sandbox.chaos.random_run import RandomRun
+from sandbox.chaos.scenarios import HEAVY, SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox import sam
-from sandbox.cloud import Cloud, CloudError
-from sandbox.emulator import Emulator
+from sandbox.aws import sam
+from sandbox.aws.cloud import Cloud, CloudError
+from sandbox.aws.emulator import Emulator
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -92,7 +92,7 @@ def test_nothing_else_is_left_out() -> None:
 def test_a_deployment_that_fails_says_why_and_leaves_nothing_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sandbox.cloud._fast_folder", lambda: str(tmp_path))
+    monkeypatch.setattr("sandbox.aws.cloud._fast_folder", lambda: str(tmp_path))
     cloud = Cloud({"StoreApiUrl": "http://example.com"})
     with pytest.raises(CloudError, match=r"StoreApiUrl.* must be an https address"), cloud:
         pass

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import pytest
 from botocore.exceptions import ClientError
 
-from sandbox import sam
-from sandbox.cloud import BUCKET, Cloud
-from sandbox.emulator import REGION
-from sandbox.scenarios import BUYER, demo_store, secret_of
-from sandbox.store import SandboxStore
+from sandbox.aws import sam
+from sandbox.aws.cloud import BUCKET, Cloud
+from sandbox.aws.emulator import REGION
+from sandbox.demo.scenarios import BUYER, demo_store, secret_of
+from sandbox.store.server import SandboxStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import pytest
 
 from handler.errors import Cause
 from handler.queues import read_letter
-from sandbox.emulator import Emulator
+from sandbox.aws.emulator import Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -11,23 +11,23 @@ from typing import TYPE_CHECKING
 import pytest
 
 from e2e.test_relay import wait_for
-from sandbox import faults
-from sandbox.cloud import Cloud
-from sandbox.emulator import ROOT
-from sandbox.fault_desk import FaultDesk
-from sandbox.metrics import publish, samples
-from sandbox.orders import PO_LINE
-from sandbox.scenarios import BUYER, Stage, demo_store, secret_of
-from sandbox.store import SandboxStore
-from sandbox.store_faults import store_faults
-from sandbox.webhooks import DeliveryOptions
-from sandbox.wishes import FaultWish
+from sandbox.aws.cloud import Cloud
+from sandbox.aws.emulator import ROOT
+from sandbox.aws.metrics import publish, samples
+from sandbox.console.faults import FaultDesk
+from sandbox.console.requests import FaultWish
+from sandbox.console.store_faults import store_faults
+from sandbox.demo.scenarios import BUYER, Stage, demo_store, secret_of
+from sandbox.store import faults
+from sandbox.store.orders import PO_LINE
+from sandbox.store.server import SandboxStore
+from sandbox.store.webhooks import DeliveryOptions
 from support.operator import NOT_KNOWN, TROUBLE, Operator, advised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.orders import Order
+    from sandbox.store.orders import Order
 
 PARAMETERS = {"RecoveryFirstDelaySeconds": "1", "RecoveryLongestDelaySeconds": "2", "LateRequestsPerMinute": "150"}
 

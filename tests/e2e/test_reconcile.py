@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 from e2e.conftest import outcomes
 from e2e.test_relay import wait_for
-from sandbox import faults
-from sandbox.scenarios import BUYER, Stage, play_webhook
-from sandbox.stores import Store
+from sandbox.demo.scenarios import BUYER, Stage, play_webhook
+from sandbox.store import faults
+from sandbox.store.settings import Store
 
 if TYPE_CHECKING:
-    from sandbox.orders import Order
+    from sandbox.store.orders import Order
 
 
 def a_store_that_the_relay_knows(stage: Stage, store_hash: str) -> Stage:

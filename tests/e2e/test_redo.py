@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from e2e.test_relay import wait_for
-from sandbox.live_rules import RULES_IN_CODE
-from sandbox.orders import PO_LINE
-from sandbox.scenarios import BUYER, Played, Stage
-from sandbox.stores import Store
-from sandbox.webhooks import DeliveryOptions
+from sandbox.console.live_rules import RULES_IN_CODE
+from sandbox.demo.scenarios import BUYER, Played, Stage
+from sandbox.store.orders import PO_LINE
+from sandbox.store.settings import Store
+from sandbox.store.webhooks import DeliveryOptions
 from support.operator import Operator
 
 if TYPE_CHECKING:

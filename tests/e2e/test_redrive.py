@@ -10,10 +10,10 @@ from typer.testing import CliRunner
 
 from e2e.test_relay import wait_for
 from relay.cli import app
-from sandbox import faults
-from sandbox.orders import PO_LINE
-from sandbox.scenarios import BUYER, Played, Stage, play_webhook
-from sandbox.stores import Store
+from sandbox.demo.scenarios import BUYER, Played, Stage, play_webhook
+from sandbox.store import faults
+from sandbox.store.orders import PO_LINE
+from sandbox.store.settings import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

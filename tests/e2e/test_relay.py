@@ -11,11 +11,11 @@ import pytest
 import requests
 
 from e2e.conftest import PARAMETERS, log_entries, outcomes
-from sandbox import faults
-from sandbox.orders import PO_LINE
-from sandbox.scenarios import BUYER, SCENARIOS, Played, Scenario, Stage, play_webhook
-from sandbox.stores import Store
-from sandbox.webhooks import DeliveryOptions, sign, webhook_body
+from sandbox.demo.scenarios import BUYER, SCENARIOS, Played, Scenario, Stage, play_webhook
+from sandbox.store import faults
+from sandbox.store.orders import PO_LINE
+from sandbox.store.settings import Store
+from sandbox.store.webhooks import DeliveryOptions, sign, webhook_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable

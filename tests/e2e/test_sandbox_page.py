@@ -18,9 +18,9 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from handler.enrichment import RULES_FILE
-from sandbox.browser import browsing
-from sandbox.opened import opened
-from sandbox.serve import page_socket
+from sandbox.console.serve import page_socket
+from support.browser import browsing
+from support.opened import opened
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import BrowserContext, ConsoleMessage, Locator, Page
 
-    from sandbox.opened import Opened
+    from support.opened import Opened
 
 pytestmark = pytest.mark.without_relay("the page is what is tested, in a process of its own")
 

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from sandbox.scenarios import secret_of
-from sandbox.stores import Store
+from sandbox.demo.scenarios import secret_of
+from sandbox.store.settings import Store
 from support.operator import Operator
 
 if TYPE_CHECKING:
-    from sandbox.scenarios import Stage
+    from sandbox.demo.scenarios import Stage
 
 
 @pytest.mark.without_relay("the command line is what is tested, before any order")

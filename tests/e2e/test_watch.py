@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
-from sandbox.orders import PO_LINE
-from sandbox.scenarios import BUYER, secret_of
-from sandbox.stores import Store
+from sandbox.demo.scenarios import BUYER, secret_of
+from sandbox.store.orders import PO_LINE
+from sandbox.store.settings import Store
 from support.operator import Operator
 
 if TYPE_CHECKING:
-    from sandbox.scenarios import Stage
+    from sandbox.demo.scenarios import Stage
 
 STORE = "watched"
 

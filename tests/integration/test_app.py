@@ -18,10 +18,10 @@ from botocore.exceptions import ConnectionClosedError
 from moto import mock_aws
 
 from handler.enrichment import Rules
-from sandbox.orders import PO_LINE
-from sandbox.samples import CUSTOMER_ID, ORDER_ID, STORE, renew
-from sandbox.scenarios import secret_of
-from sandbox.store import SandboxStore
+from sandbox.demo.samples import CUSTOMER_ID, ORDER_ID, STORE, renew
+from sandbox.demo.scenarios import secret_of
+from sandbox.store.orders import PO_LINE
+from sandbox.store.server import SandboxStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,8 +13,8 @@ import pytest
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox import aws_faults
-from sandbox.aws_faults import AwsFault, AwsProxy
+from sandbox.aws import proxy as aws_faults
+from sandbox.aws.proxy import AwsFault, AwsProxy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

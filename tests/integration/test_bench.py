@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from sandbox.emulator import ROOT
+from sandbox.aws.emulator import ROOT
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deployment.build import runtime_python
-from sandbox.emulator import ROOT
+from sandbox.aws.emulator import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

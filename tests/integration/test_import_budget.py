@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 import yaml
 
-from sandbox import sam
-from sandbox.emulator import CREDENTIALS, REGION
+from sandbox.aws import sam
+from sandbox.aws.emulator import CREDENTIALS, REGION
 
 # A few percent above what was counted. Who needs more says so here, and measures with bench/cold_start.py before.
 MOST_FILES = 305

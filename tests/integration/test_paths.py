@@ -23,12 +23,12 @@ from handler.queues import Letter
 from handler.recover import Message
 from handler.settings import Settings
 from handler.table.rate_limit import Deferred
-from sandbox import faults
-from sandbox.orders import PO_LINE, Order, OrderOptions
-from sandbox.scenarios import secret_of
-from sandbox.store import SandboxStore
-from sandbox.stores import ExtraField, Store
-from sandbox.webhooks import sign, webhook_body
+from sandbox.demo.scenarios import secret_of
+from sandbox.store import faults
+from sandbox.store.orders import PO_LINE, Order, OrderOptions
+from sandbox.store.server import SandboxStore
+from sandbox.store.settings import ExtraField, Store
+from sandbox.store.webhooks import sign, webhook_body
 from support.notes import note_failure
 from support.template import Resolved, grants
 

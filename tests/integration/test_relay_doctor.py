@@ -20,9 +20,9 @@ from handler.telemetry import NAMESPACE, Metric
 from relay import deployed
 from relay import desk as relay_desk
 from relay.vault import Vault
-from sandbox.orders import PO_LINE
-from sandbox.scenarios import secret_of
-from sandbox.stores import ExtraField, Store
+from sandbox.demo.scenarios import secret_of
+from sandbox.store.orders import PO_LINE
+from sandbox.store.settings import ExtraField, Store
 from support.account import ALARM, FakeCloudFormation, FakeFunctions, aws_error, packed
 from support.dead_letters import letter
 from support.events import request, webhook

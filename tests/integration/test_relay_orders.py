@@ -23,10 +23,10 @@ from handler.queues import Letter, Queues
 from handler.table.idempotency import OrderIdempotency
 from handler.table.keys import order_id
 from handler.table.order_notes import OrderNotes
-from sandbox import faults
-from sandbox.orders import PO_LINE
-from sandbox.scenarios import secret_of
-from sandbox.stores import ExtraField, Store
+from sandbox.demo.scenarios import secret_of
+from sandbox.store import faults
+from sandbox.store.orders import PO_LINE
+from sandbox.store.settings import ExtraField, Store
 from support.relay import TABLE, Desk, desk_of
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from handler.bigcommerce.credentials import Credentials
 from handler.bigcommerce.signature import authenticate
 from handler.errors import Unauthenticated
 from relay.vault import Vault
-from sandbox.stores import Store
-from sandbox.webhooks import sign
+from sandbox.store.settings import Store
+from sandbox.store.webhooks import sign
 from support.relay import Desk, desk_of
 
 if TYPE_CHECKING:

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import sam
-from sandbox.cloud import Cloud
-from sandbox.emulator import CREDENTIALS, CloudError
-from sandbox.invoke import FUNCTIONS, PARAMETERS, Bench
-from sandbox.rie import run_events
-from sandbox.sam_local import Invocation
-from sandbox.samples import FOLDER, SAMPLES, STORE
-from sandbox.scenarios import Stage, secret_of
-from sandbox.store import SandboxStore
+from sandbox.aws import sam
+from sandbox.aws.cloud import Cloud
+from sandbox.aws.emulator import CREDENTIALS, CloudError
+from sandbox.aws.sam_local import Invocation
+from sandbox.demo.invoke import FUNCTIONS, PARAMETERS, Bench
+from sandbox.demo.samples import FOLDER, SAMPLES, STORE
+from sandbox.demo.scenarios import Stage, secret_of
+from sandbox.store.server import SandboxStore
+from support.rie import run_events
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

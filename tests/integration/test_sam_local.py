@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 import yaml
 
-from sandbox import sam
-from sandbox.docker import Docker
-from sandbox.emulator import CloudError
-from sandbox.sam_local import started
+from sandbox.aws import sam
+from sandbox.aws.docker import Docker
+from sandbox.aws.emulator import CloudError
+from sandbox.aws.sam_local import started
 
 if TYPE_CHECKING:
     from collections.abc import Callable

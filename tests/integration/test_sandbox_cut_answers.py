@@ -8,14 +8,14 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox import faults
-from sandbox.store import SandboxStore
-from sandbox.stores import Store
+from sandbox.store import faults
+from sandbox.store.server import SandboxStore
+from sandbox.store.settings import Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from sandbox.faults import Fault
+    from sandbox.store.faults import Fault
 
 
 def answer_to_create(sandbox: SandboxStore, store: Store, order_id: int) -> bytes:

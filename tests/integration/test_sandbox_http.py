@@ -10,13 +10,13 @@ import pytest
 import requests
 from standardwebhooks.webhooks import Webhook
 
-from sandbox import faults
-from sandbox.bigcommerce import Request
-from sandbox.faults import Fault
-from sandbox.orders import PO_LINE, Order
-from sandbox.store import SandboxStore
-from sandbox.stores import Store
-from sandbox.webhooks import ORDER_CREATED, DeliveryOptions
+from sandbox.store import faults
+from sandbox.store.bigcommerce import Request
+from sandbox.store.faults import Fault
+from sandbox.store.orders import PO_LINE, Order
+from sandbox.store.server import SandboxStore
+from sandbox.store.settings import Store
+from sandbox.store.webhooks import ORDER_CREATED, DeliveryOptions
 from support.ports import closed_port
 
 BUYER = 7

@@ -12,15 +12,15 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from sandbox import faults
-from sandbox.store import SandboxStore
-from sandbox.stores import Store
+from sandbox.store import faults
+from sandbox.store.server import SandboxStore
+from sandbox.store.settings import Store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.faults import Fault
-    from sandbox.orders import Order
+    from sandbox.store.faults import Fault
+    from sandbox.store.orders import Order
 
 MORE_THAN_ANY_ANSWER = 3_000_000
 

@@ -19,7 +19,7 @@ from deployment.deploy import stamped
 from handler.deadline import WINDOW_SECONDS
 from handler.reconcile import STORE_SECONDS
 from relay.stack import LONGEST_NAME
-from sandbox.emulator import REGION, ROOT
+from sandbox.aws.emulator import REGION, ROOT
 from support.template import STACK, Resolved, grants
 
 TEMPLATE = ROOT / "template.yaml"

@@ -14,8 +14,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.metric_math import Series, calculate
-from sandbox.metrics import samples_of
+from sandbox.aws.metrics import samples_of
+from support.metric_math import Series, calculate
 
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {
     "Sum": sum,

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from sandbox.webhooks import sign
+from sandbox.store.webhooks import sign
 
 STORE_HASH = "abcde"
 ORDER_ID = 250

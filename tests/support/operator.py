@@ -6,8 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
-from sandbox import environment
-from sandbox.scenarios import Stage
+from sandbox.console import environment
+from sandbox.demo.scenarios import Stage
 from unit.test_documents import Said, mistake
 
 WELL, TROUBLE, NOT_KNOWN = 0, 1, 3

@@ -16,14 +16,14 @@ from relay.cli import app
 from relay.desk import AwsSession
 from relay.stack import FUNCTIONS, Stack
 from relay.vault import Vault
-from sandbox.store import SandboxStore
+from sandbox.store.server import SandboxStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pytest
 
-    from sandbox.stores import Store
+    from sandbox.store.settings import Store
     from support.clock import FakeClock
 
 DESTINATION = "https://relay.example.com/webhooks"

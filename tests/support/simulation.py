@@ -4,8 +4,8 @@ import json
 import re
 from collections.abc import Iterator
 
-from sandbox.bigcommerce import BigCommerce
-from sandbox.exchange import Call
+from sandbox.store.bigcommerce import BigCommerce
+from sandbox.store.messages import Call
 from support.exchange import Sent, Step, answer
 
 ROUTES = (

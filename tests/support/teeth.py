@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from sandbox import sam
+from sandbox.aws import sam
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,7 +7,7 @@ from typing import Any
 
 from samtranslator.yaml_helper import yaml_parse
 
-from sandbox.emulator import ROOT
+from sandbox.aws.emulator import ROOT
 
 TEMPLATE = ROOT / "template.yaml"
 STACK = "relay"

@@ -18,10 +18,10 @@ from handler.recover import RecoverOrders
 from handler.settings import Settings
 from handler.table.order_notes import OrderNotes
 from handler.table.store_registry import StoreRegistry
-from sandbox.b2b import Effects, Record
-from sandbox.bigcommerce import BigCommerce
-from sandbox.orders import Order, OrderOptions
-from sandbox.stores import Store
+from sandbox.store.b2b_api import Effects, Record
+from sandbox.store.bigcommerce import BigCommerce
+from sandbox.store.orders import Order, OrderOptions
+from sandbox.store.settings import Store
 from support.aws import (
     DEAD_LETTER_URL,
     RECOVERY_URL,

@@ -12,7 +12,7 @@ import pytest
 
 from handler.enrichment import Rules
 from handler.telemetry import NAMESPACE, Metric
-from sandbox.emulator import ROOT
+from sandbox.aws.emulator import ROOT
 from support.aws import DEAD_LETTER_URL, RECOVERY_URL, refusal
 from support.aws_metrics import PUBLISHED
 from support.cloudwatch import Alarm, Metrics

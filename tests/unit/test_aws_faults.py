@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.aws_faults import AwsFault, AwsProxy, operation_of
+from sandbox.aws.proxy import AwsFault, AwsProxy, operation_of
 
 BODY = b'{"SecretId": "b2b-order-relay/abc"}'
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from sandbox.chaos_logs import LogBook
-from sandbox.cloud import Cloud
+from sandbox.aws.cloud import Cloud
+from sandbox.chaos.logs import LogBook
 
 MOST_LINES = 3
 STREAMS = iter(range(1_000))
@@ -51,8 +51,8 @@ def line(outcome: str, order: int = 101) -> str:
 
 @pytest.fixture
 def logs(monkeypatch: pytest.MonkeyPatch) -> Logs:
-    monkeypatch.setattr("sandbox.chaos_logs.FRESH_SECONDS", -1.0)
-    monkeypatch.setattr("sandbox.cloud.LINES_AT_ONCE", MOST_LINES)
+    monkeypatch.setattr("sandbox.chaos.logs.FRESH_SECONDS", -1.0)
+    monkeypatch.setattr("sandbox.aws.cloud.LINES_AT_ONCE", MOST_LINES)
     return Logs()
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from sandbox.metric_math import Series, calculate
 from support.cloudwatch import ALARM, INSUFFICIENT_DATA, OK, Alarm, Metrics, judge
+from support.metric_math import Series, calculate
 
 KEPT = None
 TREATMENTS = ("missing", "ignore", "breaching", "notBreaching")

@@ -12,7 +12,7 @@ from handler.enrichment import Rules
 from handler.errors import Cause
 from handler.order_event import parse_detail
 from handler.outcomes import Created, Dead, Duplicate, Late, Skipped, SkipReason, Unchanged, Updated
-from sandbox.orders import PO_LINE
+from sandbox.store.orders import PO_LINE
 from support.aws import RECOVERY_URL, FakeContext, refusal
 from support.clock import NOON
 from support.events import BUYER, ORDER_ID, OUTSIDER, STORE_HASH, webhook

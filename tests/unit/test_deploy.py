@@ -16,7 +16,7 @@ from deployment import deploy as deploying
 from deployment.deploy import Environment, fingerprint, main, overridden, stamped, values
 from relay.stack import LONGEST_NAME
 from relay.trouble import Trouble
-from sandbox.emulator import ROOT
+from sandbox.aws.emulator import ROOT
 
 if TYPE_CHECKING:
     from pathlib import Path

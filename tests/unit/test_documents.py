@@ -25,7 +25,7 @@ from handler.enrichment import Rules
 from handler.telemetry import Metric
 from relay import store as relay_store
 from relay.cli import app as relay_app
-from sandbox.chaos_scenarios import SCENARIOS
+from sandbox.chaos.scenarios import SCENARIOS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

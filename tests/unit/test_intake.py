@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from handler.intake import LARGEST_BODY_BYTES
-from sandbox.webhooks import sign
+from sandbox.store.webhooks import sign
 from support.aws import RECOVERY_URL, refusal
 from support.clock import FakeClock
 from support.events import ORDER_ID, STORE_HASH, request, signed_request, webhook

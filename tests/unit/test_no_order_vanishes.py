@@ -13,7 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from handler.enrichment import Rules
 from handler.order_event import OrderEvent, parse_detail
-from sandbox.orders import PO_LINE
+from sandbox.store.orders import PO_LINE
 from support.aws import DEAD_LETTER_URL, RECOVERY_URL, FakeContext, refusal
 from support.events import BUYER, ORDER_ID, OUTSIDER, STORE_HASH, bus_event, webhook
 from support.exchange import Otherwise, Sent, Step, answer, hang, reset

@@ -9,7 +9,7 @@ import pytest
 
 from handler.enrichment import Rules
 from handler.observations import MOST_CALLS, observe_call, observed, observing
-from sandbox.orders import PO_LINE
+from sandbox.store.orders import PO_LINE
 from support.clock import NOON, FakeClock
 from support.events import signed_request, webhook
 from support.exchange import answer, hang

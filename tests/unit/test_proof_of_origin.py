@@ -19,7 +19,7 @@ from handler.bigcommerce.credentials import MOST_UNKNOWN, Credentials, SecretInv
 from handler.bigcommerce.signature import authenticate
 from handler.errors import ConfigurationError, RetryLater, Unauthenticated, Unauthorised
 from handler.settings import Settings
-from sandbox.webhooks import sign
+from sandbox.store.webhooks import sign
 from support.aws import FakeSecretsManager, refusal
 
 if TYPE_CHECKING:

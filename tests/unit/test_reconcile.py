@@ -20,7 +20,7 @@ from handler.outcomes import Dead, Late, Updated
 from handler.table.idempotency import OrderIdempotency
 from handler.table.keys import STORES_ID, note_id, order_id
 from handler.table.store_registry import Progress
-from sandbox.stores import Store
+from sandbox.store.settings import Store
 from support.aws import FakeContext, create_table
 from support.clock import NOON, FakeClock
 from support.events import BUYER, STORE_HASH
@@ -31,7 +31,7 @@ from support.world import SETTINGS, World, secret_text
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from sandbox.hooks import Hook
+    from sandbox.store.hooks import Hook
     from support.telemetry import Written
 
 TABLE = SETTINGS.idempotency_table

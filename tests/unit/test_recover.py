@@ -16,7 +16,7 @@ from handler.order_event import OrderEvent
 from handler.queues import read_letter
 from handler.recover import CREATE_AFTER_TRIES, NOT_FOUND_TRIES, REQUESTS_AN_ORDER
 from handler.table.keys import note_id
-from sandbox.orders import PO_LINE
+from sandbox.store.orders import PO_LINE
 from support.aws import DEAD_LETTER_URL, QUEUE_VISIBILITY_SECONDS, RECOVERY_URL, FakeContext, refusal
 from support.clock import NOON
 from support.events import BUYER, ORDER_ID, OUTSIDER, STORE_HASH, bus_event, webhook

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from sandbox.bigcommerce import ORDER_CREATED, ORDER_UPDATED, BigCommerce, Shop
-from sandbox.exchange import Answer, Call
-from sandbox.orders import PO_LINE, Order, OrderOptions
-from sandbox.stores import ExtraField, FieldType, RefusalShape, Store
+from sandbox.store.bigcommerce import ORDER_CREATED, ORDER_UPDATED, BigCommerce, Shop
+from sandbox.store.messages import Answer, Call
+from sandbox.store.orders import PO_LINE, Order, OrderOptions
+from sandbox.store.settings import ExtraField, FieldType, RefusalShape, Store
 
 NOON = 1_800_000_000.5
 COMPANY_BUYER = 7

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
-from sandbox.bigcommerce import BigCommerce
-from sandbox.exchange import Answer, Call
-from sandbox.stores import ExtraField, FieldType, Store
-from sandbox.webhooks import sign, webhook_body
+from sandbox.store.bigcommerce import BigCommerce
+from sandbox.store.messages import Answer, Call
+from sandbox.store.settings import ExtraField, FieldType, Store
+from sandbox.store.webhooks import sign, webhook_body
 
 if TYPE_CHECKING:
-    from sandbox.orders import Order, OrderOptions
+    from sandbox.store.orders import Order, OrderOptions
 
 NUMBER, NOTHING = (int, float), type(None)
 BUYER = 7

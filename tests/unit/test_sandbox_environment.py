@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from sandbox import environment
-from sandbox.emulator import ROOT
+from sandbox.aws.emulator import ROOT
+from sandbox.console import environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from sandbox.cloud import Cloud
+    from sandbox.aws.cloud import Cloud
 
 CLOUD = cast("Cloud", SimpleNamespace(endpoint_url="http://127.0.0.1:1", webhook_url="http://h/w", stack="stack-1"))
 MINE = {

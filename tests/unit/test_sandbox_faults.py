@@ -2,11 +2,11 @@
 
 import pytest
 
-from sandbox import faults
-from sandbox.bigcommerce import BigCommerce
-from sandbox.exchange import Call
-from sandbox.faults import Effect, Fault, FaultBoard, Rule, pattern_of
-from sandbox.stores import Store
+from sandbox.store import faults
+from sandbox.store.bigcommerce import BigCommerce
+from sandbox.store.faults import Effect, Fault, FaultBoard, Rule, pattern_of
+from sandbox.store.messages import Call
+from sandbox.store.settings import Store
 
 CREATE = Call(endpoint="b2b.create", store_hash="abc", order_id=101)
 LOOK_UP = Call(endpoint="core.get_order", store_hash="abc", order_id=101)

@@ -13,14 +13,16 @@ import pytest
 from typer.testing import CliRunner
 
 from handler.settings import CONTAINER_HOST
-from sandbox import cli, docker, invoke
-from sandbox.b2b import Record
-from sandbox.docker import Docker, gateway_of
-from sandbox.emulator import CloudError
-from sandbox.invoke import YOUR_OWN, Outcome
-from sandbox.sam_local import Invocation, arguments, template
-from sandbox.samples import CUSTOMER_ID, FOLDER, ORDER_ID, SAMPLES, STORE, function_of, renew
-from sandbox.webhooks import sign
+from sandbox import cli
+from sandbox.aws import docker
+from sandbox.aws.docker import Docker, gateway_of
+from sandbox.aws.emulator import CloudError
+from sandbox.aws.sam_local import Invocation, arguments, template
+from sandbox.demo import invoke
+from sandbox.demo.invoke import YOUR_OWN, Outcome
+from sandbox.demo.samples import CUSTOMER_ID, FOLDER, ORDER_ID, SAMPLES, STORE, function_of, renew
+from sandbox.store.b2b_api import Record
+from sandbox.store.webhooks import sign
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -308,7 +310,7 @@ def test_a_wrong_event_is_said_at_once_with_the_samples(monkeypatch: pytest.Monk
 
 def test_the_local_api_needs_docker_before_anything_else(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("shutil.which", lambda _name: None)
-    monkeypatch.setattr("sandbox.serve.run", lambda *_, **__: pytest.fail("the sandbox was started"))
+    monkeypatch.setattr("sandbox.console.serve.run", lambda *_, **__: pytest.fail("the sandbox was started"))
 
     result = RUNNER.invoke(cli.app, ["serve", "--local-api"])
 

@@ -11,18 +11,19 @@ from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.queues import Letter
 from relay.dead_letters import DeadLetter
-from sandbox import browser, faults
-from sandbox.bigcommerce import Request
-from sandbox.browser import NoBrowser
-from sandbox.fault_menu import ENDPOINTS, EXTENTS, MENU
-from sandbox.live_rules import LiveRules
-from sandbox.log_watch import LogLine
-from sandbox.order_seen import Seen, request_as_json
-from sandbox.order_steps import steps_of
-from sandbox.order_verdict import verdict_of, window_of
-from sandbox.orders import Order
-from sandbox.webhooks import Attempt, Delivery, DeliveryOptions
-from sandbox.wishes import FaultWish, OrderWish, Unclear
+from sandbox.aws.log_watch import LogLine
+from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU
+from sandbox.console.live_rules import LiveRules
+from sandbox.console.order_seen import Seen, request_as_json
+from sandbox.console.order_steps import steps_of
+from sandbox.console.order_verdict import verdict_of, window_of
+from sandbox.console.requests import FaultWish, OrderWish, Unclear
+from sandbox.store import faults
+from sandbox.store.bigcommerce import Request
+from sandbox.store.orders import Order
+from sandbox.store.webhooks import Attempt, Delivery, DeliveryOptions
+from support import browser
+from support.browser import NoBrowser
 
 if TYPE_CHECKING:
     from pathlib import Path

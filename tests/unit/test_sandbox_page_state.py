@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from relay import desk
-from sandbox.counter import Counter
-from sandbox.exchange import Call
-from sandbox.fault_desk import FaultDesk
-from sandbox.letter_watch import LetterWatch, NoSuchLetter
-from sandbox.live_rules import LiveRules
-from sandbox.log_watch import LogWatch
-from sandbox.scenarios import BUYER, demo_store, outlet_store, secret_of
-from sandbox.snapshot import MOST_ORDERS, Snapshots
-from sandbox.store import SandboxStore
-from sandbox.wishes import FaultWish, OrderWish, Unclear
+from sandbox.aws.log_watch import LogWatch
+from sandbox.console.commands import Counter
+from sandbox.console.faults import FaultDesk
+from sandbox.console.live_rules import LiveRules
+from sandbox.console.queues import LetterWatch, NoSuchLetter
+from sandbox.console.requests import FaultWish, OrderWish, Unclear
+from sandbox.console.snapshot import MOST_ORDERS, Snapshots
+from sandbox.demo.scenarios import BUYER, demo_store, outlet_store, secret_of
+from sandbox.store.messages import Call
+from sandbox.store.server import SandboxStore
 from support.dead_letters import DEAD, LATE, Queues, letter
 
 if TYPE_CHECKING:
-    from sandbox.stores import Store
+    from sandbox.store.settings import Store
 
 NOW = 1_795_000_100.0
 OUTPUTS = {"RecoveryQueueUrl": LATE, "DeadLetterQueueUrl": DEAD}

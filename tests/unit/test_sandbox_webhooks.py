@@ -7,8 +7,8 @@ import time
 import pytest
 from standardwebhooks.webhooks import Webhook, WebhookVerificationError
 
-from sandbox.orders import Order
-from sandbox.webhooks import (
+from sandbox.store.orders import Order
+from sandbox.store.webhooks import (
     ORDER_CREATED,
     RETRY_DELAYS_SECONDS,
     Attempt,

@@ -13,16 +13,15 @@ import typer
 from rich.console import Console
 
 from handler.enrichment import RULES_FILE
-from sandbox import chaos as chaos_run
-from sandbox import defences_run, docker, environment
-from sandbox import demo as demonstration
-from sandbox import invoke as invoked
-from sandbox import serve as served
-from sandbox.chaos_scenarios import SCENARIOS
-from sandbox.cloud import CloudError
-from sandbox.defences import DEFENCES
-from sandbox.emulator import ROOT
-from sandbox.samples import FOLDER, SAMPLES
+from sandbox.aws import docker
+from sandbox.aws.cloud import CloudError
+from sandbox.chaos import run as chaos_run
+from sandbox.chaos.scenarios import SCENARIOS
+from sandbox.console import environment
+from sandbox.console import serve as served
+from sandbox.demo import invoke as invoked
+from sandbox.demo import run as demonstration
+from sandbox.demo.samples import FOLDER, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,41 +67,6 @@ def chaos(
             report=report,
         )
     )
-
-
-@app.command()
-def dashboard_picture(
-    path: Annotated[Path, typer.Argument(help="Where the picture goes.")] = ROOT / "docs" / "images" / "dashboard.png",
-) -> None:
-    """Let the relay live for some minutes on this machine, and draw its dashboard."""
-    from sandbox import dashboard_picture as drawing  # noqa: PLC0415  nothing else here needs matplotlib
-    from sandbox import dashboard_session  # noqa: PLC0415
-
-    try:
-        drawing.draw(dashboard_session.play(lambda step: typer.echo(step, err=True)), path)
-    except CloudError as error:
-        typer.echo(f"The sandbox could not be started: {error}", err=True)
-        raise typer.Exit(1) from error
-    typer.echo(f"The dashboard is drawn in {path}")
-
-
-@app.command()
-def defences(
-    *,
-    only: Annotated[list[str] | None, typer.Option(help="Only this defence (again for more).")] = None,
-    jobs: Annotated[int, typer.Option(help="Deployments at the same time.", min=1, max=8)] = 2,
-    list_names: Annotated[bool, typer.Option("--list", help="List the defences and end.")] = False,
-    as_json: AsJson = False,
-    report: Report = None,
-) -> None:
-    """Switch off one defence of the relay after the other, and see that a fault scenario notices."""
-    if list_names:
-        typer.echo("\n".join(f"{defence.name}: {defence.scenario}" for defence in DEFENCES))
-        return
-    if unknown := set(only or ()) - {defence.name for defence in DEFENCES}:
-        raise typer.BadParameter(f"no such defence: {min(unknown)!r}; --list lists them")
-    chosen = [defence for defence in DEFENCES if not only or defence.name in only]
-    _end_with(lambda: defences_run.run(chosen, jobs=jobs, as_json=as_json, report=report))
 
 
 @app.command()

@@ -1,0 +1,1 @@
+"""An AWS on this machine, with the relay deployed into it."""

@@ -1,0 +1,1 @@
+"""Fault scenarios, and a random run of many."""

@@ -1,0 +1,295 @@
+"""Scenarios of the live path: both APIs fail while the window is open."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from typing import TYPE_CHECKING
+
+from sandbox.chaos.field import BUYER, GUEST, OUTSIDER, RETRIED_SOON, Field, Violated
+from sandbox.chaos.registry import scenario
+from sandbox.store import faults
+from sandbox.store.webhooks import DeliveryOptions, webhook_body
+
+if TYPE_CHECKING:
+    from sandbox.store.faults import Fault
+
+NOTHING_FAILS = "nothing fails"
+OTHER_BUYER = 9
+OTHER_COPIES = 5
+PASSING_FAULTS: dict[str, Fault] = {
+    "503": faults.status(503),
+    "502": faults.status(502),
+    "reset": faults.reset(),
+    "hang": faults.hang(),
+    "drip in the body": faults.drip(1.0),
+    "drip in the headers": faults.drip_headers(1.0),
+    "closed in the headers": faults.cut_headers(effect=False),
+    "closed in the body": faults.cut_body(effect=False),
+    "429 until soon": faults.status(429, headers={"X-Request-Window-Resets-After": "0.5 s"}),
+    "401 once": faults.status(401),
+}
+"""One of these leaves the window time enough."""
+
+LATE_MAKING_FAULTS: dict[str, Fault] = {
+    "429 until after the window": faults.status(429, headers={"X-Request-Window-Resets-After": "12 s"}),
+    "garbage": faults.garbage(),
+}
+LOST_ANSWERS: dict[str, Fault] = {
+    "reset": faults.reset_after(),
+    "hang": faults.hang(effect=True),
+    "502": faults.status(502, effect=True),
+    "closed in the headers": faults.cut_headers(),
+    "closed in the body": faults.cut_body(),
+}
+
+
+def _live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool) -> None:
+    @scenario(f"{endpoint}: {name}")
+    def play(field: Field, store_hash: str) -> None:
+        shop = field.open_store(store_hash)
+        order = shop.place()
+        rule = field.sandbox.fault(fault, endpoint=endpoint, order=order)
+        shop.announce(order)
+        shop.carries(order)
+        if not rule.struck:
+            raise Violated("the fault never struck")
+        if in_time:
+            shop.is_created_in_time(order)
+
+
+@scenario(NOTHING_FAILS)
+def _nothing_fails(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    live, late = shop.place(), shop.place(created_ago_seconds=15, automatic_record_after=0.0)
+    shop.announce(live)
+    shop.put_late(late, poNumber="PO-LATE")
+    shop.is_finished(live)
+    shop.carries(live)
+    shop.carries(late, "PO-LATE")
+
+
+for _endpoint in ("core.get_order", "b2b.create"):
+    for _name, _fault in PASSING_FAULTS.items():
+        _live_fault(_endpoint, _name, _fault, in_time=True)
+    for _name, _fault in LATE_MAKING_FAULTS.items():
+        _live_fault(_endpoint, _name, _fault, in_time=False)
+
+
+def _lost_answer(name: str, fault: Fault) -> None:
+    @scenario(f"Create Order's answer is lost: {name}")
+    def play(field: Field, store_hash: str) -> None:
+        shop = field.open_store(store_hash)
+        order = shop.place()
+        field.sandbox.fault(fault, endpoint="b2b.create", order=order)
+        shop.announce(order)
+        shop.is_finished(order)
+        shop.carries(order)
+        shop.had_effects(order, creates=1, updates=0)
+
+
+for _name, _fault in LOST_ANSWERS.items():
+    _lost_answer(_name, _fault)
+
+
+@scenario("b2b.create: 429 until four seconds later")
+def _limit_ends_in_time(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place()
+    limited = faults.status(429, headers={"X-Request-Window-Resets-After": "4 s"})
+    field.sandbox.fault(limited, endpoint="b2b.create", order=order, times=None, seconds=4)
+    shop.announce(order)
+    shop.carries(order)
+    shop.is_created_in_time(order)
+    shop.called(order, "b2b.create", 2)
+
+
+@scenario("Create Order answers 204 without a body")
+def _no_body(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place()
+    field.sandbox.fault(faults.status(204, effect=True), endpoint="b2b.create", order=order)
+    shop.announce(order)
+    shop.is_finished(order)
+    shop.carries(order)
+    shop.called(order, "b2b.create", 1)
+
+
+@scenario("order not readable at first")
+def _not_readable(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place(readable_after_seconds=2)
+    shop.announce(order)
+    shop.carries(order)
+    shop.is_created_in_time(order)
+
+
+@scenario("record already there, the API replaces, data is an array")
+def _already_there(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash, update_replaces_extra_fields=True, data_as_array=True)
+    order = shop.place(automatic_record_after=0.0, buyer_extra_fields={"own": "kept"})
+    shop.put_on_bus(order, extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
+    shop.carries(order, own="kept", team="blue")
+    shop.had_effects(order, creates=0, updates=1)
+
+
+@scenario("refused for good, then redriven")
+def _refused(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place()
+    words = {"code": 422, "data": {"errMsg": "[Team] is a required extra field"}, "meta": {}}
+    field.sandbox.fault(faults.status(422, body=words), endpoint="b2b.create", order=order)
+    shop.announce(order)
+    letter = shop.is_dead_once(order, "[Team] is a required extra field")
+    field.put_late(letter["Body"])
+    shop.carries(order)
+
+
+@scenario("customer without a company")
+def _outsider(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place(customer_id=OUTSIDER)
+    shop.announce(order)
+    shop.is_skipped(order, "no_company")
+
+
+@scenario("guest, while the API fails")
+def _guest(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place(customer_id=GUEST)
+    field.sandbox.fault(faults.status(503), endpoint="core", order=order, times=2)
+    shop.announce(order)
+    shop.is_skipped(order, "guest")
+
+
+@scenario("the webhook is acknowledged while the API takes seven seconds")
+def _slow(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place()
+    field.sandbox.fault(faults.delay(7.0), endpoint="b2b", order=order)
+    [delivery] = shop.announce(order, RETRIED_SOON)
+    if (seconds := delivery.first().seconds) > 7.0 / 2:
+        raise Violated(f"the acknowledgement took {seconds:.1f} s")
+    shop.carries(order)
+
+
+@scenario("Create Order's answer is cut off: Get Order is asked before anything is sent again")
+def _cut_off(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    order = shop.place()
+    field.sandbox.fault(faults.cut_body(), endpoint="b2b.create", order=order)
+    shop.announce(order)
+    shop.is_finished(order)
+    shop.carries(order)
+    calls = [request.endpoint for request in field.sandbox.requests("b2b", order=order)]
+    if calls[:2] != ["b2b.create", "b2b.get"]:
+        raise Violated(f"expected Get Order after Create Order, found {calls}")
+
+
+@scenario("created once, though the store would take a second Create Order")
+def _once(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash, accepts_second_create=True)
+    order = shop.place()
+    shop.announce(order, DeliveryOptions(copies=3, time_compression=30))
+    shop.put_on_bus(order)
+    shop.is_finished(order)
+    shop.announce(order)
+    shop.put_late(order)
+    shop.says(order, "duplicate", times=OTHER_COPIES)
+    shop.carries(order)
+    shop.called(order, "b2b.create", 1)
+
+
+@scenario("a webhook's own customer, PO number and fields change nothing")
+def _forged_values(field: Field, store_hash: str) -> None:
+    header = ("X-Relay-Key", f"{store_hash}-key")
+    shop = field.open_store(
+        store_hash,
+        with_secret=False,
+        signs_webhooks=False,
+        webhook_header=header,
+        company_customers={BUYER, OTHER_BUYER},
+    )
+    secret = {"access_token": shop.store.access_token, "webhook_header": {"name": header[0], "value": header[1]}}
+    field.cloud.put_secret(store_hash, secret)
+    order = shop.place()
+    forged = {"poNumber": "FORGED", "extraFields": [{"fieldName": "team", "fieldValue": "FORGED"}]}
+    body = json.dumps(webhook_body(order) | {"customerId": OTHER_BUYER} | forged).encode()
+    shop.announce(order, dataclasses.replace(RETRIED_SOON, body=body))
+    shop.carries(order)
+    if "FORGED" in (sent := str([request.body for request in field.sandbox.requests(order=order)])):
+        raise Violated(f"the webhook's values were sent: {sent}")
+
+
+def _own_event(name: str, *, while_working: bool) -> None:
+    @scenario(f"the merchant's own event, {name}")
+    def play(field: Field, store_hash: str) -> None:
+        shop = field.open_store(store_hash)
+        order = shop.place()
+        if while_working:
+            field.sandbox.fault(faults.delay(3.0), endpoint="b2b.create", order=order)
+        shop.announce(order)
+        shop.request("b2b.create", order)
+        if not while_working:
+            shop.is_finished(order)
+        shop.put_on_bus(order, poNumber="PO-ERP", extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
+        shop.carries(order, "PO-ERP", team="blue")
+
+
+_own_event("after the order was finished", while_working=False)
+_own_event("while the order is being worked on", while_working=True)
+
+
+BUYERS_TEXTS = {
+    "PO Number / Reference Number 1: 7": "7",
+    "Please ring.\rP.O. No.: 4711": "4711",
+    "Leave at the door<br />PO#\u00a0A&amp;B-12<br />Thanks": "A&B-12",
+    "Purchase Order Number\uff1a 04152025-0002": "04152025-0002",
+    "PO Number: tbd\n---------------\nPO Number / Reference Number: REAL-9\nQuote#: 55\n---------------": "REAL-9",
+    "Please send the PO number by mail. Quote#: 4711": "",
+    "Deliver to P.O. Box 12, Springfield": "",
+}
+"""What buyers write, and the PO number in it."""
+
+
+@scenario("PO numbers in the words of buyers")
+def _buyers_texts(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    orders = [(shop.place(customer_message=text), po_number) for text, po_number in BUYERS_TEXTS.items()]
+    for order, _ in orders:
+        shop.announce(order)
+    for order, po_number in orders:
+        shop.is_finished(order)
+        shop.carries(order, po_number)
+
+
+@scenario("an emoji in the PO number")
+def _emoji(field: Field, store_hash: str) -> None:
+    shop = field.open_store(store_hash)
+    live, late = shop.place("PO-🧾-1"), shop.place("PO-👩‍🚀-2", created_ago_seconds=15)
+    shop.announce(live)
+    shop.announce(late)
+    shop.carries(live, "PO-🧾-1")
+    shop.is_created_in_time(live)
+    shop.carries(late, "PO-👩‍🚀-2")
+
+
+@scenario("a connection that was idle for long is not trusted")
+def _idle(field: Field, store_hash: str) -> None:
+    pause_seconds, longest_idle_seconds = 7.0, 5.5
+    shop = field.open_store(store_hash)
+    first, second = shop.place(), None
+    shop.announce(first)
+    shop.carries(first)
+    used_at = {request.caller_port: request.at for request in field.sandbox.requests(store=shop.store)}
+    time.sleep(pause_seconds)
+    second = shop.place()
+    shop.announce(second)
+    shop.carries(second)
+    # Other scenarios may have kept a connection of that process busy meanwhile; those requests count, too.
+    for request in field.sandbox.requests():
+        idle_seconds = request.at - used_at.get(request.caller_port, request.at)
+        if request.order_id == second.id and request.store_hash == store_hash and idle_seconds > longest_idle_seconds:
+            raise Violated(f"a connection was used again after {idle_seconds:.1f} s")
+        used_at[request.caller_port] = request.at

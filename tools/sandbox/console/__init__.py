@@ -1,0 +1,1 @@
+"""`make sandbox`: the page, and what it can do."""

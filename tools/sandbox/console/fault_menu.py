@@ -1,0 +1,106 @@
+"""The faults that the page offers, in words, and what each is made of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from sandbox.console.store_faults import REQUIRED_FIELD
+from sandbox.demo.scenarios import STORE_HASH
+from sandbox.store import faults
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from sandbox.store.faults import Fault
+
+ENDPOINTS = {
+    "b2b.create": "Create Order",
+    "core.get_order": "the order look-up",
+    "b2b": "every call of the B2B API",
+    "*": "every call of both APIs",
+}
+EXTENTS: dict[str, tuple[str, int | None]] = {
+    "next-1": ("the next order, one call", 1),
+    "next-3": ("the next order, three calls", 3),
+    "next-all": ("the next order, every call", None),
+    "all": ("every order, until removed", None),
+}
+"""For whom and how often; with `all` for everybody."""
+
+NOT_READABLE_SECONDS = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """One line of the menu. Without `make` it is nothing that a call meets, but something about the order or the store."""
+
+    label: str
+    hint: str
+    make: Callable[[], Fault] | None = None
+    for_order: bool = True
+    """False: it is one of `store_faults`, and in force at once."""
+    mended: str = ""
+    """What taking it back does in an operator's place."""
+
+
+MENU = {
+    "503": Choice("503 Service Unavailable", "The API is down.", lambda: faults.status(503)),
+    "hang": Choice("hangs", "No answer for two minutes, and nothing done.", faults.hang),
+    "drip": Choice("drips", "The answer comes one byte a second.", lambda: faults.drip(1.0)),
+    "reset": Choice("connection reset", "Cut before anything is done.", faults.reset),
+    "lost": Choice("answer lost", "Done, and then cut: did it happen?", faults.reset_after),
+    "garbage": Choice("garbage", "200 with a page that is no JSON.", faults.garbage),
+    "429-soon": Choice(
+        "429, resets in 2 s",
+        "Too many requests, and the window still allows another.",
+        lambda: faults.status(429, headers={"X-Request-Window-Resets-After": "2.0 s"}),
+    ),
+    "429-late": Choice(
+        "429, resets in 15 s",
+        "Too many requests until after the window.",
+        lambda: faults.status(429, headers={"X-Request-Window-Resets-After": "15.0 s"}),
+    ),
+    "not-readable": Choice(
+        "order not readable at first", f"The look-up answers 404 for {NOT_READABLE_SECONDS:g} seconds."
+    ),
+    "forged": Choice("webhook forged", "Somebody who does not know the secrets sends it."),
+    "b2b-down": Choice(
+        "B2B API down", "Every call of the B2B API is answered 503, until this is removed.", for_order=False
+    ),
+    "both-down": Choice(
+        "both APIs down", "Every call of both APIs is answered 503, until this is removed.", for_order=False
+    ),
+    "required": Choice(
+        "required extra field",
+        f"The store {STORE_HASH} requires the field {REQUIRED_FIELD.name}. Create Order and Update Order without it are "
+        "answered 422, a redrive included, until this is removed.",
+        for_order=False,
+    ),
+    "token": Choice(
+        "token revoked",
+        f"All APIs refuse the token of the store {STORE_HASH}. The new one is shown under Stores.",
+        for_order=False,
+        mended="the relay's secret has the new token",
+    ),
+    "hook-off": Choice(
+        "webhook off",
+        f"The hook of the store {STORE_HASH} is deactivated, as BigCommerce does after two days of failed deliveries.",
+        for_order=False,
+        mended="the hook is active again",
+    ),
+}
+"""By the word that stands for each in requests."""
+
+
+def menu_as_json() -> dict[str, object]:
+    """The menu for the page."""
+    return {
+        "faults": [
+            {"key": key, "label": choice.label, "hint": choice.hint, "of_api": choice.make is not None}
+            | {"of_store": not choice.for_order}
+            for key, choice in MENU.items()
+        ],
+        "endpoints": [{"key": key, "label": label} for key, label in ENDPOINTS.items()],
+        "extents": [{"key": key, "label": label} for key, (label, _) in EXTENTS.items()],
+    }

@@ -1,0 +1,137 @@
+"""The faults in force, and those that wait for the next order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import count
+from typing import TYPE_CHECKING, Any
+
+from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU, NOT_READABLE_SECONDS
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from sandbox.console.requests import FaultWish
+    from sandbox.console.store_faults import StoreFault
+    from sandbox.store.faults import Rule
+    from sandbox.store.orders import Order, OrderOptions
+    from sandbox.store.server import SandboxStore
+
+ALL = "all"
+
+
+@dataclass(slots=True)
+class InForce:
+    """One fault that was asked for. `rule` is its part in the store's APIs, once it has one."""
+
+    id: int
+    wish: FaultWish
+    rule: Rule | None = None
+    order: int | None = None
+
+    @property
+    def for_next(self) -> bool:
+        """Whether it still waits for an order."""
+        return self.wish.extent != ALL and self.order is None and MENU[self.wish.key].for_order
+
+    @property
+    def spent(self) -> bool:
+        """Whether it will strike no more."""
+        if self.rule is None:
+            return self.order is not None
+        return self.rule.times is not None and self.rule.struck >= self.rule.times
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        choice = MENU[self.wish.key]
+        where = f" at {ENDPOINTS[self.wish.endpoint]}" if choice.make else ""
+        return f"{choice.label}{where}"
+
+    @property
+    def for_whom(self) -> str:
+        """Whom it strikes."""
+        if not MENU[self.wish.key].for_order:
+            return "until mended" if MENU[self.wish.key].mended else "until removed"
+        label, times = EXTENTS[self.wish.extent]
+        if self.order is None:
+            # "One call" means nothing to what no call meets.
+            return label if MENU[self.wish.key].make or not self.for_next else label.partition(",")[0]
+        left = "every call" if times is None or self.rule is None else f"{self.rule.struck} of {times} calls"
+        return f"order {self.order}, {left}"
+
+
+class FaultDesk:
+    """Takes faults in, lets them loose on orders, and takes them back. The caller sees to it that calls do not overlap."""
+
+    def __init__(self, sandbox: SandboxStore, of_store: Mapping[str, StoreFault]) -> None:
+        self._sandbox = sandbox
+        self._of_store = of_store
+        self._ids = count(1)
+        self._taken: list[InForce] = []
+
+    @property
+    def in_force(self) -> list[InForce]:
+        """Those that strike, or wait for an order. Raises botocore's errors."""
+        self._taken = [fault for fault in self._taken if not (fault.spent or self._mended(fault))]
+        return list(self._taken)
+
+    def take(self, wish: FaultWish) -> InForce:
+        """Puts a fault in force: at once where it is for everybody, otherwise with the next order."""
+        choice = MENU[wish.key]
+        if not choice.for_order:
+            if same := next((fault for fault in self.in_force if fault.wish.key == wish.key), None):
+                return same
+            self._of_store[wish.key].begin()
+        fault = InForce(next(self._ids), wish)
+        if choice.make and wish.extent == ALL:
+            fault.rule = self._sandbox.fault(choice.make(), wish.endpoint, times=None)
+        self._taken.append(fault)
+        return fault
+
+    def remove(self, fault_id: int) -> InForce | None:
+        """Takes a fault back; None when it is gone already."""
+        fault = next((fault for fault in self._taken if fault.id == fault_id), None)
+        if fault is None:
+            return None
+        self._taken.remove(fault)
+        if fault.rule:
+            self._sandbox.remove_fault(fault.rule)
+        if not MENU[fault.wish.key].for_order:
+            self._of_store[fault.wish.key].end()
+        return fault
+
+    def before(self, options: OrderOptions) -> list[InForce]:
+        """Changes an order that is about to be placed; answers the faults that are for it."""
+        of_orders = [fault for fault in self.in_force if MENU[fault.wish.key].for_order]
+        chosen = [fault for fault in of_orders if fault.for_next or fault.wish.extent == ALL]
+        if any(fault.wish.key == "not-readable" for fault in chosen):
+            options["readable_after_seconds"] = NOT_READABLE_SECONDS + options.get("created_ago_seconds", 0.0)
+        return chosen
+
+    def let_loose(self, chosen: list[InForce], order: Order) -> None:
+        """Binds the faults that waited for an order to this one."""
+        for fault in chosen:
+            make = MENU[fault.wish.key].make
+            if not fault.for_next:
+                continue
+            fault.order = order.id
+            if make:
+                times = EXTENTS[fault.wish.extent][1]
+                fault.rule = self._sandbox.fault(make(), fault.wish.endpoint, order=order, times=times)
+
+    def _mended(self, fault: InForce) -> bool:
+        return not MENU[fault.wish.key].for_order and self._of_store[fault.wish.key].mended()
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """For the page."""
+        return [
+            {
+                "id": fault.id,
+                "words": fault.words,
+                "for_whom": fault.for_whom,
+                "struck": fault.rule.struck if fault.rule else 0,
+                "verb": "Mend" if MENU[fault.wish.key].mended else "Remove",
+            }
+            for fault in self.in_force
+        ]

@@ -1,0 +1,188 @@
+"""`make sandbox`: the real template on this machine, with a pretended store, and a page to play with both."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import signal
+import socket
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from aiohttp import web
+from botocore.exceptions import BotoCoreError, ClientError
+
+from sandbox.aws import sam_local
+from sandbox.aws.cloud import Cloud, CloudError
+from sandbox.aws.emulator import LOOPBACK
+from sandbox.aws.log_watch import LogWatch
+from sandbox.console import environment
+from sandbox.console.commands import Counter
+from sandbox.console.live_rules import RULES_IN_CODE, LiveRules
+from sandbox.console.queues import LetterWatch
+from sandbox.console.snapshot import Snapshots
+from sandbox.console.web import PageServer
+from sandbox.demo.scenarios import demo_store, outlet_store, secret_of
+from sandbox.store.server import SandboxStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from rich.console import Console
+
+    from sandbox.aws.docker import Docker
+    from sandbox.store.settings import Store
+
+PORT = 8700
+TUTORIAL = "docs/tutorial.md"
+PARAMETERS = {"RecoveryFirstDelaySeconds": "2", "RecoveryLongestDelaySeconds": "10", "LateRequestsPerMinute": "120"}
+LOOK_SECONDS = 0.4
+GRACE_SECONDS = 0.2
+FUNCTIONS = {"order": "OrderFunction", "recovery": "RecoveryFunction"}
+
+
+@dataclass(frozen=True)
+class Desk:
+    """A deployment with everything that the page needs."""
+
+    cloud: Cloud
+    logs: LogWatch
+    letters: LetterWatch
+    rules: LiveRules
+    counter: Counter
+    snapshots: Snapshots
+    about: dict[str, Any]
+
+
+def run(console: Console, *, port: int | None, rules: Path, env: Path, containers: Docker | None = None) -> int:
+    """Deploys, serves the page until it is told to stop, and ends everything; the exit code.
+
+    `port` None: PORT, or any free one if that is taken. `env` is written for `relay`, and removed at the end.
+    With `containers`, `sam local start-api` takes the stores' webhooks there, in place of the emulator's API.
+    """
+    with ExitStack() as stack:
+        listener = stack.enter_context(page_socket(port))
+        desk = _open(stack, console, rules, env, containers)
+        own_port = listener.getsockname()[1]
+
+        def say(line: str) -> None:
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+        if port is None and own_port != PORT:
+            say(f"\nPort {PORT} is taken, so the page has another one.")
+        say(f"\nThe sandbox is open: http://127.0.0.1:{own_port}/")
+        if containers:
+            say(
+                "Webhooks go to OrderFunction in a container of `sam local start-api`. What it puts on the bus goes to the"
+            )
+            say("emulator's own OrderFunction and RecoveryFunction. Place an order on the page.")
+        say(f"Edit {desk.rules.shown_path} and the next order follows it.")
+        say("\nTo use `relay` with it, in another terminal (again after each start of the sandbox):")
+        say(f"  {desk.about['source']}\n  relay doctor")
+        say("\nThe simulated stores' credentials, which open nothing else:")
+        for store in desk.snapshots.stores:
+            say(f"  {store.hash:<8} access token {store.access_token}, client secret {store.client_secret}")
+        say(f"\nExercises for an operator: {TUTORIAL}")
+        say("\nCtrl-C ends it.")
+        trouble = asyncio.run(_serve(desk, listener))
+    console.print(trouble or "\nThe sandbox is closed. Nothing is left running.")
+    return 1 if trouble else 0
+
+
+def page_socket(port: int | None) -> socket.socket:
+    """The page's own address, taken before anything else is started; None: see `run`. Raises CloudError."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind(("127.0.0.1", PORT if port is None else port))
+        listener.listen()  # at once: bound alone, the port could still be taken by another sandbox
+    except OSError as error:
+        listener.close()
+        if port is None:
+            return page_socket(0)
+        raise CloudError(f"port {port} cannot be had ({error.strerror}); choose another with --port") from error
+    return listener
+
+
+def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, containers: Docker | None) -> Desk:
+    sandbox = stack.enter_context(SandboxStore.run(also_on=containers.gateway if containers else ""))
+    stores = [demo_store(), outlet_store()]
+    addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
+    host = containers.address if containers else LOOPBACK
+    cloud = stack.enter_context(Cloud(PARAMETERS | addresses, host=host, progress=console.print))
+    webhook_url = cloud.webhook_url
+    if containers:
+        environments = sam_local.variables(cloud, sandbox, ["OrderFunction"])
+        api = stack.enter_context(sam_local.started(containers, "start-api", environments, console.print))
+        webhook_url = api.url + sam_local.WEBHOOK_PATH
+    for store in stores:
+        add_store(sandbox, cloud, store, webhook_url)
+    stack.enter_context(environment.written(env, cloud, stores[0].hash, webhook_url))
+    logs = LogWatch(
+        cloud.client("logs"),
+        {name: f"/aws/lambda/{cloud.outputs[f'{function}Name']}" for name, function in FUNCTIONS.items()},
+    )
+    letters = LetterWatch(cloud.client("sqs"), cloud.outputs, cloud.queue_depths, time.monotonic)
+    rules = LiveRules(
+        rules_file,
+        cloud.deployed_file(RULES_IN_CODE).decode(),
+        cloud.version(),
+        lambda text: cloud.replace_file(RULES_IN_CODE, text),
+        time.time,
+    )
+    counter = Counter(sandbox, stores[0], letters, webhook_url, cloud.vault)
+    about = {
+        "source": f"source {environment.shown(env)}",
+        "tutorial": TUTORIAL,
+        "stores": [store.hash for store in stores],
+    }
+    snapshots = Snapshots(sandbox, stores, counter, logs, letters, rules, time.time)
+    return Desk(cloud, logs, letters, rules, counter, snapshots, about)
+
+
+def add_store(sandbox: SandboxStore, cloud: Cloud, store: Store, webhook_url: str) -> None:
+    """Opens a store with its secret and its hook, as `relay store add` and `relay hook create` leave them."""
+    store.webhook_header = ("X-Relay-Key", secrets.token_urlsafe(24))
+    sandbox.add_store(store)
+    cloud.put_secret(store.hash, secret_of(store))
+    sandbox.add_hook(store, webhook_url, headers=dict([store.webhook_header]))
+
+
+async def _serve(desk: Desk, listener: socket.socket) -> str:
+    """Serves until SIGINT or SIGTERM; what went wrong, if it did not end because it was told to."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for told in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(told, stop.set)
+    server = PageServer(desk.counter, desk.snapshots, desk.about)
+    runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
+    await runner.setup()
+    await web.SockSite(runner, listener).start()
+    looks = {"logs": desk.logs.look, "queues": desk.letters.look, "rules": desk.rules.look}
+    looking = [asyncio.create_task(_keep_looking(desk.snapshots, name, look)) for name, look in looks.items()]
+    try:
+        while not stop.is_set() and desk.cloud.emulator.running:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), 1.0)
+    finally:
+        for task in looking:
+            task.cancel()
+        await asyncio.gather(*looking, return_exceptions=True)
+        await runner.cleanup()
+    return "" if stop.is_set() else f"The AWS on this machine has ended by itself:\n{desk.cloud.emulator.log_tail()}"
+
+
+async def _keep_looking(snapshots: Snapshots, name: str, look: Callable[[], None]) -> None:
+    """Looks again and again; what cannot be seen is told on the page, until it can be again."""
+    while True:
+        try:
+            await asyncio.to_thread(look)
+        except (ClientError, BotoCoreError) as error:
+            snapshots.troubles[name] = f"The AWS on this machine does not answer: {error}"
+        else:
+            snapshots.troubles.pop(name, None)
+        await asyncio.sleep(LOOK_SECONDS)

@@ -1,0 +1,1 @@
+"""The orders of `make run` and the samples of `make invoke`."""

@@ -1,0 +1,1 @@
+"""A simulated BigCommerce: both APIs, webhooks, faults."""

@@ -1,0 +1,286 @@
+"""Faults that the simulated store can be told to have, and the rules by which they strike."""
+
+import gzip
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from enum import Enum
+from fnmatch import fnmatchcase
+from functools import cache
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Any, Literal
+
+from sandbox.store.b2b_api import refusal_body
+from sandbox.store.messages import Call, Clock
+from sandbox.store.settings import RefusalShape
+
+BOMB_BYTES = 120 * 1024 * 1024
+
+
+class Effect(Enum):
+    """When a call that meets a fault does what it asks for."""
+
+    AT_ONCE = "at once"
+    AFTER_DELAY = "after the delay"
+    NEVER = "never"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """What happens to a call. Made by the functions below."""
+
+    name: str
+    effect: Effect = Effect.AT_ONCE
+    delay_seconds: float = 0.0
+    cut: bool = False
+    """The connection is reset instead of an answer."""
+    status: int | None = None
+    """This answer instead of the real one, with `headers` and `content`."""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    content: bytes = b""
+    edge: bool = False
+    """Something between the caller and the API answers: nothing is counted, and no header of the API's is there."""
+    first: bytes = b""
+    """Goes over the wire before the answer, and before the delay."""
+    alter: Callable[[bytes], bytes] | None = None
+    """Changes the body of the answer."""
+    other_order: int | None = None
+    """The answer is the one about this order."""
+    endless: bool = False
+    """The body never ends (spaces, some megabytes a second)."""
+    closes_after_seconds: float | None = None
+    """The connection is closed, politely, so long after the answer."""
+    drip_seconds: float = 0.0
+    """One byte of the answer's body in each interval of this length."""
+    drip_from_headers: bool = False
+    """Drip the header, too."""
+    ends_in: Literal["", "start", "headers", "body"] = ""
+    """The connection is closed, politely, before the answer, or in the middle of its headers or its body."""
+
+
+def delay(seconds: float, *, effect: bool = True) -> Fault:
+    """Answer slowly. The effect comes at once, or (`effect=False`) only when the delay is over."""
+    when = Effect.AT_ONCE if effect else Effect.AFTER_DELAY
+    return Fault(name="delay", effect=when, delay_seconds=seconds)
+
+
+def hang(seconds: float = 120.0, *, effect: bool = False) -> Fault:
+    """No answer for so long, then a reset. The effect comes at once (`effect=True`) or never."""
+    when = Effect.AT_ONCE if effect else Effect.NEVER
+    return Fault(name="hang", effect=when, delay_seconds=seconds, cut=True)
+
+
+def drip(seconds: float = 1.0) -> Fault:
+    """Give the real answer, its body one byte in each interval."""
+    return Fault(name="drip", drip_seconds=seconds)
+
+
+def drip_headers(seconds: float = 1.0) -> Fault:
+    """Give the real answer, one byte in each interval from the status line on."""
+    return Fault(name="drip_headers", drip_seconds=seconds, drip_from_headers=True)
+
+
+def reset() -> Fault:
+    """Reset the connection before anything happens."""
+    return Fault(name="reset", effect=Effect.NEVER, cut=True)
+
+
+def reset_after() -> Fault:
+    """Let the call have its effect, then reset the connection: the answer is lost."""
+    return Fault(name="reset_after", cut=True)
+
+
+def status(code: int, headers: Mapping[str, str] | None = None, body: Any = None, *, effect: bool = False) -> Fault:
+    """Give this answer instead of the real one; `body` is text as it is, or JSON."""
+    content = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
+    when = Effect.AT_ONCE if effect else Effect.NEVER
+    return Fault(name=f"status {code}", effect=when, status=code, headers=dict(headers or {}), content=content)
+
+
+def edge(code: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Fault:
+    """Something between the caller and the API answers in its place; no body, text as it is (HTML), or JSON."""
+    fault = status(code, headers, body)
+    html = {"Content-Type": "text/html"} if fault.content.startswith(b"<") else {}
+    return replace(fault, name=f"edge {code}", edge=True, headers=html | dict(fault.headers))
+
+
+def no_route() -> Fault:
+    """A gateway's 404: JSON, but not the API's (docs.konghq.com: no route matched)."""
+    return edge(404, {"message": "no Route matched with those values"})
+
+
+def refusal(code: int, words: str, shape: RefusalShape = "documented") -> Fault:
+    """Let the B2B API refuse a call, in one of the documented or reported shapes."""
+    return status(code, body=refusal_body(code, words, shape=shape))
+
+
+def hints(count: int = 1, code: int = 103, *, delay_seconds: float = 0.0) -> Fault:
+    """Send 1xx answers before the real one (RFC 9110, 15.2), which comes after the delay."""
+    line = f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\nLink: </x>; rel=preload\r\n\r\n"
+    return Fault(name=f"{code} first", first=line.encode() * count, delay_seconds=delay_seconds)
+
+
+def about_order(order_id: int) -> Fault:
+    """Answer as if another order had been asked for."""
+    return Fault(name="another order", other_order=order_id)
+
+
+def byte_order_mark() -> Fault:
+    """Put a byte order mark before the answer's JSON."""
+    return Fault(name="byte order mark", alter=lambda body: b"\xef\xbb\xbf" + body)
+
+
+def half_emoji(member: str = "customer_message") -> Fault:
+    """Put a lone surrogate, escaped as JSON allows it, at the beginning of a text of the answer."""
+    start = f'"{member}": "'.encode()
+    return Fault(name="half an emoji", alter=lambda body: body.replace(start, start + b"\\ud83d", 1))
+
+
+def gzip_unlabelled() -> Fault:
+    """Compress the answer's body, and do not say so."""
+    return Fault(name="gzip unlabelled", alter=gzip.compress)
+
+
+def gzip_bomb(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
+    """Answer with a body that is small on the wire and unpacks to more than a hundred megabytes; no effect."""
+    fault = edge(code, {}, {"Content-Encoding": "gzip", **(headers or {})})
+    return replace(fault, name="gzip bomb", alter=lambda body: gzip.compress(body) + _spaces())
+
+
+@cache
+def _spaces() -> bytes:
+    return gzip.compress(b" " * 2**20) * (BOMB_BYTES // 2**20)
+
+
+def endless(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
+    """Answer with a body that never ends; the call has no effect."""
+    return replace(edge(code, None, headers), name="endless", endless=True)
+
+
+def latin_1() -> Fault:
+    """Encode the answer's body in ISO 8859-1, and say so."""
+    headers = {"Content-Type": "application/json; charset=iso-8859-1"}
+    return Fault(name="latin 1", headers=headers, alter=_latin_1)
+
+
+def _latin_1(body: bytes) -> bytes:
+    return json.dumps(json.loads(body), ensure_ascii=False).encode("iso-8859-1", "replace") if body else body
+
+
+def hang_up() -> Fault:
+    """Close the connection without a byte, as when the server had closed a kept connection that is used once more."""
+    return Fault(name="hang up", effect=Effect.NEVER, ends_in="start")
+
+
+def close_idle(seconds: float = 0.0) -> Fault:
+    """Give the real answer, then close the connection, which the caller may have kept."""
+    return Fault(name="close idle", closes_after_seconds=seconds)
+
+
+def cut_headers(*, effect: bool = True) -> Fault:
+    """Close the connection in the middle of the headers; without an effect, of an answer that claims success."""
+    return _cut_off("headers", effect=effect)
+
+
+def cut_body(*, effect: bool = True) -> Fault:
+    """Close the connection in the middle of the body whose length was told before; see `cut_headers`."""
+    return _cut_off("body", effect=effect)
+
+
+def _cut_off(part: Literal["headers", "body"], *, effect: bool) -> Fault:
+    if effect:
+        return Fault(name=f"cut {part}", ends_in=part)
+    success = b'{"code": 200, "data": {}, "meta": {"message": "SUCCESS"}}'
+    return Fault(name=f"cut {part}", effect=Effect.NEVER, status=200, content=success, ends_in=part)
+
+
+def garbage(body: Any = "<html>It works!</html>", *, effect: bool = False) -> Fault:
+    """Status 200 with a body that is no JSON, or JSON of an unexpected shape."""
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    when = Effect.AT_ONCE if effect else Effect.NEVER
+    return Fault(name="garbage", effect=when, status=200, content=content)
+
+
+@dataclass(slots=True, kw_only=True, eq=False)
+class Rule:
+    """When a fault strikes. Whatever is None matches everything."""
+
+    fault: Fault
+    endpoint: str = "*"
+    """Name or pattern: `b2b.create`, `core.*`, `*`."""
+    store_hash: str | None = None
+    order_id: int | None = None
+    customer_id: int | None = None
+    times: int | None = 1
+    """How often; None: until it is removed."""
+    until: float | None = None
+    probability: float = 1.0
+    struck: int = 0
+    """How often it has struck so far."""
+    number: int = 0
+    seen: Counter[tuple[str, str, int | None, int | None]] = field(default_factory=Counter)
+
+    def matches(self, call: Call, now: float) -> bool:
+        """Whether the rule is about this call and still in force."""
+        return (
+            fnmatchcase(call.endpoint, self.endpoint)
+            and self.store_hash in {None, call.store_hash}
+            and self.order_id in {None, call.order_id}
+            and self.customer_id in {None, call.customer_id}
+            and (self.times is None or self.struck < self.times)
+            and (self.until is None or now < self.until)
+        )
+
+
+class FaultBoard:
+    """All rules in force. The first rule that matches and strikes decides."""
+
+    def __init__(self, clock: Clock, seed: int = 0) -> None:
+        self._clock, self.seed = clock, seed
+        self._rules: list[Rule] = []
+        self._numbered = 0
+
+    def add(self, rule: Rule) -> Rule:
+        """Put a rule in force."""
+        self._numbered += 1
+        rule.number = self._numbered
+        self._rules.append(rule)
+        return rule
+
+    def remove(self, rule: Rule) -> None:
+        """Take a rule back; harmless when it is gone already."""
+        self._rules = [other for other in self._rules if other is not rule]
+
+    def clear(self) -> None:
+        """Take all rules back."""
+        self._rules = []
+
+    def strike(self, call: Call) -> Fault | None:
+        """Return the fault that this call meets."""
+        now = self._clock()
+        for rule in self._rules:
+            if rule.matches(call, now) and self._drawn(rule, call):
+                rule.struck += 1
+                return rule.fault
+        return None
+
+    def _drawn(self, rule: Rule, call: Call) -> bool:
+        """Draw for a rule with a probability.
+
+        Drawn from the seed, the order and how often it was tried, not from one stream of random numbers: so a run
+        can be repeated although its calls arrive in another order.
+        """
+        if rule.probability >= 1.0:
+            return True
+        key = (call.store_hash, call.endpoint, call.order_id, call.customer_id)
+        rule.seen[key] += 1
+        text = f"{self.seed}:{rule.number}:{key}:{rule.seen[key]}"
+        number = int.from_bytes(sha256(text.encode()).digest()[:8])
+        return number / 2**64 < rule.probability
+
+
+def pattern_of(group: str) -> str:
+    """`b2b` and `core` name all their endpoints; anything else is a pattern already."""
+    return f"{group}.*" if group in {"b2b", "core"} else group

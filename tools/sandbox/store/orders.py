@@ -1,0 +1,220 @@
+"""Orders as the core API knows them: what one is, how it reads as JSON, how a list of them is filtered."""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from email.utils import format_datetime, parsedate_to_datetime
+from typing import Any, Literal, TypedDict
+
+from sandbox.store.messages import page_of
+
+PO_LINE = "PO Number / Reference Number: "
+_PO = re.compile(re.escape(PO_LINE) + r"([^\r\n]+)")
+
+Source = Literal["storefront", "api"]
+
+
+class OrderOptions(TypedDict, total=False):
+    """What `place_order` takes; everything may be left out."""
+
+    order_id: int
+    customer_id: int
+    customer_message: str
+    buyer_po_number: Any
+    buyer_extra_fields: dict[str, Any]
+    raw_extra_fields: Any
+    form_fields: dict[str, Any]
+    external_order_id: str
+    staff_notes: str
+    payment_method: str
+    status_id: int
+    channel_id: int
+    total: str
+    source: Source
+    order_type: str
+    created_ago_seconds: float
+    backdated_seconds: float
+    readable_after_seconds: float
+    automatic_record_after: float | None
+    notify: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Order:
+    """One order of one store."""
+
+    id: int
+    store_hash: str
+    store_id: str
+    created_at: float
+    """When it was really made: the window counts from here."""
+    customer_id: int = 0
+    customer_message: str = ""
+    buyer_po_number: Any = ""
+    """What the checkout itself puts onto an automatic record, in any JSON type. The comments are read by no one else."""
+    buyer_extra_fields: dict[str, Any] = field(default_factory=dict)
+    """What the buyer typed into B2B Edition's own fields: only an automatic record carries it."""
+    raw_extra_fields: Any = None
+    """`extraFields` of an automatic record as they are, in any JSON shape, in place of `buyer_extra_fields`."""
+    form_fields: dict[str, Any] = field(default_factory=dict)
+    external_order_id: str = ""
+    staff_notes: str = ""
+    payment_method: str = "Purchase Order"
+    status_id: int = 11
+    channel_id: int = 1
+    total: str = "149.9500"
+    source: Source = "storefront"
+    order_type: str = "online order"
+    """The `orderType` metafield: `online order` or `invoice payment`."""
+    backdated_seconds: float = 0.0
+    """How far `date_created` lies before the real creation (orders made by API can carry any date)."""
+    readable_after_seconds: float = 0.0
+    """How long the look-up answers 404."""
+    automatic_record_at: float | None = None
+    """When B2B Edition makes the record by itself; None: never."""
+
+    @property
+    def cart_id(self) -> str:
+        """The cart that it was."""
+        return f"00000000-0000-4000-8000-{self.id:012d}"
+
+    @property
+    def shown_created_at(self) -> datetime:
+        """`date_created`: whole seconds, UTC."""
+        return datetime.fromtimestamp(int(self.created_at - self.backdated_seconds), UTC)
+
+    def readable(self, now: float) -> bool:
+        """Whether the core API shows the order already."""
+        return now >= self.created_at + self.readable_after_seconds
+
+    def write_po_number(self, po_number: str) -> bool:
+        """Put a PO number into the customer's message, as Create Order does; True when that changed the order."""
+        found = _PO.search(self.customer_message)
+        if not po_number or (found and found.group(1).strip() == po_number):
+            return False
+        line = PO_LINE + po_number
+        rest = _PO.sub("", self.customer_message).strip()
+        self.customer_message = f"{rest}\n{line}" if rest else line
+        return True
+
+    def as_json(self) -> dict[str, Any]:
+        """Show the order as `GET /v2/orders/{id}` does: money is strings, the person is made up."""
+        created = format_datetime(self.shown_created_at)
+        return {
+            "id": self.id,
+            "customer_id": self.customer_id,
+            "date_created": created,
+            "date_modified": created,
+            "date_shipped": "",
+            "status_id": self.status_id,
+            "status": STATUSES.get(self.status_id, "Awaiting Fulfillment"),
+            "subtotal_ex_tax": self.total,
+            "subtotal_inc_tax": self.total,
+            "total_ex_tax": self.total,
+            "total_inc_tax": self.total,
+            "total_tax": "0.0000",
+            "shipping_cost_ex_tax": "0.0000",
+            "shipping_cost_inc_tax": "0.0000",
+            "discount_amount": "0.0000",
+            "items_total": 3,
+            "items_shipped": 0,
+            "payment_method": self.payment_method,
+            "payment_provider_id": "",
+            "payment_status": "",
+            "refunded_amount": "0.0000",
+            "order_is_digital": False,
+            "is_deleted": False,
+            "ip_address": "192.0.2.17",
+            "geoip_country": "United States",
+            "geoip_country_iso2": "US",
+            "currency_code": "USD",
+            "default_currency_code": "USD",
+            "channel_id": self.channel_id,
+            "order_source": "external" if self.source == "api" else "www",
+            "external_source": None,
+            "external_id": None,
+            "external_order_id": self.external_order_id,
+            "external_merchant_id": None,
+            "cart_id": self.cart_id,
+            "customer_locale": "en",
+            "staff_notes": self.staff_notes,
+            "customer_message": self.customer_message,
+            "billing_address": {
+                "first_name": "Ada",
+                "last_name": "Buyer",
+                "company": "Example Industries",
+                "street_1": "1 Sample Street",
+                "street_2": "",
+                "city": "Austin",
+                "state": "Texas",
+                "zip": "78701",
+                "country": "United States",
+                "country_iso2": "US",
+                "phone": "+1 512 555 0100",
+                "email": "ada.buyer@example.com",
+                "form_fields": [{"name": name, "value": value} for name, value in self.form_fields.items()],
+            },
+            "products": {
+                "url": f"https://api.bigcommerce.com/stores/{self.store_hash}/v2/orders/{self.id}/products",
+                "resource": f"/orders/{self.id}/products",
+            },
+        }
+
+    def metafields(self) -> list[dict[str, Any]]:
+        """Show what B2B Edition notes on the order."""
+        shown = self.shown_created_at.isoformat()
+        return [
+            {
+                "id": 90_000 + self.id,
+                "key": "orderType",
+                "value": self.order_type,
+                "namespace": "b2b_order",
+                "permission_set": "read",
+                "resource_type": "order",
+                "resource_id": self.id,
+                "description": "",
+                "date_created": shown,
+                "date_modified": shown,
+            }
+        ]
+
+
+STATUSES = {0: "Incomplete", 1: "Pending", 7: "Awaiting Payment", 10: "Completed", 11: "Awaiting Fulfillment"}
+_SORTABLE = ("id", "customer_id", "date_created", "date_modified", "status_id", "channel_id")
+
+
+def select(orders: Iterable[Order], query: Mapping[str, str]) -> list[Order]:
+    """Return the page of orders that a `GET /v2/orders` query asks for; ValueError when it cannot be read."""
+    first, last = query.get("min_date_created"), query.get("max_date_created")
+    chosen = [
+        order
+        for order in orders
+        if (first is None or order.shown_created_at >= _moment(first))
+        and (last is None or order.shown_created_at <= _moment(last))
+        and int(query.get("min_id", 0)) <= order.id <= int(query.get("max_id", order.id))
+        and order.customer_id == int(query.get("customer_id", order.customer_id))
+        and order.status_id == int(query.get("status_id", order.status_id))
+        and order.channel_id == int(query.get("channel_id", order.channel_id))
+    ]
+    by, _, direction = query.get("sort", "id:asc").partition(":")
+    if by not in _SORTABLE or direction not in {"asc", "desc", ""}:
+        raise ValueError("sort takes one of the sortable fields")
+    attribute = "shown_created_at" if by.startswith("date_") else by
+    chosen.sort(key=lambda order: (getattr(order, attribute), order.id), reverse=direction == "desc")
+    return page(chosen, query)
+
+
+def page(orders: Sequence[Order], query: Mapping[str, str]) -> list[Order]:
+    """Return the page of a list that a query asks for; ValueError when it cannot be read."""
+    number, limit = page_of(query)
+    return list(orders[(number - 1) * limit : number * limit])
+
+
+def _moment(text: str) -> datetime:
+    """Read a date as the core API takes it: RFC 2822 or ISO 8601."""
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        moment = datetime.fromisoformat(text)
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
