@@ -161,6 +161,7 @@ lint: .venv/.installed .env-sam/.installed ## Check style, types and the templat
 	@$(BIN)/ruff check
 	@$(BIN)/ruff format --check
 	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-logo --no-cache
 	@$(BIN)/cfn-lint
 	@$(SAM) validate --lint --region us-east-1
 

@@ -25,6 +25,7 @@ UNKNOWN_TYPES = (
     "AWS::CodeDeploy::DeploymentGroup",
     "AWS::Events::Archive",
     "AWS::Events::EventBusPolicy",
+    "AWS::Logs::QueryDefinition",
     "AWS::WAFv2::WebACLAssociation",
 )
 MATH_ALARM = "AWS::CloudWatch::Alarm with metric math"
