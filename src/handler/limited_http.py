@@ -241,7 +241,7 @@ class _Connecting(HTTPConnection):
 
 
 class _LimitedConnection(_Connecting):
-    """Plain HTTP: loopback only, see `settings`."""
+    """Plain HTTP: this machine only, see `settings`."""
 
 
 class _LimitedTlsConnection(_Connecting, HTTPSConnection):

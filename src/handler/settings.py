@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+CONTAINER_HOST = "host.docker.internal"
+"""This machine, as a container of `sam local` sees it; the SAM CLI sets AWS_SAM_LOCAL there, and a deployment does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +75,11 @@ def _number(environment: Mapping[str, str], name: str) -> float:
 
 
 def _api_url(environment: Mapping[str, str], name: str) -> str:
-    """Tokens travel to these addresses, so only a loopback address may be reached without TLS."""
+    """Tokens travel to these addresses, so only this machine may be reached without TLS."""
     url = _text(environment, name).rstrip("/")
     parts = urlsplit(url)
-    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in LOOPBACK):
+    own = LOOPBACK | {CONTAINER_HOST} if environment.get("AWS_SAM_LOCAL") == "true" else LOOPBACK
+    if parts.scheme != "https" and not (parts.scheme == "http" and parts.hostname in own):
         raise ConfigurationError(f"environment variable {name} must be an https:// address (http:// only on loopback)")
     if not parts.hostname or parts.username or parts.query or parts.fragment:
         raise ConfigurationError(

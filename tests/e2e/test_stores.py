@@ -33,4 +33,4 @@ def test_a_store_of_the_sandbox_is_on_the_list_and_one_that_only_has_a_secret_is
         sections = operator.learns(f"doctor {store_hash}", code=None)["sections"]
         found = {finding["step"]: finding["state"] for finding in sections[f"Store {store_hash}"]}
         assert (found["secret"], found["core API"]) == ("good", "good")
-        assert found.get("list of stores") == (None if store_hash == "fresh" else "doubtful")
+        assert found.get("list of stores") == (None if store_hash == "fresh" else "bad")

@@ -1,16 +1,13 @@
-"""`relay doctor`, `status`, `preview` and `backfill`: genuine HTTP to the simulated store, moto for AWS."""
+"""`relay status`, `preview` and `backfill`: genuine HTTP to the simulated store, moto for AWS."""
 
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from datetime import datetime
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, Literal
-from unittest.mock import Mock
 
 import boto3
 import pytest
@@ -19,29 +16,22 @@ from botocore.exceptions import ClientError
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import Cause, RetryLater
 from handler.journal import Journal
-from handler.known_stores import KnownStores
 from handler.mail_date import mail_date
 from handler.once import OncePerOrder, order_id
 from handler.order_event import OrderEvent
 from handler.outcomes import Created, Dead, Duplicate, Late, Updated
 from handler.queues import Letter, Queues
 from handler.store_api import StoreApi
-from handler.telemetry import NAMESPACE, Metric
-from relay import desk as relay_desk
-from relay.vault import Vault
 from sandbox import faults
 from sandbox.orders import PO_LINE
 from sandbox.scenarios import secret_of
 from sandbox.stores import ExtraField, Store
-from support.events import request, webhook
 from support.relay import TABLE, Desk, desk_of
-from support.world import World, secret_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from support.telemetry import Written
 
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 Ring = Callable[[Literal["OK", "ALARM"]], None]
@@ -65,273 +55,12 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         yield desk
 
 
-# --- doctor ----------------------------------------------------------------------------------------------------------
-
-
 @pytest.fixture
-def alarms(monkeypatch: pytest.MonkeyPatch) -> Ring:
-    """The stack has one alarm; what is given becomes its state."""
-    cloudwatch = boto3.client("cloudwatch")
-    cloudwatch.put_metric_alarm(
-        AlarmName="relay-dead-letters",
-        AlarmDescription="At least one order waits for a person.",
-        Namespace="AWS/SQS",
-        MetricName="ApproximateNumberOfMessagesVisible",
-        Statistic="Maximum",
-        Period=60,
-        EvaluationPeriods=1,
-        Threshold=1,
-        ComparisonOperator="GreaterThanOrEqualToThreshold",
-    )
-    # moto's CloudFormation needs packages that nothing else here does.
-    page = {
-        "StackResourceSummaries": [
-            {"ResourceType": "AWS::CloudWatch::Alarm", "PhysicalResourceId": "relay-dead-letters"},
-            {"ResourceType": "AWS::SQS::Queue", "PhysicalResourceId": "relay"},
-        ]
-    }
-    cloudformation = SimpleNamespace(get_paginator=lambda _: SimpleNamespace(paginate=lambda **_: [page]))
-    monkeypatch.setattr(relay_desk.Desk, "cloudformation", cloudformation)
-
-    def ring(state: Literal["OK", "ALARM"]) -> None:
-        cloudwatch.set_alarm_state(AlarmName="relay-dead-letters", StateValue=state, StateReason="a test")
-
-    return ring
-
-
-@pytest.fixture
-def endpoint() -> Iterator[str]:
-    """Where the relay answers: 400 to what is no webhook."""
-
-    class Relay(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            self.rfile.read(int(self.headers["Content-Length"]))
-            self.send_response(400)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Relay) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/webhooks"
-        server.shutdown()
-
-
-@pytest.fixture
-def well(desk: Desk, endpoint: str, alarms: Ring, monkeypatch: pytest.MonkeyPatch) -> Desk:
-    """A deployment and a store with which all is well."""
-    alarms("OK")
-    monkeypatch.setenv("RELAY_DESTINATION", endpoint)
+def well(desk: Desk) -> Desk:
+    """A deployment whose functions have log groups."""
     for group in desk.stack.log_groups:
         boto3.client("logs").create_log_group(logGroupName=group)
-    desk.run("hook", "create", "abc123")
     return desk
-
-
-def findings(desk: Desk, code: int, *arguments: str) -> dict[str, dict[str, str]]:
-    """The doctor's findings by step, the worst of each."""
-    answer = desk.json("doctor", *arguments, code=code)
-    assert answer["well"] is (code == 0)
-    order = ["good", "unknown", "doubtful", "bad"]
-    everything = [finding for section in answer["sections"].values() for finding in section]
-    return {f["step"]: f for f in sorted(everything, key=lambda f: order.index(f["state"]))}
-
-
-def test_all_is_well(well: Desk) -> None:
-    well.sandbox.place_order(well.store, customer_id=BUYER, external_order_id="Blue")
-
-    states = {step: finding["state"] for step, finding in findings(well, 0).items()}
-
-    assert states == dict.fromkeys(states, "good")
-    assert states.keys() == {
-        "stack", "webhook URL", "late orders", "dead letters", "alarms", "rules",
-        "secret", "core API", "clock", "B2B API", "hooks API", "webhook", "refusals", "PO number", "extra fields",
-    }  # fmt: skip
-    assert "All is well" in well.run("doctor").output
-
-
-def test_a_late_order_that_was_tried_often_shows_its_age(well: Desk) -> None:
-    boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["RecoveryQueueUrl"], MessageBody="{}")
-    boto3.client("cloudwatch").put_metric_data(
-        Namespace=NAMESPACE,
-        MetricData=[
-            {
-                "MetricName": Metric.LATE_ORDER_AGE,
-                "Dimensions": [{"Name": "service", "Value": well.stack.name}],
-                "Value": 7200.0,
-                "Timestamp": datetime.now(UTC) - timedelta(minutes=50),
-            }
-        ],
-    )
-
-    late = findings(well, 0)["late orders"]
-
-    assert late["state"] == "doubtful"
-    assert "the oldest for 2 h" in late["what"]
-
-
-def remove_secret(_desk: Desk) -> None:
-    boto3.client("secretsmanager").delete_secret(SecretId="relay/abc123", ForceDeleteWithoutRecovery=True)
-
-
-def schedule_deletion(_desk: Desk) -> None:
-    boto3.client("secretsmanager").delete_secret(SecretId="relay/abc123", RecoveryWindowInDays=7)
-
-
-def secret_without_value(desk: Desk) -> None:
-    remove_secret(desk)
-    boto3.client("secretsmanager").create_secret(Name="relay/abc123")
-
-
-def put_secret(values: dict[str, Any]) -> Callable[[Desk], None]:
-    def put(_desk: Desk) -> None:
-        boto3.client("secretsmanager").put_secret_value(SecretId="relay/abc123", SecretString=json.dumps(values))
-
-    return put
-
-
-def kill(desk: Desk) -> None:
-    boto3.client("sqs").send_message(QueueUrl=desk.stack.outputs["DeadLetterQueueUrl"], MessageBody="{}")
-
-
-def configure(**settings: Any) -> Callable[[Desk], Any]:
-    return lambda desk: desk.sandbox.configure("abc123", **settings)
-
-
-@pytest.mark.parametrize(
-    ("trouble", "step", "what", "mend"),
-    [
-        (remove_secret, "secret", "no secret relay/abc123", "relay store add abc123"),
-        (schedule_deletion, "secret", "relay/abc123 is scheduled for deletion", "relay store add abc123"),
-        (secret_without_value, "secret", "relay/abc123 has no value", "relay store add abc123"),
-        (put_secret({"client_secret": "s"}), "secret", '"access_token" is missing', "relay store add abc123"),
-        (put_secret({"access_token": "abc123-access-token"}), "secret", "neither client_secret", "relay hook create abc123"),
-        (configure(access_token="revoked"), "core API", "HTTP 401", "relay store add abc123"),
-        (configure(missing_scopes={"core"}), "core API", "Orders: read-only", "relay store add abc123"),
-        (configure(missing_scopes={"b2b"}), "B2B API", "B2B Edition: modify", "relay store add abc123"),
-        (configure(b2b_token="another"), "B2B API", "HTTP 401", "relay store add abc123"),
-        (lambda d: d.sandbox.down("b2b"), "B2B API", "another store's", "status.bigcommerce.com"),
-        (lambda d: d.sandbox.hooks("abc123")[0].headers.clear(), "webhook", "does not carry", "relay hook create abc123"),
-        (lambda d: setattr(d.sandbox.hooks("abc123")[0], "is_active", False), "webhook", "BigCommerce does", "relay hook enable"),
-        (lambda d: d.run("hook", "disable", "abc123", "--yes"), "webhook", "by relay hook disable", "relay hook enable"),
-        (lambda d: setattr(d.sandbox.hooks("abc123")[0], "destination", "https://x.example/"), "webhook", "x.example", "create"),
-        (lambda d: d.sandbox.block_domain("abc123", "127.0.0.1", 180), "blocked domain", "another 3 m", "relay backfill"),
-        (kill, "dead letters", "1 orders wait", "relay failed list"),
-        (configure(extra_fields=()), "extra fields", 'name "Team"', "enrichment.toml"),
-        (
-            configure(extra_fields=(ExtraField(name="Team"), ExtraField(name="Desk", required=True))),
-            "extra fields",
-            'requires "Desk"',
-            "enrichment.toml",
-        ),
-    ],
-)  # fmt: skip
-def test_what_is_wrong_is_red_and_comes_with_its_mend(
-    well: Desk, trouble: Callable[[Desk], Any], step: str, what: str, mend: str
-) -> None:
-    trouble(well)
-
-    finding = findings(well, 1)[step]
-
-    assert finding["state"] == "bad"
-    assert what in finding["what"]
-    assert mend in finding["mend"]
-
-
-def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
-    well: Desk, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    denied = ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "GetSecretValue")
-    monkeypatch.setattr(Vault, "read", Mock(side_effect=denied))
-
-    finding = findings(well, 0)["secret"]
-
-    assert finding["state"] == "unknown"
-    assert "AWS denies you the secret relay/abc123 (AccessDeniedException)" in finding["what"]
-
-
-@pytest.mark.parametrize("named", [("abc123",), ()])
-def test_a_store_that_only_has_a_secret_is_looked_at_and_told_from_a_listed_one(
-    well: Desk, named: tuple[str, ...]
-) -> None:
-    KnownStores(TABLE, boto3.client("dynamodb")).forget("abc123")
-
-    found = findings(well, 0, *named)
-
-    assert (found["core API"]["state"], found["list of stores"]["state"]) == ("good", "doubtful")
-    assert "relay store add abc123" in found["list of stores"]["mend"]
-
-
-def test_a_ringing_alarm_is_red_with_its_description(well: Desk, alarms: Ring) -> None:
-    alarms("ALARM")
-
-    finding = findings(well, 1)["alarms"]
-
-    assert "relay-dead-letters has been ringing" in finding["what"]
-    assert finding["mend"] == "At least one order waits for a person."
-
-
-def test_a_webhook_url_where_somebody_else_answers_is_red(well: Desk) -> None:
-    finding = findings(well, 1, "--destination", f"{well.sandbox.url}/elsewhere")["webhook URL"]
-
-    assert "HTTP 404" in finding["what"]
-
-
-def test_a_value_that_does_not_fit_is_yellow_and_no_failure(well: Desk) -> None:
-    well.sandbox.place_order(well.store, customer_id=BUYER, external_order_id="x" * 300)
-
-    finding = findings(well, 0)["extra fields"]
-
-    assert finding["state"] == "doubtful"
-    assert "longer than 200 characters" in finding["what"]
-
-
-def test_texts_that_the_rule_does_not_read_are_yellow_and_not_shown(well: Desk) -> None:
-    well.sandbox.place_order(well.store, customer_id=BUYER, customer_message="PO Number / Reference Number: A-1")
-    missed = well.sandbox.place_order(well.store, customer_id=BUYER, customer_message="Bestellnummer: 4711")
-    well.sandbox.place_order(well.store, customer_id=GUEST, customer_message="Bestellnummer: 4712")
-
-    finding = findings(well, 0)["PO number"]
-
-    assert finding["state"] == "doubtful"
-    assert "read from 1 of the last 2 customers' orders; 1 more" in finding["what"]
-    assert str(missed.id) in finding["what"]
-    assert "po_number(customer_message, 'Your label')" in finding["mend"]
-    assert "4711" not in finding["what"]
-
-
-def test_refused_webhooks_are_yellow_with_the_check_that_failed(well: Desk, written: Written) -> None:
-    world = World()
-    for store in ("abc123", "another"):
-        world.secrets.put(f"relay/{store}", secret_text(world.store))
-        world.intake.handle(request(json.dumps(webhook(time.time(), producer=f"stores/{store}"))))
-    refusals = [line for line in written.log if "check" in line]
-    assert [line["store"] for line in refusals] == ["abc123", "another"]
-    for line in refusals:
-        write_log(well, line)
-
-    finding = findings(well, 0)["refusals"]
-
-    assert finding["state"] == "doubtful"
-    assert "1 webhooks" in finding["what"]
-    assert refusals[0]["check"] in finding["what"]
-
-
-def test_without_a_store_it_says_how_to_add_one(well: Desk) -> None:
-    well.run("hook", "delete", "abc123", "--yes")
-    well.run("store", "remove", "abc123", "--yes")
-
-    assert findings(well, 1)["stores"]["mend"] == "Add one: relay store add STORE"
-
-
-def test_what_aws_does_not_let_it_see_is_not_claimed(well: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        "relay.deployment_checks._depth", lambda *_: boto3.client("sqs").get_queue_url(QueueName="none")
-    )
-
-    assert findings(well, 0)["queues"]["state"] == "unknown"
 
 
 # --- status ----------------------------------------------------------------------------------------------------------

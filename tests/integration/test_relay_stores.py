@@ -107,6 +107,21 @@ def test_what_is_not_given_stays(desk: Desk) -> None:
     }
 
 
+@pytest.mark.parametrize("key", ["", "arn:aws:kms:us-east-1:123456789012:key/1234abcd"])
+def test_a_new_secret_has_the_stacks_key(desk: Desk, key: str) -> None:
+    desk.stack.parameters["SecretsKeyArn"] = key
+    add(desk, WHOLE)
+
+    assert boto3.client("secretsmanager").describe_secret(SecretId="relay/abc123").get("KmsKeyId", "") == key
+
+
+def test_a_stack_without_a_prefix_keeps_its_secrets_under_its_name(desk: Desk) -> None:
+    desk.stack.parameters["SecretPrefix"] = ""
+    add(desk, WHOLE)
+
+    assert boto3.client("secretsmanager").describe_secret(SecretId=f"{desk.stack.name}/abc123")
+
+
 def test_null_removes_a_value(desk: Desk) -> None:
     add(desk, WHOLE)
 

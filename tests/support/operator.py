@@ -10,7 +10,7 @@ from sandbox import environment
 from sandbox.scenarios import Stage
 from unit.test_documents import Said, mistake
 
-WELL, TROUBLE = 0, 1
+WELL, TROUBLE, NOT_KNOWN = 0, 1, 3
 
 
 class Operator:

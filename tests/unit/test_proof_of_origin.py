@@ -545,6 +545,7 @@ def test_the_environment_becomes_settings() -> None:
         ("GIVE_UP_AFTER_MINUTES", "0"),
         ("GIVE_UP_AFTER_MINUTES", "inf"),
         ("STORE_API_URL", "http://api.bigcommerce.com"),
+        ("STORE_API_URL", "http://host.docker.internal:8080"),
         ("STORE_API_URL", "ftp://127.0.0.1"),
         ("STORE_API_URL", "https://"),
         ("STORE_API_URL", "https://me:pw@api.bigcommerce.com"),
@@ -554,3 +555,11 @@ def test_the_environment_becomes_settings() -> None:
 def test_a_wrong_setting_is_named(name: str, value: str) -> None:
     with pytest.raises(ConfigurationError, match=name):
         Settings.from_environment(ENVIRONMENT | {name: value})
+
+
+def test_in_a_container_of_sam_local_this_machine_may_be_reached_without_tls() -> None:
+    url = "http://host.docker.internal:8080"
+
+    assert Settings.from_environment(ENVIRONMENT | {"AWS_SAM_LOCAL": "true", "B2B_API_URL": url}).b2b_api_url == url
+    with pytest.raises(ConfigurationError, match="STORE_API_URL"):
+        Settings.from_environment(ENVIRONMENT | {"AWS_SAM_LOCAL": "true", "STORE_API_URL": "http://example.com"})

@@ -30,7 +30,7 @@ def test_texts_that_were_not_read_are_counted_with_their_orders_and_the_line_tha
 
     finding = check_po_number(RULES, [order(1, "PO: 4711"), *missed])
 
-    assert finding.state is State.DOUBTFUL
+    assert finding.state is State.UNKNOWN
     assert "read from 1 of the last 6" in finding.what
     assert "5 more" in finding.what
     assert "such as 41, 42, 43" in finding.what
@@ -44,11 +44,19 @@ def test_a_rule_that_names_the_label_misses_nothing() -> None:
     assert check_po_number(rules, [order(41, "Bestellnummer: X-4100")]).state is State.GOOD
 
 
+@pytest.mark.parametrize("orders", [[], [order(1, "Ring twice")]])
+def test_a_rule_that_read_no_number_is_not_said_to_be_well(orders: list[dict[str, Any]]) -> None:
+    finding = check_po_number(RULES, orders)
+
+    assert finding.state is State.UNKNOWN
+    assert "place an order with a PO number" in finding.mend
+
+
 def test_orders_that_the_rules_skip_and_stores_without_a_rule_miss_nothing() -> None:
     skipping = Rules.parse("[all]\npo_number = 'nothing'\nskip_when = 'status_id == `0`'").for_all
     without = Rules.parse("").for_all
 
-    assert check_po_number(skipping, [order(41, "Bestellnummer: 7", status_id=0)]).state is State.GOOD
+    assert "no customer's order" in check_po_number(skipping, [order(41, "Bestellnummer: 7", status_id=0)]).what
     assert check_po_number(without, [order(41, "Bestellnummer: 7")]).state is State.GOOD
 
 

@@ -72,12 +72,7 @@ def commands(text: str) -> list[str]:
     return [found.strip() for found in COMMAND.findall(text)]
 
 
-NOT_YET = {"doctor.py", "deployment_checks.py", "field_checks.py", "hook_checks.py"}
-
-
-@pytest.mark.parametrize(
-    "path", sorted(path for path in SOURCES if path.name not in NOT_YET), ids=lambda path: path.name
-)
+@pytest.mark.parametrize("path", sorted(SOURCES), ids=lambda path: path.name)
 def test_commands_in_the_texts_of_the_source_can_be_pasted(path: Path) -> None:
     printed = [command for text in texts(path) for command in commands(text)]
 

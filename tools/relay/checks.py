@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import email.utils
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
+from handler.api_answer import FORBIDDEN, NOT_FOUND, SUCCESS, UNAUTHORISED, b2b_answer, core_answer
+from handler.b2b_api import ORDERS, USER_OF_CUSTOMER
 from handler.deadline import Deadline
-from handler.errors import RetryLater
+from handler.errors import Cause, RelayError, RetryLater
 from relay.plain import plain
+from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
     from rich.console import Console
 
     from handler.credentials import StoreSecret
@@ -19,48 +26,89 @@ if TYPE_CHECKING:
     from relay.desk import Desk
 
 ACCOUNTS = "store admin: Settings > Store-level API accounts"
+STATUS_PAGE = "https://status.bigcommerce.com"
+OUTAGE = f"nothing to do; orders wait and are finished when the API answers again ({STATUS_PAGE})"
+ADDRESSES = "check the parameters StoreApiUrl and B2BApiUrl, and any proxy or firewall on the way"
 PROBE_SECONDS = 6.0
-GOOD_CLOCK_SECONDS, BAD_CLOCK_SECONDS = 5.0, 60.0
-SUCCESS = range(200, 300)
+GOOD_CLOCK_SECONDS = 5.0
+ANY_CUSTOMER = 1
+"""Whether there is such a customer does not matter: 200 and 404 both show that the token may ask."""
 
 
 class State(StrEnum):
-    """How a step of the way is."""
+    """What was seen of something."""
 
     GOOD = "good"
-    DOUBTFUL = "doubtful"
-    """It works, and should be looked at."""
     BAD = "bad"
     UNKNOWN = "unknown"
-    """It could not be found out; nothing is claimed."""
+    """Neither was seen; nothing is claimed."""
 
 
-MARKS = {
-    State.GOOD: "[green]✓[/]",
-    State.DOUBTFUL: "[yellow]![/]",
-    State.BAD: "[red]✗[/]",
-    State.UNKNOWN: "[dim]?[/]",
-}
+class Who(StrEnum):
+    """Who mends what is wrong, or finds out what is not known."""
+
+    YOU = "you"
+    BIGCOMMERCE = "BigCommerce"
+    NOBODY = "nobody"
+    """It ends by itself."""
+
+
+MARKS = {State.GOOD: "[green]✓[/]", State.BAD: "[red]✗[/]", State.UNKNOWN: "[yellow]?[/]"}
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One step of the way, how it is, and what mends it."""
+    """One check: its name, what was seen, what mends it, and who does.
+
+    `because` names the check whose failure this one follows from; such a finding is not counted.
+    """
 
     step: str
     state: State
     what: str
     mend: str = ""
+    who: Who = Who.YOU
+    because: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        return asdict(self)
+        return {
+            "step": self.step,
+            "state": self.state,
+            "what": self.what,
+            "mend": self.mend,
+            "who": None if self.state is State.GOOD else self.who,
+            "because": self.because or None,
+        }
 
     def print(self, console: Console) -> None:
         """For people: one line, and a second one if something is to be done."""
-        console.print(f"{MARKS[self.state]} {plain(self.step):<16} {plain(self.what)}", soft_wrap=True)
+        name = f"└ {self.step}" if self.because else self.step
+        console.print(f"{MARKS[self.state]} {plain(name):<18} {plain(self.what)}", soft_wrap=True)
         if self.mend:
-            console.print(f"  {'':<16} → {plain(self.mend)}", soft_wrap=True)
+            who = "by itself" if self.who is Who.NOBODY else self.who
+            console.print(f"  {'':<18} → {who}: {plain(self.mend)}", soft_wrap=True)
+
+
+def not_looked_at(step: str, why: str, because: str) -> Finding:
+    """A check that could not be made, since `because` failed; `why` says in words how that failed."""
+    return Finding(step, State.UNKNOWN, f"not looked at: {why}", because=because)
+
+
+def known(step: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
+    """What `look` finds; when AWS or BigCommerce does not let it look, a finding of that."""
+    try:
+        yield from look()
+    except RetryLater as error:
+        yield Finding(step, State.UNKNOWN, f"not looked at: no answer ({error.detail})", OUTAGE, Who.BIGCOMMERCE)
+    except (ClientError, BotoCoreError) as error:
+        trouble = explained(error)
+        what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
+        yield Finding(step, State.UNKNOWN, f"not looked at: {what}", mend)
+    except (RelayError, Trouble) as error:
+        trouble = explained(error)
+        what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
+        yield Finding(step, State.BAD, what, mend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,21 +118,32 @@ class _Probe:
     step: str
     works: str
     lacks: str
+    read: Callable[[Response], Response]
     in_doubt: str = ""
     """Said of an API that fails on its own account."""
 
 
-_CORE = _Probe("core API", "the token reads orders", "the token lacks the scope Orders: read-only")
+OTHER_STORES = " (it answers so, too, when the token is another store's)"
+_CORE = _Probe("core API", "the token reads orders", "the token lacks the scope Orders: read-only", core_answer)
 _B2B = _Probe(
     "B2B API",
     "the token reads B2B orders",  # that it may write them, only writing would show
     "the token lacks the scope B2B Edition: modify",
-    " It answers so, too, when the token is another store's.",
+    b2b_answer,
+    OTHER_STORES,
+)
+_USERS = _Probe(
+    "B2B users",
+    "the token reads company users",
+    "the token lacks the scope B2B Edition: modify",
+    b2b_answer,
+    OTHER_STORES,
 )
 _HOOKS = _Probe(
     "hooks API",
     "the token manages webhooks",
-    "the token may not manage webhooks, which BigCommerce grants every API account by default",
+    "the token may not manage webhooks, which every API account may by default",
+    core_answer,
 )
 
 
@@ -102,54 +161,90 @@ def check_hooks(desk: Desk, store_hash: str, secret: StoreSecret) -> Finding:
 
 def check_b2b(desk: Desk, store_hash: str, secret: StoreSecret) -> Finding:
     """Whether the token reads B2B orders."""
-    url = f"{desk.settings.b2b_api_url}/api/v3/io/orders?limit=1"
-    return _probe(desk, _B2B, url, {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store_hash}, store_hash)[0]
+    return _probe_b2b(desk, _B2B, f"{ORDERS}?limit=1", store_hash, secret)
+
+
+def check_users(desk: Desk, store_hash: str, secret: StoreSecret) -> Finding:
+    """Whether the token reads the companies' users, by which the relay knows whose orders are B2B."""
+    return _probe_b2b(desk, _USERS, f"{USER_OF_CUSTOMER}/{ANY_CUSTOMER}", store_hash, secret)
+
+
+def _probe_b2b(desk: Desk, probe: _Probe, path: str, store_hash: str, secret: StoreSecret) -> Finding:
+    headers = {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store_hash}
+    return _probe(desk, probe, f"{desk.settings.b2b_api_url}{path}", headers, store_hash)[0]
 
 
 def _probe(
     desk: Desk, probe: _Probe, url: str, headers: dict[str, str], store_hash: str
 ) -> tuple[Finding, Response | None]:
-    outage = "Try again in a minute; https://status.bigcommerce.com tells of outages."
-    new_account = (
-        f"Make an API account with Orders: read-only and B2B Edition: modify ({ACCOUNTS}), then: relay store add"
-    )
     try:
         answer = desk.transport.call(
-            "GET", url, headers | {"Accept": "application/json"}, Deadline.after(PROBE_SECONDS, desk.clock)
+            "GET",
+            url,
+            headers | {"Accept": "application/json"},
+            Deadline.after(PROBE_SECONDS, desk.clock),
+            read=probe.read,
         )
     except RetryLater as error:
-        what = f"no proper answer ({error.detail}).{probe.in_doubt}"
-        return Finding(probe.step, State.BAD, what, outage), None
-    if answer.status in SUCCESS:
+        return _no_answer(probe, error), None
+    if answer.status in SUCCESS or (answer.status == NOT_FOUND and probe is _USERS):
         return Finding(probe.step, State.GOOD, probe.works), answer
-    what, mend = {
-        401: ("the token is wrong or was revoked", f"{new_account} {store_hash}"),
-        403: (probe.lacks, f"{new_account} {store_hash}"),
-        404: (
-            f"there is no store {store_hash}",
-            "Check the hash: it stands in the API path that BigCommerce shows with an API account.",
-        ),
-    }.get(answer.status, ("not an answer that was expected", outage))
+    what, mend = _refused(probe, answer.status, store_hash)
     return Finding(probe.step, State.BAD, f"HTTP {answer.status}: {what}", mend), answer
+
+
+def _no_answer(probe: _Probe, error: RetryLater) -> Finding:
+    if error.cause is Cause.RATE_LIMITED:
+        what = "the store's requests are used up for the moment (HTTP 429)"
+        return Finding(probe.step, State.UNKNOWN, what, "try again in a minute", Who.NOBODY)
+    if error.cause is Cause.UNEXPECTED_ANSWER:
+        return Finding(probe.step, State.BAD, f"something else answers ({error.detail})", ADDRESSES)
+    return Finding(probe.step, State.BAD, f"no answer ({error.detail}){probe.in_doubt}", OUTAGE, Who.BIGCOMMERCE)
+
+
+def _refused(probe: _Probe, status: int, store_hash: str) -> tuple[str, str]:
+    """What a refusal means, and what mends it."""
+    enter = f"relay store add {store_hash}"
+    account = f"an API account with the scopes Orders: read-only and B2B Edition: modify ({ACCOUNTS})"
+    if status == UNAUTHORISED:
+        return (
+            "the token is wrong or was revoked",
+            f"enter the token again, whole: {enter}. If it is refused again, make {account} and enter its token",
+        )
+    if status == FORBIDDEN:
+        return probe.lacks, f"make {account}, then: {enter}"
+    if status == NOT_FOUND:
+        return (
+            f"there is no store {store_hash}",
+            "check the hash: it is in the API path that BigCommerce shows with an API account",
+        )
+    return "not an expected answer", ADDRESSES
+
+
+def follows(finding: Finding, root: Finding, secret: StoreSecret) -> Finding:
+    """`finding` of the B2B API, as a consequence of `root` of the core API when both have the same reason."""
+    same_token = secret.b2b_token == secret.access_token
+    both_refused = finding.who is root.who is Who.YOU and same_token and "HTTP 401" in root.what
+    both_down = finding.who is root.who is Who.BIGCOMMERCE
+    if State.GOOD in {finding.state, root.state} or not (both_down or both_refused):
+        return finding
+    return replace(finding, mend="", because=root.step)
 
 
 def clock_finding(answer: Response, before: float, after: float) -> Finding:
     """How far this machine's clock is from the API's, by its Date header."""
     date = email.utils.parsedate_tz(answer.headers.get("date", ""))
     if date is None:
-        return Finding("clock", State.UNKNOWN, "the API's answer carries no date to compare with")
+        return Finding("clock", State.UNKNOWN, "the API's answer has no date to compare with", who=Who.BIGCOMMERCE)
     theirs = email.utils.mktime_tz(date)
     # The header has whole seconds, and the answer took a while.
     ahead = before - (theirs + 1.0) if before > theirs + 1.0 else min(after - theirs, 0.0)
-    state = State.GOOD if abs(ahead) <= GOOD_CLOCK_SECONDS else State.DOUBTFUL
-    if abs(ahead) > BAD_CLOCK_SECONDS:
-        state = State.BAD
-    if state is State.GOOD:
-        return Finding("clock", state, "this machine and BigCommerce agree on the time")
+    if abs(ahead) <= GOOD_CLOCK_SECONDS:
+        return Finding("clock", State.GOOD, "this machine and BigCommerce agree on the time")
     direction = "ahead of" if ahead > 0 else "behind"
     return Finding(
         "clock",
-        state,
+        State.BAD,
         f"this machine is {abs(ahead):.0f} s {direction} BigCommerce",
-        "Ages and log times shown here are off by that; set this machine's clock (NTP).",
+        "set this machine's clock (NTP): ages and times shown here are off by that; the functions are not concerned",
     )

@@ -1,28 +1,33 @@
-"""Findings about the deployment itself: stack, webhook URL, queues, alarms."""
+"""Findings about the deployment itself: stack, webhook URL, concurrency, and other stacks beside it."""
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from handler.deadline import Deadline
 from handler.errors import RetryLater
-from handler.telemetry import NAMESPACE, Metric
-from relay.checks import PROBE_SECONDS, Finding, State
+from relay.checks import PROBE_SECONDS, Finding, State, Who
 from relay.stack import HEALTHY
-from relay.timespan import rough
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from relay.desk import Desk
 
 MALFORMED = 400
-LONGEST_PAUSE = timedelta(minutes=75)
-"""Between two tries of a late order."""
+RECOVERY_AT_ONCE = 5
+"""RecoveryFunction's maximum concurrency, where its trigger does not tell (template.yaml)."""
 
-OLD_SECONDS = 1800.0
-"""A late order usually takes minutes; one that has waited for longer than this is worth a look."""
+RECONCILE_AT_ONCE = 1
+LEAST_FOR_ORDERS = 2
+"""A webhook and an order at the same moment."""
+
+ENOUGH_FOR_ORDERS = 20
+"""A store's 150 requests a minute allow about 75 orders a minute. With a slow API each takes up to 15 s: 19 at once."""
+
+QUOTA_CODE = "L-B99A9384"
+"""Service Quotas' code of Lambda's concurrent executions."""
+
+ENOUGH_FOR_ALL = 1000
+"""AWS's default for accounts that are not new."""
 
 
 def check_stack(desk: Desk) -> Finding:
@@ -30,17 +35,20 @@ def check_stack(desk: Desk) -> Finding:
     stack = desk.stack
     if stack.status in HEALTHY:
         return Finding("stack", State.GOOD, f"{stack.name} is there and complete ({stack.status})")
+    if stack.status.endswith("_IN_PROGRESS"):
+        what = f"{stack.name} is being deployed ({stack.status})"
+        return Finding("stack", State.UNKNOWN, what, "look again when the deployment has ended", Who.NOBODY)
     return Finding(
         "stack",
-        State.DOUBTFUL,
-        f"{stack.name} is in state {stack.status}: what runs may not be what was deployed last",
-        "Look at its events in the CloudFormation console, then deploy again: make deploy.",
+        State.BAD,
+        f"{stack.name} is in state {stack.status}: the last deployment failed, and the version before it runs",
+        "look at the stack's events in the CloudFormation console, then: make deploy",
     )
 
 
 def check_endpoint(desk: Desk, url: str) -> Finding:
     """Whether the relay answers at the webhook URL: an empty object is no webhook, and it says so."""
-    mend = "Check the URL, its DNS name and certificate, and the API in the API Gateway console."
+    mend = "check the URL, its DNS name and certificate, and the API in the API Gateway console"
     try:
         answer = desk.transport.call("POST", url, {}, Deadline.after(PROBE_SECONDS, desk.clock), body={})
     except RetryLater as error:
@@ -52,95 +60,69 @@ def check_endpoint(desk: Desk, url: str) -> Finding:
     )
 
 
-def check_queues(desk: Desk) -> Iterator[Finding]:
-    """How many orders wait, and since when."""
-    settings = desk.settings
-    waiting, age = _depth(desk, settings.recovery_queue_url), _oldest_late_seconds(desk)
-    old = age is not None and age > OLD_SECONDS and waiting > 0
-    yield Finding(
-        "late orders",
-        State.DOUBTFUL if old else State.GOOD,
-        f"{waiting} in the recovery queue{_since(waiting, age)}" if waiting else "none",
-        "Why they wait: relay status ORDER --store STORE" if old else "",
-    )
-    dead, age = _depth(desk, settings.dead_letter_queue_url), _oldest_seconds(desk, settings.dead_letter_queue_url)
-    yield Finding(
-        "dead letters",
-        State.BAD if dead else State.GOOD,
-        f"{dead} orders wait for a person{_since(dead, age)}" if dead else "none",
-        "See them: relay failed list. Once mended: relay failed redrive" if dead else "",
-    )
+def check_concurrency(desk: Desk, recovery_at_once: int) -> Finding:
+    """Whether the account can run as many functions at once as the relay may need. Raises botocore's errors.
 
-
-def check_alarms(desk: Desk) -> Iterator[Finding]:
-    """Which of the stack's alarms ring."""
-    pages = desk.cloudformation.get_paginator("list_stack_resources").paginate(StackName=desk.stack.name)
-    resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
-    names = [r["PhysicalResourceId"] for r in resources if r["ResourceType"] == "AWS::CloudWatch::Alarm"]
-    if not names:
-        yield Finding("alarms", State.DOUBTFUL, "the stack has no alarms", "Deploy again: make deploy.")
-        return
-    alarms = desk.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]
-    ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
-    for alarm in ringing:
-        since = (datetime.fromtimestamp(desk.clock(), UTC) - alarm["StateUpdatedTimestamp"]).total_seconds()
-        yield Finding(
-            "alarms",
-            State.BAD,
-            f"{alarm['AlarmName']} has been ringing for {rough(since)}",
-            alarm.get("AlarmDescription", "") or "docs/runbook.md has a section for it.",
-        )
-    if not ringing:
-        waiting = sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in alarms)
-        unsure = f" ({waiting} have no data yet)" if waiting else ""
-        yield Finding("alarms", State.GOOD, f"none of {len(alarms)} rings{unsure}")
-
-
-def _depth(desk: Desk, url: str) -> int:
-    attributes = desk.sqs.get_queue_attributes(
-        QueueUrl=url,
-        AttributeNames=[
-            "ApproximateNumberOfMessages",
-            "ApproximateNumberOfMessagesNotVisible",
-            "ApproximateNumberOfMessagesDelayed",
-        ],
-    )["Attributes"]
-    return sum(int(count) for count in attributes.values())
-
-
-def _oldest_late_seconds(desk: Desk) -> float | None:
-    """The age of the oldest late order: as RecoveryFunction last saw it, or of those that it has hardly touched.
-
-    SQS's own figure leaves out what was received more than three times, which is every order that waits for long.
+    `recovery_at_once`: RecoveryFunction's maximum concurrency.
     """
-    seen = _last_maximum(desk, NAMESPACE, Metric.LATE_ORDER_AGE, ("service", desk.stack.name), LONGEST_PAUSE)
-    ages = [age for age in (seen, _oldest_seconds(desk, desk.settings.recovery_queue_url)) if age is not None]
-    return max(ages, default=None)
-
-
-def _oldest_seconds(desk: Desk, url: str) -> float | None:
-    """The age of the queue's oldest message as CloudWatch last saw it, or None when it has not."""
-    queue = ("QueueName", url.rpartition("/")[2])
-    return _last_maximum(desk, "AWS/SQS", "ApproximateAgeOfOldestMessage", queue, timedelta(minutes=15))
-
-
-def _last_maximum(desk: Desk, namespace: str, metric: str, dimension: tuple[str, str], back: timedelta) -> float | None:
-    now = datetime.fromtimestamp(desk.clock(), UTC)
-    points = desk.cloudwatch.get_metric_statistics(
-        Namespace=namespace,
-        MetricName=metric,
-        Dimensions=[{"Name": dimension[0], "Value": dimension[1]}],
-        StartTime=now - back,
-        EndTime=now,
-        Period=60,
-        Statistics=["Maximum"],
-    )["Datapoints"]
-    return max(points, key=lambda point: point["Timestamp"])["Maximum"] if points else None
-
-
-def _since(count: int, age: float | None) -> str:
-    if not count:
-        return ""
-    return (
-        "; for how long is not known yet (CloudWatch has no data)" if age is None else f", the oldest for {rough(age)}"
+    limit = desk.functions.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    kept = recovery_at_once + RECONCILE_AT_ONCE
+    need = f"late orders may use {recovery_at_once} of them and reconcile {RECONCILE_AT_ONCE}"
+    request = (
+        "ask AWS for more, which is free: aws service-quotas request-service-quota-increase --service-code lambda "
+        f"--quota-code {QUOTA_CODE} --desired-value {ENOUGH_FOR_ALL} --region {desk.functions.meta.region_name}"
     )
+    what = f"{limit} concurrent executions for all functions of the account in this region; {need}"
+    if limit < kept + LEAST_FOR_ORDERS:
+        return Finding("concurrency", State.BAD, f"{what}: too few for webhooks beside them", request)
+    if limit < kept + ENOUGH_FOR_ORDERS:
+        what = f"{what}; whether {limit - kept} suffice for webhooks and orders depends on how many come at once"
+        return Finding("concurrency", State.UNKNOWN, what, request)
+    return Finding("concurrency", State.GOOD, what)
+
+
+def check_late_trigger(desk: Desk, at_once: list[int]) -> Finding:
+    """Whether RecoveryFunction gets the recovery queue's messages; puts its maximum concurrency into `at_once`.
+
+    Raises botocore's errors.
+    """
+    name = desk.stack.outputs["RecoveryFunctionName"]
+    pages = desk.functions.get_paginator("list_event_source_mappings").paginate()
+    queue = f":{desk.settings.recovery_queue_url.rpartition('/')[2]}"
+    mappings = [
+        mapping
+        for page in pages
+        for mapping in page["EventSourceMappings"]
+        if mapping.get("EventSourceArn", "").endswith(queue) and f":{name}" in mapping.get("FunctionArn", "")
+    ]
+    limits = [mapping.get("ScalingConfig", {}).get("MaximumConcurrency") for mapping in mappings]
+    at_once += [limit for limit in limits if limit is not None]
+    if any(mapping.get("State") == "Enabled" for mapping in mappings):
+        return Finding("late trigger", State.GOOD, "RecoveryFunction gets the late orders")
+    states = ", ".join(mapping.get("State", "") for mapping in mappings)
+    what = f"RecoveryFunction gets no late orders: its trigger is {states or 'missing'}"
+    return Finding("late trigger", State.BAD, what, "enable it: make deploy")
+
+
+def check_secret_prefix(desk: Desk) -> Finding:
+    """Whether another stack of the account and region uses the same secrets. Raises botocore's errors."""
+    own = desk.settings.secret_prefix
+    shared = []
+    for page in desk.cloudformation.get_paginator("describe_stacks").paginate():
+        for stack in page["Stacks"]:
+            outputs = {output.get("OutputKey") for output in stack.get("Outputs", [])}
+            if stack["StackName"] == desk.stack.name or not {"WebhookUrl", "IdempotencyTableName"} <= outputs:
+                continue
+            parameters = {p.get("ParameterKey"): p.get("ParameterValue", "") for p in stack.get("Parameters", [])}
+            other = parameters.get("SecretPrefix") or stack["StackName"]
+            if f"{own}/".startswith(f"{other}/") or f"{other}/".startswith(f"{own}/"):
+                shared.append(stack["StackName"])
+    if shared:
+        return Finding(
+            "secret prefix",
+            State.BAD,
+            f"the stack {', '.join(shared)} uses the same secrets ({own}/...): what is changed or removed for one "
+            "is changed or removed for the other",
+            "deploy one of them with a SecretPrefix of its own, and add its stores again: relay store add",
+        )
+    return Finding("secret prefix", State.GOOD, f"no other relay of this region uses the secrets {own}/...")

@@ -34,8 +34,10 @@ if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_logs import CloudWatchLogsClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
+    from mypy_boto3_sns import SNSClient
     from mypy_boto3_sqs import SQSClient
 
     from handler.settings import Settings
@@ -192,9 +194,19 @@ class Desk:
         return self.session.client("dynamodb", config=AWS_CALLS)
 
     @cached_property
+    def functions(self) -> LambdaClient:
+        """AWS's functions."""
+        return self.session.client("lambda", config=AWS_CALLS)
+
+    @cached_property
     def logs(self) -> CloudWatchLogsClient:
         """AWS's logs."""
         return self.session.client("logs", config=AWS_CALLS)
+
+    @cached_property
+    def sns(self) -> SNSClient:
+        """AWS's topics."""
+        return self.session.client("sns", config=AWS_CALLS)
 
     @cached_property
     def sqs(self) -> SQSClient:

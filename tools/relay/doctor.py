@@ -1,69 +1,109 @@
-"""`relay doctor`: everything between the store and the record, step by step, with a tick or what mends it."""
+"""`relay doctor`: everything between the store and the record, check by check, with what mends it and who does."""
 
 from __future__ import annotations
 
-import json
-from typing import TYPE_CHECKING
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated
 
-from botocore.exceptions import BotoCoreError, ClientError
+import typer
 
-from handler.aws_errors import error_code
-from handler.credentials import SecretInvalid, StoreSecret
-from handler.enrichment import Rules
-from handler.errors import ConfigurationError, RelayError
-from relay.checks import Finding, State, check_b2b, check_core, check_hooks, clock_finding
-from relay.command import AllStoresArgument, DestinationOption
-from relay.deployment_checks import check_alarms, check_endpoint, check_queues, check_stack
+from relay import deployed
+from relay.checks import Finding, State, Who, known, not_looked_at
+from relay.command import UNKNOWN, WRONG, AllStoresArgument, DestinationOption
+from relay.deployment_checks import (
+    RECOVERY_AT_ONCE,
+    check_concurrency,
+    check_endpoint,
+    check_late_trigger,
+    check_secret_prefix,
+    check_stack,
+)
 from relay.desk import Desk
-from relay.field_checks import check_fields, field_configs, recent_orders
-from relay.hook_checks import check_hook, check_refusals
+from relay.order_checks import check_alarms, check_dead, check_late, check_told, roots
 from relay.plain import plain
-from relay.po_checks import check_po_number
 from relay.store import known_stores
-from relay.trouble import DENIED, Trouble, explained
+from relay.store_checks import look_at
+from relay.trouble import Trouble
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
+    from typing import Any
 
-    from handler.enrichment import StoreRules
+    from handler.enrichment import Rules
+
+Found = dict[str, list[Finding]]
+"""What was found so far, by section."""
+
+BeforeDeploy = Annotated[
+    bool,
+    typer.Option("--before-deploy", help="Look at what a deployment needs instead; there may be no stack yet."),
+]
 
 
-def doctor(desk: Desk, store: AllStoresArgument = "", *, destination: DestinationOption = "") -> bool:
-    """Look at everything between the store and the B2B record, and say what to do about what is wrong.
+def doctor(
+    desk: Desk,
+    store: AllStoresArgument = "",
+    *,
+    destination: DestinationOption = "",
+    before_deploy: BeforeDeploy = False,
+) -> int:
+    """Look at everything between the store and the B2B record, and say what is wrong and who mends it.
 
-    Green is well, yellow should be looked at, red has to be mended (and makes the exit code 1), and
-    a question mark could not be found out. Nothing is changed.
+    ✓ was seen to be well, ✗ was seen to be wrong, ? is not known. Below a ✗ is what follows from
+    it. Nothing is changed.
+
+    Exit codes: 0 all is well; 1 something is wrong; 3 nothing is wrong, but something is not known.
 
     Examples:
       relay doctor
       relay doctor abc123
+      relay doctor --before-deploy
     """
-    found: dict[str, list[Finding]] = {}
-    for section, findings in _sections(desk, store, destination):
+    found: Found = {}
+    if before_deploy:
+        if store:
+            raise typer.BadParameter("--before-deploy is about no store")
+        from relay.preflight import sections  # noqa: PLC0415  reads the template and the prices
+
+        looks = sections(desk)
+    else:
+        looks = _sections(desk, store, destination, found)
+    for section, findings in looks:
         if not desk.as_json:
             desk.out.print(f"[bold]{plain(section)}[/]")
         for finding in findings:
             found.setdefault(section, []).append(finding)
             if not desk.as_json:
                 finding.print(desk.out)
-    everything = [finding for findings in found.values() for finding in findings]
-    bad = sum(finding.state is State.BAD for finding in everything)
-    doubtful = sum(finding.state is State.DOUBTFUL for finding in everything)
-
-    def picture() -> None:
-        if bad:
-            desk.out.print(
-                f"\n[bold red]{bad} to be mended[/]" + (f", {doubtful} to be looked at" if doubtful else "") + "."
-            )
-        else:
-            desk.out.print("\n[bold green]All is well[/]" + (f", {doubtful} to be looked at" if doubtful else "") + ".")
-
-    sections = {section: [finding.as_json() for finding in findings] for section, findings in found.items()}
-    desk.show({"well": not bad, "sections": sections}, picture)
-    return not bad
+    counted = [finding for findings in found.values() for finding in findings if not finding.because]
+    bad = Counter(finding.who for finding in counted if finding.state is State.BAD)
+    unknown = sum(finding.state is State.UNKNOWN for finding in counted)
+    result = {
+        "well": not bad and not unknown,
+        "wrong": bad.total(),
+        "unknown": unknown,
+        "sections": {section: [finding.as_json() for finding in findings] for section, findings in found.items()},
+    }
+    desk.show(result, lambda: desk.out.print(f"\n{_summary(bad, unknown)}"))
+    return WRONG if bad else UNKNOWN if unknown else 0
 
 
-def _sections(desk: Desk, store: str, destination: str) -> Iterator[tuple[str, Iterable[Finding]]]:
+def _summary(bad: Counter[Who], unknown: int) -> str:
+    if not bad:
+        return f"[bold]Nothing wrong was seen; {unknown} not known.[/]" if unknown else "[bold green]All is well.[/]"
+    parts = [f"{bad[who]} {words}" for who, words in MENDERS.items() if bad[who]]
+    return f"[bold red]{bad.total()} wrong[/]: {', '.join(parts)}" + (f"; {unknown} not known." if unknown else ".")
+
+
+MENDERS = {
+    Who.YOU: "for you to mend",
+    Who.BIGCOMMERCE: "for BigCommerce (nothing to do)",
+    Who.NOBODY: "that ends by itself",
+}
+
+
+def _sections(desk: Desk, store: str, destination: str, found: Found) -> Iterator[tuple[str, Iterable[Finding]]]:
+    """The sections in their order. The last one reads in `found` what the others have found."""
     try:
         stack = desk.stack
     except Trouble as trouble:
@@ -72,118 +112,52 @@ def _sections(desk: Desk, store: str, destination: str) -> Iterator[tuple[str, I
     url = destination or stack.destination
     rules: list[Rules] = []
     yield "Deployment", _deployment(desk, url, rules)
-    stores = [store] if store else list(known_stores(desk))
-    if not stores:
-        yield "Stores", [Finding("stores", State.BAD, "there is no store yet", "Add one: relay store add STORE")]
-    for each in stores:
-        yield f"Store {each}", _store(desk, each, url, rules[0] if rules else None)
+    stores = list(known_stores(desk))
+    if store and store not in stores:
+        mend = f"the stores: {', '.join(stores)}" if stores else f"add it: relay store add {store}"
+        yield "Stores", [Finding("stores", State.BAD, f"there is no store {store}", mend)]
+    elif not stores:
+        mend = "add the first one: relay store add, with the store's hash"
+        yield "Stores", [Finding("stores", State.BAD, "there is no store yet", mend)]
+    for each in stores if not store else [store] if store in stores else []:
+        yield f"Store {each}", look_at(desk, each, url, rules[0] if rules else None)
+    yield "Orders and alarms", _orders_and_alarms(desk, found)
 
 
 def _deployment(desk: Desk, url: str, rules: list[Rules]) -> Iterator[Finding]:
-    """Findings about what all stores share; puts the rules, if they are valid, into `rules`."""
+    """Findings about what all stores share; puts the rules that orders are tried with into `rules`."""
     yield check_stack(desk)
-    yield from _known("webhook URL", lambda: [check_endpoint(desk, url)])
-    yield from _known("queues", lambda: check_queues(desk))
-    yield from _known("alarms", lambda: check_alarms(desk))
-    try:
-        rules.append(Rules.load())
-    except ConfigurationError as error:
-        yield Finding("rules", State.BAD, str(error), "Mend src/handler/enrichment.toml and deploy.")
-    else:
-        yield Finding("rules", State.GOOD, "the rules in this folder are valid")
+    yield from known("webhook URL", lambda: [check_endpoint(desk, url)])
+    at_once: list[int] = []
+    yield from known("late trigger", lambda: [check_late_trigger(desk, at_once)])
+    yield from known("concurrency", lambda: [check_concurrency(desk, max(at_once, default=RECOVERY_AT_ONCE))])
+    yield from known("secret prefix", lambda: [check_secret_prefix(desk)])
+    yield from _functions(desk, rules)
 
 
-def _store(desk: Desk, store: str, url: str, rules: Rules | None) -> Iterator[Finding]:
-    """Findings about one store. Without a usable secret there is nothing more to be seen."""
-    secret: list[StoreSecret] = []
-    yield from _known("secret", lambda: [_check_secret(desk, store, secret)])
-    if not secret:
-        return
-    yield from _known("list of stores", lambda: _check_listed(desk, store))
-    [token] = secret
-    before = desk.clock()
-    core, answer = check_core(desk, store, token)
-    after = desk.clock()
-    yield core
-    if answer is not None:
-        yield clock_finding(answer, before, after)
-    b2b = check_b2b(desk, store, token)
-    yield b2b
-    if core.state is State.GOOD:  # else the same token would be refused for the same reason
-        hooks = check_hooks(desk, store, token)
-        yield hooks
-        if hooks.state is State.GOOD:
-            yield from _known("webhook", lambda: check_hook(desk, store, url, token))
-    yield from _known("refusals", lambda: [check_refusals(desk, store, token)])
-    if rules is not None and core.state is State.GOOD and b2b.state is State.GOOD:
-        of_store = rules.of_store(store)
-        yield from _known("extra fields", lambda: _check_rules(desk, store, token, of_store))
+def _functions(desk: Desk, rules: list[Rules]) -> Iterator[Finding]:
+    live: dict[str, Mapping[str, Any]] = {}
+    denied = list(known("functions", lambda: deployed.read_functions(desk, live)))
+    yield from denied
+    for finding in denied:
+        for step in ("settings", "architecture"):
+            yield not_looked_at(step, "the functions cannot be read", finding.step)
+    text: list[str] = []
+    if live:
+        yield from known("settings", lambda: [deployed.check_settings(desk, live)])
+        yield from known("architecture", lambda: [deployed.check_architecture(desk, live)])
+        denied = list(known("deployed code", lambda: deployed.read_rules(desk, live, text)))
+        yield from denied
+    yield from deployed.check_rules(text, rules, because=denied[0].step if denied else "")
 
 
-def _check_rules(desk: Desk, store: str, secret: StoreSecret, rules: StoreRules) -> Iterator[Finding]:
-    """Findings about the store's rules, tried on its newest orders."""
-    orders = recent_orders(desk, store, secret)
-    yield check_po_number(rules, orders)
-    yield from check_fields(rules, field_configs(desk, store, secret), orders)
-
-
-def _check_secret(desk: Desk, store: str, secret: list[StoreSecret]) -> Finding:
-    """Whether the store's secret is complete; puts it, if it can be used, into `secret`."""
-    mend = f"Write it: relay store add {store}"
-    try:
-        values = desk.vault.read(store)
-    except ClientError as error:
-        if error_code(error) not in DENIED:
-            raise
-        return Finding(
-            "secret",
-            State.UNKNOWN,
-            f"AWS denies you the secret {desk.vault.name(store)} ({error_code(error)}): "
-            "your role may not read or decrypt it, or there is none",
-            "Use a role that may (--profile).",
-        )
-    if values is None:
-        return Finding("secret", State.BAD, desk.vault.why_none(store), mend)
-    try:
-        secret.append(StoreSecret.parse(json.dumps(values)))
-    except SecretInvalid as error:
-        return Finding("secret", State.BAD, error.detail, mend)
-    proofs = {"client_secret": "signatures", "webhook_header": "a secret header"}
-    checks = [what for key, what in proofs.items() if values.get(key)]
-    if not checks:
-        return Finding(
-            "secret",
-            State.BAD,
-            "it holds neither client_secret nor webhook_header: every webhook is refused (401)",
-            f"Have a secret header made: relay hook create {store}",
-        )
-    return Finding("secret", State.GOOD, f"complete; webhooks are proven by {' and '.join(checks)}")
-
-
-def _check_listed(desk: Desk, store: str) -> list[Finding]:
-    """A finding when the relay's list lacks the store: then it is known only by its secret."""
-    if store in desk.stores.all():
-        return []
-    return [
-        Finding(
-            "list of stores",
-            State.DOUBTFUL,
-            "the store is not on the relay's list until its first order: reconcile does not look at it, "
-            "and a flood of forged webhooks may have its own refused",
-            f"Put it on the list (its values stay as they are): relay store add {store}",
-        )
+def _orders_and_alarms(desk: Desk, found: Found) -> Iterator[Finding]:
+    """Findings about orders that wait and about the alarms; what follows from what was `found` before names it."""
+    topics = roots(found)
+    orders = [
+        *known("late orders", lambda: [check_late(desk, topics)]),
+        *known("dead letters", lambda: [check_dead(desk, topics)]),
     ]
-
-
-def _known(step: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]:
-    """What `look` finds; when AWS or BigCommerce does not let it look, a finding of that."""
-    try:
-        yield from look()
-    except (ClientError, BotoCoreError) as error:
-        trouble = explained(error)
-        what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
-        yield Finding(step, State.UNKNOWN, what, mend)
-    except (RelayError, Trouble) as error:
-        trouble = explained(error)
-        what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
-        yield Finding(step, State.BAD, what, mend)
+    yield from orders
+    yield from known("alarms", lambda: check_alarms(desk, topics, orders))
+    yield from known("who is told", lambda: [check_told(desk)])

@@ -6,8 +6,10 @@ import difflib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from handler.api_answer import SUCCESS
 from handler.wanted import GUEST
-from relay.checks import SUCCESS, Finding, State
+from relay.checks import ADDRESSES, Finding, State
+from relay.plain import counted
 from relay.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -20,6 +22,14 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 100
 RECENT_ORDERS = 50
+STEP = "extra fields"
+RULES = "src/handler/enrichment.toml"
+CORRECT = f"correct {RULES} and deploy it: make deploy"
+OF_THE_FIRST = frozenset(
+    {"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "flatten", "pipe"}
+)
+"""JMESPath nodes whose further children are not read of the same value as the first."""
+
 NUMBER, DROPDOWN = 2, 3
 """Field types with a say in what a value may be (domain: extra-field configurations)."""
 
@@ -83,7 +93,7 @@ def field_configs(desk: Desk, store: str, secret: StoreSecret) -> list[FieldConf
         whole = answer.json()
         rows = whole.get("data") if answer.status in SUCCESS and isinstance(whole, dict) else None
         if not isinstance(rows, list):
-            raise Trouble(f"The extra fields' configurations cannot be read: HTTP {answer.status}.")
+            raise Trouble(f"The store's extra fields cannot be read: HTTP {answer.status}.", ADDRESSES)
         configs += [FieldConfig.of(row) for row in rows if isinstance(row, dict)]
         if len(rows) < PAGE_SIZE:
             return configs
@@ -98,19 +108,60 @@ def recent_orders(desk: Desk, store: str, secret: StoreSecret) -> list[dict[str,
     return [order for order in rows if isinstance(order, dict) and order.get("customer_id") != GUEST]
 
 
-def check_fields(rules: StoreRules, configs: list[FieldConfig], orders: list[dict[str, Any]]) -> Iterator[Finding]:
-    """What the rules and the store's extra fields have to say to each other; at least one finding."""
+def check_fields(
+    rules: StoreRules, configs: list[FieldConfig], orders: list[dict[str, Any]], store: str
+) -> Iterator[Finding]:
+    """Whether the rules bring what the store's extra fields take; at least one finding. `orders` are the newest ones."""
     by_name = {config.name: config for config in configs}
     ruled = [name for name, _ in rules.extra_fields]
-    findings = [*_unknown(ruled, by_name), *_uncovered(ruled, configs), *_misfits(rules, by_name, orders)]
+    tries = [tried for order in orders if (tried := _Try.of(rules, order)) is not None]
+    findings = [
+        *_unknown(ruled, by_name),
+        *_uncovered(ruled, configs),
+        *_failures(tries, store),
+        *_misfits(ruled, by_name, tries, store),
+        *_silent(rules, by_name, tries, store),
+    ]
     yield from findings
     if not findings:
-        tried = f"; tried on the last {len(orders)} customers' orders" if orders else ""
-        yield Finding("extra fields", State.GOOD, f"the rules fit the store's {len(configs)} fields{tried}")
+        yield _fit(ruled, configs, tries)
     if others := [f'"{c.label}" is "{c.name}"' for c in configs if c.label and c.label != c.name]:
         yield Finding(
             "labels", State.GOOD, f"buyers see other labels than the names that rules use: {', '.join(others)}"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Try:
+    """What the rules made of one order: the values they brought, by field, and the rules that failed."""
+
+    order: dict[str, Any]
+    brought: dict[str, str]
+    failed: list[RuleFailed]
+
+    @classmethod
+    def of(cls, rules: StoreRules, order: dict[str, Any]) -> _Try | None:
+        """None for an order that the rules skip."""
+        failed: list[RuleFailed] = []
+        if rules.skips(order, failed.append):
+            return None
+        return cls(order, dict(rules.content(order, failed.append).extra_fields), failed)
+
+    @property
+    def number(self) -> Any:
+        """The order's number."""
+        return self.order.get("id")
+
+
+def _fit(ruled: list[str], configs: list[FieldConfig], tries: list[_Try]) -> Finding:
+    """What is left to say when nothing is wrong."""
+    if not ruled:
+        return Finding(STEP, State.GOOD, "no rule brings extra fields, and the store requires none")
+    if not tries:
+        what = "the rules name fields of the store; no customer's order is there to try them on"
+        return Finding(STEP, State.UNKNOWN, what, "place an order as a company's buyer, then look again")
+    what = f"the rules fit the store's {counted(len(configs), 'field')}; tried on {_the_last(len(tries))}"
+    return Finding(STEP, State.GOOD, what)
 
 
 def _unknown(ruled: list[str], by_name: dict[str, FieldConfig]) -> Iterator[Finding]:
@@ -120,14 +171,14 @@ def _unknown(ruled: list[str], by_name: dict[str, FieldConfig]) -> Iterator[Find
         labelled = [config.name for config in by_name.values() if config.label == name]
         folded = {known.casefold(): known for known in by_name}
         alike = labelled or [folded[close] for close in difflib.get_close_matches(name.casefold(), folded, n=1)]
-        meant = f'Did you mean "{alike[0]}"? Names count to the letter. ' if alike else ""
+        meant = f'did you mean "{alike[0]}"? Names count to the letter. ' if alike else ""
         yield Finding(
-            "extra fields",
+            STEP,
             State.BAD,
             f'the rules name "{name}", which is the label that buyers see and not the name of the field'
             if labelled
             else f'the rules name "{name}", which the store has not configured',
-            f"{meant}Change src/handler/enrichment.toml and deploy, or add the field in B2B Edition.",
+            f"{meant}{CORRECT}, or add the field in B2B Edition",
         )
 
 
@@ -135,36 +186,72 @@ def _uncovered(ruled: list[str], configs: list[FieldConfig]) -> Iterator[Finding
     for config in configs:
         if config.required and config.name not in ruled:
             yield Finding(
-                "extra fields",
+                STEP,
                 State.BAD,
                 f'the store requires "{config.name}", and no rule brings it: updates are refused (422)',
-                "Add a rule for it to src/handler/enrichment.toml and deploy, or make it optional in B2B Edition.",
+                f"add a rule for it to {RULES} and deploy it: make deploy; or make the field optional in B2B Edition",
             )
 
 
-def _misfits(rules: StoreRules, by_name: dict[str, FieldConfig], orders: list[dict[str, Any]]) -> Iterator[Finding]:
-    """The rules, tried on real orders. The values themselves are buyers' and are not shown."""
-    troubles: dict[tuple[str, str], list[int]] = {}
-    for order in orders:
-        failed: list[RuleFailed] = []
-        if rules.skips(order, failed.append):
-            continue
-        brought = dict(rules.content(order, failed.append).extra_fields)
-        for failure in failed:
-            troubles.setdefault((f"the rule {failure.rule}", f"fails ({failure.why})"), []).append(order.get("id", 0))
-        for name in by_name.keys() & {name for name, _ in rules.extra_fields}:
-            value = brought.get(name, "")
-            why = (
-                by_name[name].refuses(value)
-                if value
-                else ("nothing, and is required" if by_name[name].required else "")
-            )
-            if why:
-                troubles.setdefault((f'the value for "{name}"', f"is {why}"), []).append(order.get("id", 0))
-    for (subject, trouble), where in troubles.items():
+def _failures(tries: list[_Try], store: str) -> Iterator[Finding]:
+    for rule, why in dict.fromkeys((each.rule, each.why) for tried in tries for each in tried.failed):
+        where = [tried.number for tried in tries if (rule, why) in {(each.rule, each.why) for each in tried.failed}]
         yield Finding(
-            "extra fields",
-            State.DOUBTFUL,
-            f"{subject} {trouble} in {len(where)} of the last {len(orders)} customers' orders, such as {where[0]}",
-            f"See it: relay preview {where[0]} --store ...; then change src/handler/enrichment.toml and deploy.",
+            "rules",
+            State.BAD,
+            f"the rule {rule} fails ({why}) in {len(where)} of {_the_last(len(tries))}, such as {where[0]}",
+            f"see it: relay preview {where[0]} --store {store}; then {CORRECT}",
         )
+
+
+def _misfits(ruled: list[str], by_name: dict[str, FieldConfig], tries: list[_Try], store: str) -> Iterator[Finding]:
+    """Values that their fields do not take. The values themselves are buyers' and are not shown."""
+    misfits: dict[tuple[str, str], list[Any]] = {}
+    for tried in tries:
+        for name in by_name.keys() & set(ruled):
+            value = tried.brought.get(name, "")
+            missing = "nothing, and is required" if by_name[name].required else ""
+            if why := by_name[name].refuses(value) if value else missing:
+                misfits.setdefault((name, why), []).append(tried.number)
+    for (name, why), where in misfits.items():
+        yield Finding(
+            STEP,
+            State.BAD,
+            f'the value for "{name}" is {why} in {len(where)} of {_the_last(len(tries))}, such as {where[0]}',
+            f"see it: relay preview {where[0]} --store {store}; then {CORRECT}",
+        )
+
+
+def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try], store: str) -> Iterator[Finding]:
+    """Rules of optional fields that brought nothing for any of these orders, and what they read that no order has."""
+    known = sorted({key for tried in tries for key in tried.order})
+    for name, rule in rules.extra_fields if tries else ():
+        if any(name in tried.brought or rule.name in {each.rule for each in tried.failed} for tried in tries):
+            continue
+        if name in by_name and by_name[name].required:
+            continue
+        what = f'the rule for "{name}" brought nothing in {_the_last(len(tries))}'
+        if absent := [read for read in read_fields(rule.expression.parsed) if read not in known]:
+            close = difflib.get_close_matches(absent[0], known, n=1)
+            meant = f"did you mean {close[0]}? " if close else ""
+            yield Finding(STEP, State.BAD, f"{what}: no order has {absent[0]}", f"{meant}{CORRECT}")
+            continue
+        others = ", while other rules brought values" if any(tried.brought for tried in tries) else ""
+        mend = f"see one of them: relay preview {tries[0].number} --store {store}"
+        yield Finding(STEP, State.UNKNOWN, f"{what}{others}; whether buyers left it empty is not known", mend)
+
+
+def read_fields(node: dict[str, Any]) -> Iterator[str]:
+    """The names that a JMESPath expression reads of the order itself, as far as that can be seen."""
+    kind, children = node["type"], node.get("children", [])
+    if kind == "field":
+        yield node["value"]
+    elif kind in OF_THE_FIRST:
+        yield from read_fields(children[0])  # what follows is read of the first one's result
+    elif kind not in {"literal", "current", "expref"}:
+        for child in children:
+            yield from read_fields(child)
+
+
+def _the_last(number: int) -> str:
+    return "the last customer's order" if number == 1 else f"the last {number} customers' orders"

@@ -8,9 +8,10 @@ from urllib.parse import urlsplit
 
 from handler.hooks_api import covers, silent
 from handler.settings import LOOPBACK
-from relay.checks import Finding, State
+from relay.checks import Finding, State, Who
 from relay.hooks import blocked, carries, why
 from relay.log_lines import lines
+from relay.plain import counted
 from relay.timespan import rough
 
 if TYPE_CHECKING:
@@ -27,13 +28,15 @@ NOT_PROVEN = "webhook not proven"
 def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterator[Finding]:
     """Whether an active hook points here and carries the secret header. Raises RetryLater, Unauthorised or Refused."""
     hooks = desk.hooks_api.pointing_at(store, url, desk.deadline())
-    create = f"Put it right: relay hook create {store}"
-    if not hooks:
+    create = f"correct it: relay hook create {store}"
+    if not hooks and desk.stack.parameters.get("StoresSendWebhooks") == "false":
+        yield Finding("webhook", State.GOOD, "none, and none is expected (StoresSendWebhooks is false)")
+    elif not hooks:
         others = desk.hooks_api.list_hooks(store, desk.deadline())
         elsewhere = (
             f"; the store's hooks point to {', '.join(str(h.get('destination')) for h in others)}" if others else ""
         )
-        yield Finding("webhook", State.BAD, f"none points to {url}{elsewhere}", f"Create it: relay hook create {store}")
+        yield Finding("webhook", State.BAD, f"none points to {url}{elsewhere}", f"create it: relay hook create {store}")
     elif switched_off := silent(hooks):
         by_whom = (
             "by relay hook disable"
@@ -44,7 +47,7 @@ def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterato
             "webhook",
             State.BAD,
             f"hook {switched_off[0]['id']} is switched off ({by_whom})",
-            f"Switch it on: relay hook enable {store}. Then: relay backfill for the orders in between.",
+            f"switch it on: relay hook enable {store}; then fetch the orders of the time between: {_fetch(store)}",
         )
     elif bare := _without_header(hooks, secret):
         yield Finding(
@@ -71,18 +74,23 @@ def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
     if not refused:
         return Finding("refusals", State.GOOD, f"no webhook was refused in the last {REFUSAL_HOURS:g} hours")
     [(check, _), *_] = Counter(str(line.get("check")) for line in refused).most_common()
-    mend = f"If the store's own webhooks are refused: relay hook create {store} puts the header right"
+    mend = f"if the store's own webhooks are refused, this corrects the header: relay hook create {store}"
     if secret.client_secret is not None:
         mend += (
             "; a wrong client_secret (or one for a store that signs nothing) is changed or, as null, "
-            f"removed by: relay store add {store} --from-file FILE"
+            f"removed by: relay store add {store} --from-file secret.json"
         )
     return Finding(
         "refusals",
-        State.DOUBTFUL,
-        f"{len(refused)} webhooks in the store's name were refused, last {rough(desk.clock() - refused[-1]['at'])} ago: {check}",
+        State.UNKNOWN,
+        f"{counted(len(refused), 'webhook')} in the store's name refused, the last {rough(desk.clock() - refused[-1]['at'])} "
+        f"ago ({check}); whether the store sent them or somebody forged them is not known",
         mend,
     )
+
+
+def _fetch(store: str) -> str:
+    return f"relay backfill --store {store} --since 48h"
 
 
 def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
@@ -99,9 +107,9 @@ def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
         warnings.append(
             Finding(
                 "doubles",
-                State.DOUBTFUL,
+                State.BAD,
                 f"{len(doubles)} active hooks point here ({', '.join(doubles)}): every order is announced that often",
-                f"Harmless, but wasteful. Delete all but one: relay hook delete {store} --id {doubles[-1]}",
+                f"harmless, but wasteful; delete all but one: relay hook delete {store} --id {doubles[-1]}",
             )
         )
     if domain := blocked(desk, store, url):
@@ -112,16 +120,17 @@ def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
                 "blocked domain",
                 State.BAD,
                 f"BigCommerce holds back all webhooks to this domain {until}: {why(domain) or 'too many failures'}",
-                "Find out why they failed: relay doctor. Then: relay backfill for the orders in between.",
+                f"it ends by itself; mend why they failed, then fetch the orders of the time between: {_fetch(store)}",
+                Who.BIGCOMMERCE,
             )
         )
     if url != desk.stack.destination and urlsplit(url).hostname not in LOOPBACK:
         warnings.append(
             Finding(
                 "watched URL",
-                State.DOUBTFUL,
+                State.BAD,
                 f"the relay itself watches over hooks to {desk.stack.destination}, not over this one",
-                f"Deploy with the parameter CustomWebhookUrl={url}",
+                f"deploy with the parameter CustomWebhookUrl={url}",
             )
         )
     return warnings

@@ -13,8 +13,10 @@ DEAD = {
     str(Cause.UNAUTHORISED): "Look which API refuses the token: relay doctor {store}; "
     "enter a new one: relay store add {store}; then: " + REDRIVE,
     str(Cause.SECRET_UNAVAILABLE): "Enter the secret: relay store add {store}; then: " + REDRIVE,
-    str(Cause.API_REFUSED): "BigCommerce's words name the field. Correct the rules or the store's fields; "
-    "try the rules: relay preview {order} --store {store}; deploy them: make deploy; then: " + REDRIVE,
+    str(
+        Cause.API_REFUSED
+    ): "BigCommerce's words name the field. Compare the rules with the store's fields: relay doctor {store}; "
+    "try corrected rules: relay preview {order} --store {store}; deploy them: make deploy; then: " + REDRIVE,
     str(Cause.ORDER_NOT_FOUND): "If the store has no such order any more: relay failed drop {selection}",
     str(Cause.UNEXPECTED_ANSWER): "Check StoreApiUrl and B2BApiUrl: relay doctor {store}; then: " + REDRIVE,
     str(Cause.RECORD_UNREADABLE): "Correct the record in B2B Edition by hand: its extra fields have an unknown "

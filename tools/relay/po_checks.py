@@ -30,25 +30,36 @@ def check_po_number(rules: StoreRules, orders: list[dict[str, Any]]) -> Finding:
     """
     if rules.po_number is None:
         return Finding(STEP, State.GOOD, "the store has no rule for it")
-    read, missed = 0, []
+    read, tried, missed = 0, 0, []
     for order in orders:
         failed: list[RuleFailed] = []
         if rules.skips(order, failed.append):
             continue
+        tried += 1
         if rules.content(order, failed.append).po_number:
             read += 1
         elif looks_like_one(order.get("customer_message")):
             missed.append(order.get("id", 0))
-    found = f"read from {read} of the last {len(orders)} customers' orders"
-    if not missed:
-        return Finding(STEP, State.GOOD, f"{found}; no other text looks as if it had one")
-    return Finding(
-        STEP,
-        State.DOUBTFUL,
-        f"{found}; {len(missed)} more have a line that looks like one, such as {', '.join(map(str, missed[:3]))}",
-        "If it is one, name its label in src/handler/enrichment.toml and deploy: "
-        "po_number = \"po_number(customer_message, 'Your label')\"",
-    )
+    if not tried:
+        what = "no customer's order is there to try the rule on"
+        return Finding(
+            STEP, State.UNKNOWN, what, "place an order with a PO number as a company's buyer, then look again"
+        )
+    found = f"read from {read} of the last {tried} customers' orders"
+    if missed:
+        return Finding(
+            STEP,
+            State.UNKNOWN,
+            f"{found}; {len(missed)} more have a line that looks like one, such as {', '.join(map(str, missed[:3]))}",
+            "if it is one, name its label in src/handler/enrichment.toml and deploy it (make deploy): "
+            "po_number = \"po_number(customer_message, 'Your label')\"",
+        )
+    if not read:
+        what = f"{found}; no text looks as if it had one"
+        return Finding(
+            STEP, State.UNKNOWN, what, "place an order with a PO number as a company's buyer, then look again"
+        )
+    return Finding(STEP, State.GOOD, f"{found}; no other text looks as if it had one")
 
 
 def looks_like_one(text: Any) -> bool:

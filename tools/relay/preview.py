@@ -131,7 +131,7 @@ def _fields_checked(
     except (RelayError, Trouble) as error:
         trouble = explained(error)
         return [Finding(STEP, State.UNKNOWN, trouble.what if trouble else str(error))]
-    findings = [finding for finding in check_fields(rules, configs, []) if finding.state is not State.GOOD]
+    findings = [finding for finding in check_fields(rules, configs, [], store) if finding.state is State.BAD]
     ruled = {name for name, _ in rules.extra_fields}
     for config in configs:
         refused = config.refuses(brought[config.name]) if config.name in brought else ""

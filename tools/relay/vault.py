@@ -61,6 +61,10 @@ class Vault:
             return f"the secret {name} is scheduled for deletion"
         return f"the secret {name} has no value"
 
+    def key(self, store_hash: str) -> str:
+        """The KMS key of the store's secret; empty for the one that AWS keeps for Secrets Manager. Raises botocore's errors."""
+        return self._client.describe_secret(SecretId=self.name(store_hash)).get("KmsKeyId", "")
+
     def stores(self) -> list[str]:
         """The stores that have a secret, by name; not those whose secret is scheduled for deletion. Raises botocore's errors."""
         prefix = self.name("")

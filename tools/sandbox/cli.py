@@ -6,7 +6,6 @@ import json
 import secrets
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, NoReturn
 
@@ -15,14 +14,15 @@ from rich.console import Console
 
 from handler.enrichment import RULES_FILE
 from sandbox import chaos as chaos_run
-from sandbox import defences_run, environment
+from sandbox import defences_run, docker, environment
 from sandbox import demo as demonstration
+from sandbox import invoke as invoked
 from sandbox import serve as served
 from sandbox.chaos_scenarios import SCENARIOS
 from sandbox.cloud import CloudError
 from sandbox.defences import DEFENCES
 from sandbox.emulator import ROOT
-from sandbox.samples import renew as renewed
+from sandbox.samples import FOLDER, SAMPLES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -127,18 +127,47 @@ def serve(
             help="The file that lets a terminal use `relay` with it.", dir_okay=False, show_default=".sandbox/env"
         ),
     ] = environment.FILE,
+    local_api: Annotated[
+        bool, typer.Option("--local-api", help="Let `sam local start-api` take the webhooks (needs Docker).")
+    ] = False,
 ) -> None:
     """Deploy the relay on this machine and play with it on a web page, until Ctrl-C.
 
     Ends with 0 when it was told to stop, and with 1 when it could not start or broke.
     """
-    _end_with(lambda: served.run(Console(highlight=False), port=port, rules=rules, env=env))
+    _end_with(
+        lambda: served.run(
+            Console(highlight=False), port=port, rules=rules, env=env, containers=docker.find() if local_api else None
+        )
+    )
 
 
 @app.command()
-def renew(event: Annotated[Path, typer.Argument(help="A file of events/.", exists=True, dir_okay=False)]) -> None:
-    """Print a sample event with a fresh date and signature."""
-    typer.echo(json.dumps(renewed(json.loads(event.read_text(encoding="utf-8")), time.time()), indent=2))
+def invoke(
+    event: Annotated[str, typer.Argument(help="A file of events/, or an event of yours.", show_default=False)] = "",
+    *,
+    every: Annotated[bool, typer.Option("--all", help="All samples of events/, one after the other.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Give an event to its function in the containers of `sam local`, with a store and an AWS behind it (needs Docker).
+
+    Ends with 0 when what the sample is meant to show has happened, otherwise with 1.
+    """
+    if every == bool(event):
+        raise typer.BadParameter(f"name an event or say --all; the samples are\n{_samples()}")
+    files = [FOLDER / name for name in SAMPLES] if every else [Path(event)]
+    for file in files:
+        try:
+            readable = isinstance(json.loads(file.read_text(encoding="utf-8")), dict)
+        except (OSError, ValueError):
+            readable = False
+        if not readable:
+            raise typer.BadParameter(f"{file} is no file with a JSON object; the samples are\n{_samples()}")
+    _end_with(lambda: invoked.run(files, as_json=as_json))
+
+
+def _samples() -> str:
+    return "\n".join(f"  events/{name}  {sample.shows}" for name, sample in SAMPLES.items())
 
 
 def _end_with(run: Callable[[], int]) -> NoReturn:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Self
 from handler.known_stores import KnownStores
 from relay.vault import Vault
 from sandbox import sam
-from sandbox.emulator import CloudError, Emulator
+from sandbox.emulator import LOOPBACK, CloudError, Emulator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -49,15 +49,17 @@ class Cloud:
         parameters: Mapping[str, str] | None = None,
         *,
         stack: str = "b2b-order-relay",
+        host: str = LOOPBACK,
         progress: Callable[[str], None] = _say_nothing,
         proxy: AwsProxy | None = None,
         alter: Callable[[Path], None] | None = None,
     ) -> None:
         """Nothing happens yet. `parameters` override those of the template; `progress` is told each step.
 
-        With a `proxy`, the functions (and they alone) reach AWS through it. `alter` may change the build before it is
+        The emulator listens on the address `host` of this machine. With a `proxy`, the functions (and they alone) reach AWS through it. `alter` may change the build before it is
         deployed: it is given the folder.
         """
+        self._host = host
         self._proxy = proxy
         self._alter = alter
         self.stack = stack
@@ -115,6 +117,12 @@ class Cloud:
         """Create or replace the secret of a store and put the store on the table's list, as `relay store add` does."""
         self.vault.write(store_hash, dict(secret))
         KnownStores(self.outputs["IdempotencyTableName"], self.client("dynamodb")).note(store_hash)
+
+    def variables(self, function: str) -> dict[str, str]:
+        """The environment variables that a function was deployed with."""
+        config = self.client("lambda").get_function_configuration(FunctionName=self.outputs[f"{function}Name"])
+        variables: dict[str, str] = config["Environment"]["Variables"]
+        return variables
 
     @property
     def vault(self) -> Vault:
@@ -223,7 +231,9 @@ class Cloud:
         began = time.monotonic()
         self._folder = Path(tempfile.mkdtemp(prefix="b2b-order-relay-", dir=_fast_folder()))
         self._progress("Starting an AWS on this machine (ministack)")
-        self._emulator = Emulator(self._folder, endpoint_for_functions=self._proxy.url if self._proxy else "")
+        self._emulator = Emulator(
+            self._folder, host=self._host, endpoint_for_functions=self._proxy.url if self._proxy else ""
+        )
         if self._proxy:
             self._proxy.target = self._emulator.url
         sam.build(self._progress, self._built)

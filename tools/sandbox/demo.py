@@ -16,6 +16,8 @@ from sandbox.scenarios import SCENARIOS, Played, Scenario, Stage, demo_store, se
 from sandbox.store import SandboxStore
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import RenderableType
 
 SECONDS_BETWEEN_ORDERS = 0.4
@@ -128,7 +130,7 @@ class _Show:
             f"{status} after {seconds} s" if status else ("on the bus" if not played.deliveries else ""),
             outcome,
             f"{left} s" if left is not None else "",
-            _content(facts),
+            content(facts),
             mark,
         ]
 
@@ -150,7 +152,8 @@ class _Show:
         }
 
 
-def _content(facts: dict[str, object]) -> str:
+def content(facts: Mapping[str, object]) -> str:
+    """What stands on a record, from its `po_number` and `extra_fields`, for the console."""
     if facts["po_number"] is None:
         return "[dim]no record[/]"
     fields = facts["extra_fields"]

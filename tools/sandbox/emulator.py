@@ -1,4 +1,4 @@
-"""AWS on this machine: one ministack process on loopback, and its Lambda workers."""
+"""AWS on this machine: one ministack process, and its Lambda workers."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 ASYNC_MINISTACK = Path(__file__).with_name("ministack_async.py")
+LOOPBACK = "127.0.0.1"
 REGION = "us-east-1"
 # Made up, so that nothing here ever uses this machine's own.
 CREDENTIALS = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test"}
@@ -62,16 +63,16 @@ class Worker:
 class Emulator:
     """A ministack of its own port and folder. Ends with the `with` block, together with every process it has started."""
 
-    def __init__(self, folder: Path, *, endpoint_for_functions: str = "") -> None:
-        """Start it. `folder` takes its log and its temporary files.
+    def __init__(self, folder: Path, *, host: str = LOOPBACK, endpoint_for_functions: str = "") -> None:
+        """Start it. `folder` takes its log and its temporary files; `host` is the one address on which it listens.
 
         `endpoint_for_functions`: where the Lambda functions find AWS, if not here but behind a proxy.
         """
         python = ROOT / ".env-ministack" / "bin" / "python"
         if not python.exists():
             raise CloudError("ministack is not installed; `make setup` installs it")
-        self.port = free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
+        self.port = free_port(host)
+        self.url = f"http://{host}:{self.port}"
         self._clients: dict[str, Any] = {}
         self.log = folder / "ministack.log"
         temporary = folder / "tmp"
@@ -79,7 +80,7 @@ class Emulator:
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "TMPDIR": str(temporary),
-            "BIND_HOST": "127.0.0.1",
+            "BIND_HOST": host,
             "GATEWAY_PORT": str(self.port),
             "MINISTACK_REGION": REGION,
             "PERSIST_STATE": "0",
@@ -88,9 +89,8 @@ class Emulator:
             # Two listeners that nobody here wants, on fixed ports.
             "IOT_MTLS_ENABLED": "0",
             "SFTP_ENABLED": "0",
+            "AWS_ENDPOINT_URL": endpoint_for_functions or self.url,  # its workers inherit it
         }
-        if endpoint_for_functions:
-            environment["AWS_ENDPOINT_URL"] = endpoint_for_functions  # its workers inherit it
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
                 # Isolated: this folder's modules must not be taken for those of the same name that ministack wants.
@@ -167,9 +167,9 @@ class Emulator:
             self._process.wait()
 
 
-def free_port() -> int:
-    """A TCP port of 127.0.0.1 that nobody listens on."""
+def free_port(host: str = LOOPBACK) -> int:
+    """A TCP port of an address of this machine that nobody listens on."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind((host, 0))
         port: int = listener.getsockname()[1]
         return port

@@ -17,26 +17,26 @@ if TYPE_CHECKING:
 FILE = ROOT / ".sandbox" / "env"
 
 
-def variables(cloud: Cloud, store_hash: str) -> dict[str, str]:
-    """What `relay` finds in the environment; the credentials are made up."""
+def variables(cloud: Cloud, store_hash: str, webhook_url: str = "") -> dict[str, str]:
+    """What `relay` finds in the environment; the credentials are made up. `webhook_url`, if it is not the emulator's."""
     return {
         **CREDENTIALS,
         "AWS_REGION": REGION,
         "AWS_ENDPOINT_URL": cloud.endpoint_url,
         "RELAY_STACK": cloud.stack,
         "RELAY_STORE": store_hash,
-        "RELAY_DESTINATION": cloud.webhook_url,
+        "RELAY_DESTINATION": webhook_url or cloud.webhook_url,
     }
 
 
 @contextmanager
-def written(file: Path, cloud: Cloud, store_hash: str) -> Iterator[None]:
+def written(file: Path, cloud: Cloud, store_hash: str, webhook_url: str = "") -> Iterator[None]:
     """The file, for bash and zsh, until the end of the block. Raises OSError when it cannot be written."""
     lines = [
         "# For a terminal that works with the sandbox; `make sandbox` writes it anew. All values are made up.",
         # They would take precedence over what follows, or be sent along with it.
         "unset AWS_PROFILE AWS_SESSION_TOKEN AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
-        *(f"export {name}={shlex.quote(value)}" for name, value in variables(cloud, store_hash).items()),
+        *(f"export {name}={shlex.quote(value)}" for name, value in variables(cloud, store_hash, webhook_url).items()),
         f'export PATH={shlex.quote(str(ROOT / ".venv" / "bin"))}:"$PATH"',
     ]
     text = "\n".join(lines) + "\n"

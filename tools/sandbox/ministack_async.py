@@ -31,6 +31,7 @@ RETRIES = 2
 """Lambda's own default."""
 
 logger = logging.getLogger("ministack_async")
+_concurrency = lambda_svc._sqs_esm_concurrency  # noqa: SLF001
 _target: ContextVar[dict[str, Any]] = ContextVar("target")
 _invoke_target = eventbridge._invoke_target  # noqa: SLF001  ministack has no extension point here
 
@@ -42,6 +43,12 @@ def invoke_target(target: dict[str, Any], *arguments: Any, **named: Any) -> Any:
         return _invoke_target(target, *arguments, **named)
     finally:
         _target.reset(token)
+
+
+def concurrency(mapping: dict[str, Any], *arguments: Any) -> Any:
+    """What ministack does, also for a limit that is a template's parameter: it leaves that a text, and compares it."""
+    scaling = {name: int(limit) for name, limit in (mapping.get("ScalingConfig") or {}).items()}
+    return _concurrency(mapping | {"ScalingConfig": scaling}, *arguments)
 
 
 def dispatch_to_lambda(arn: str, payload: str) -> None:
@@ -120,4 +127,5 @@ def _sqs() -> Any:
 if __name__ == "__main__":
     eventbridge._invoke_target = invoke_target  # noqa: SLF001
     eventbridge._dispatch_to_lambda = dispatch_to_lambda  # noqa: SLF001
+    lambda_svc._sqs_esm_concurrency = concurrency  # noqa: SLF001
     main()

@@ -89,27 +89,11 @@ def deploy(
 
 
 def _sam(*arguments: str, cwd: Path, environment: Mapping[str, str], folder: Path) -> None:
-    """Run the SAM CLI with made-up credentials and none of this user's settings. Raises CloudError with what it said."""
-    sam = ROOT / ".env-sam" / "bin" / "sam"
-    if not sam.exists():
-        raise CloudError("the SAM CLI is not installed; `make setup` installs it")
-    empty = folder / "samconfig.toml"
-    empty.write_text("version = 0.1\n", encoding="utf-8")
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+    """Run the SAM CLI. Raises CloudError with what it said."""
     result = subprocess.run(
-        [sam, *arguments, f"--config-file={empty}"],
+        command(*arguments, folder=folder),
         cwd=cwd,
-        env={
-            **own,
-            # The layer is built with the project's own Python, which surely has pip.
-            "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-            "SAM_CLI_TELEMETRY": "0",
-            **CREDENTIALS,
-            "AWS_CONFIG_FILE": os.devnull,
-            "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
-            "AWS_EC2_METADATA_DISABLED": "true",
-            **environment,
-        },
+        env={**surroundings(), **environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -118,6 +102,31 @@ def _sam(*arguments: str, cwd: Path, environment: Mapping[str, str], folder: Pat
     )
     if result.returncode != 0:
         raise CloudError(f"`sam {arguments[0]}` failed:\n{result.stdout[-4000:]}")
+
+
+def command(*arguments: str, folder: Path) -> list[str]:
+    """The command line of the SAM CLI with none of this user's settings; `folder` takes an empty file of settings."""
+    sam = ROOT / ".env-sam" / "bin" / "sam"
+    if not sam.exists():
+        raise CloudError("the SAM CLI is not installed; `make setup` installs it")
+    empty = folder / "samconfig.toml"
+    empty.write_text("version = 0.1\n", encoding="utf-8")
+    return [str(sam), *arguments, f"--config-file={empty}"]
+
+
+def surroundings() -> dict[str, str]:
+    """The environment of the SAM CLI: made-up credentials, and none of this user's AWS settings."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SAM_"))}
+    return {
+        **own,
+        # The layer is built with the project's own Python, which surely has pip.
+        "PATH": f"{ROOT / '.venv' / 'bin'}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        "SAM_CLI_TELEMETRY": "0",
+        **CREDENTIALS,
+        "AWS_CONFIG_FILE": os.devnull,
+        "AWS_SHARED_CREDENTIALS_FILE": os.devnull,
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }
 
 
 def _compile_for_emulator() -> None:

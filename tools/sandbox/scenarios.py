@@ -140,7 +140,7 @@ def _play_own_event(stage: Stage) -> Played:
     return Played(stage, placed, [])
 
 
-def _created(po_number: str = "", *, calls: int | None = None, **extra_fields: str) -> Callable[[Played], bool]:
+def created(po_number: str = "", *, calls: int | None = None, **extra_fields: str) -> Callable[[Played], bool]:
     """Created once, by the relay, inside the window, with exactly this on the record; with so many Create Orders."""
 
     def holds(played: Played) -> bool:
@@ -157,7 +157,7 @@ def _created(po_number: str = "", *, calls: int | None = None, **extra_fields: s
     return holds
 
 
-def _updated(po_number: str, **extra_fields: str) -> Callable[[Played], bool]:
+def updated(po_number: str, **extra_fields: str) -> Callable[[Played], bool]:
     """The automatic record, brought in line."""
 
     def holds(played: Played) -> bool:
@@ -172,7 +172,8 @@ def _carries(record: Record, po_number: str, extra_fields: dict[str, str]) -> bo
     return bool(record.po_number == po_number and record.extra_fields == names)
 
 
-def _no_record(played: Played) -> bool:
+def no_record(played: Played) -> bool:
+    """Whether there is no record, made by whomever."""
     return played.creates == 0 and played.record is None
 
 
@@ -190,7 +191,7 @@ SCENARIOS = (
         play_webhook(customer_message=_message("PO-1001")),
         "created in the window",
         "created",
-        _created("PO-1001"),
+        created("PO-1001"),
     ),
     Scenario(
         "with extra fields",
@@ -199,10 +200,10 @@ SCENARIOS = (
         ),
         "created in the window",
         "created",
-        _created("PO-1002", Cost_Center="CC-200", ERP_Order_Id="ERP-9"),
+        created("PO-1002", Cost_Center="CC-200", ERP_Order_Id="ERP-9"),
     ),
-    Scenario("guest", play_webhook(customer_id=GUEST), "skipped", "skipped", _no_record),
-    Scenario("customer without a company", play_webhook(customer_id=OUTSIDER), "skipped", "skipped", _no_record),
+    Scenario("guest", play_webhook(customer_id=GUEST), "skipped", "skipped", no_record),
+    Scenario("customer without a company", play_webhook(customer_id=OUTSIDER), "skipped", "skipped", no_record),
     Scenario(
         "forged webhook",
         _play(DeliveryOptions(forged=True, retries=TRIES_ONCE), automatic_record_after=None),
@@ -222,35 +223,35 @@ SCENARIOS = (
         _play(DeliveryOptions(copies=5, retries=TRIES_ONCE), customer_message=_message("PO-1003")),
         "created once",
         "created",
-        _created("PO-1003", calls=1),
+        created("PO-1003", calls=1),
     ),
     Scenario(
         "B2B API answers 503 twice",
         play_webhook(faults.status(503), times=2, customer_message=_message("PO-1004")),
         "created in the window",
         "created",
-        _created("PO-1004"),
+        created("PO-1004"),
     ),
     Scenario(
         "B2B API hangs once",
         play_webhook(faults.hang(), customer_message=_message("PO-1005"), automatic_record_after=None),
         "created in the window",
         "created",
-        _created("PO-1005"),
+        created("PO-1005"),
     ),
     Scenario(
         "order not readable at first",
         play_webhook(readable_after_seconds=1.5, customer_message=_message("PO-1006"), automatic_record_after=None),
         "created in the window",
         "created",
-        _created("PO-1006"),
+        created("PO-1006"),
     ),
     Scenario(
         "webhook comes 12 s late",
         play_webhook(created_ago_seconds=12, customer_message=_message("PO-1007"), form_fields={"Cost Center": "CC-7"}),
         "updated afterwards",
         "updated",
-        _updated("PO-1007", Cost_Center="CC-7"),
+        updated("PO-1007", Cost_Center="CC-7"),
     ),
     Scenario(
         "record already there",
@@ -259,13 +260,13 @@ SCENARIOS = (
         ),
         "updated at once",
         "updated",
-        _updated("PO-1008", Cost_Center="CC-8"),
+        updated("PO-1008", Cost_Center="CC-8"),
     ),
     Scenario(
         "your own event, with everything in it",
         _play_own_event,
         "created, no look-up",
         "created",
-        _created("ERP-77", Cost_Center="CC-300"),
+        created("ERP-77", Cost_Center="CC-300"),
     ),
 )

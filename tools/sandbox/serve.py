@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
-from sandbox import environment
+from sandbox import environment, sam_local
 from sandbox.cloud import Cloud, CloudError
 from sandbox.counter import Counter
+from sandbox.emulator import LOOPBACK
 from sandbox.letter_watch import LetterWatch
 from sandbox.live_rules import RULES_IN_CODE, LiveRules
 from sandbox.log_watch import LogWatch
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
+    from sandbox.docker import Docker
     from sandbox.stores import Store
 
 PORT = 8700
@@ -55,14 +57,15 @@ class Desk:
     about: dict[str, Any]
 
 
-def run(console: Console, *, port: int | None, rules: Path, env: Path) -> int:
+def run(console: Console, *, port: int | None, rules: Path, env: Path, containers: Docker | None = None) -> int:
     """Deploys, serves the page until it is told to stop, and ends everything; the exit code.
 
     `port` None: PORT, or any free one if that is taken. `env` is written for `relay`, and removed at the end.
+    With `containers`, `sam local start-api` takes the stores' webhooks there, in place of the emulator's API.
     """
     with ExitStack() as stack:
         listener = stack.enter_context(page_socket(port))
-        desk = _open(stack, console, rules, env)
+        desk = _open(stack, console, rules, env, containers)
         own_port = listener.getsockname()[1]
 
         def say(line: str) -> None:
@@ -71,6 +74,11 @@ def run(console: Console, *, port: int | None, rules: Path, env: Path) -> int:
         if port is None and own_port != PORT:
             say(f"\nPort {PORT} is taken, so the page has another one.")
         say(f"\nThe sandbox is open: http://127.0.0.1:{own_port}/")
+        if containers:
+            say(
+                "Webhooks go to OrderFunction in a container of `sam local start-api`. What it puts on the bus goes to the"
+            )
+            say("emulator's own OrderFunction and RecoveryFunction. Place an order on the page.")
         say(f"Edit {desk.rules.shown_path} and the next order follows it.")
         say("\nTo use `relay` with it, in another terminal (again after each start of the sandbox):")
         say(f"  {desk.about['source']}\n  relay doctor")
@@ -99,14 +107,20 @@ def page_socket(port: int | None) -> socket.socket:
     return listener
 
 
-def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path) -> Desk:
-    sandbox = stack.enter_context(SandboxStore.run())
+def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, containers: Docker | None) -> Desk:
+    sandbox = stack.enter_context(SandboxStore.run(also_on=containers.gateway if containers else ""))
     stores = [demo_store(), outlet_store()]
     addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
-    cloud = stack.enter_context(Cloud(PARAMETERS | addresses, progress=console.print))
+    host = containers.address if containers else LOOPBACK
+    cloud = stack.enter_context(Cloud(PARAMETERS | addresses, host=host, progress=console.print))
+    webhook_url = cloud.webhook_url
+    if containers:
+        environments = sam_local.variables(cloud, sandbox, ["OrderFunction"])
+        api = stack.enter_context(sam_local.started(containers, "start-api", environments, console.print))
+        webhook_url = api.url + sam_local.WEBHOOK_PATH
     for store in stores:
-        add_store(sandbox, cloud, store)
-    stack.enter_context(environment.written(env, cloud, stores[0].hash))
+        add_store(sandbox, cloud, store, webhook_url)
+    stack.enter_context(environment.written(env, cloud, stores[0].hash, webhook_url))
     logs = LogWatch(
         cloud.client("logs"),
         {name: f"/aws/lambda/{cloud.outputs[f'{function}Name']}" for name, function in FUNCTIONS.items()},
@@ -119,7 +133,7 @@ def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path) -> De
         lambda text: cloud.replace_file(RULES_IN_CODE, text),
         time.time,
     )
-    counter = Counter(sandbox, stores[0], letters, cloud.webhook_url, cloud.vault)
+    counter = Counter(sandbox, stores[0], letters, webhook_url, cloud.vault)
     about = {
         "source": f"source {environment.shown(env)}",
         "tutorial": TUTORIAL,
@@ -129,12 +143,12 @@ def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path) -> De
     return Desk(cloud, logs, letters, rules, counter, snapshots, about)
 
 
-def add_store(sandbox: SandboxStore, cloud: Cloud, store: Store) -> None:
+def add_store(sandbox: SandboxStore, cloud: Cloud, store: Store, webhook_url: str) -> None:
     """Opens a store with its secret and its hook, as `relay store add` and `relay hook create` leave them."""
     store.webhook_header = ("X-Relay-Key", secrets.token_urlsafe(24))
     sandbox.add_store(store)
     cloud.put_secret(store.hash, secret_of(store))
-    sandbox.add_hook(store, cloud.webhook_url, headers=dict([store.webhook_header]))
+    sandbox.add_hook(store, webhook_url, headers=dict([store.webhook_header]))
 
 
 async def _serve(desk: Desk, listener: socket.socket) -> str:

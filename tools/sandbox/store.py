@@ -47,7 +47,7 @@ class SandboxStore:
     What is handed out (records, requests) are copies as of that moment; orders, hooks and deliveries are live.
     """
 
-    def __init__(self, *, port: int = 0, clock: Clock = time.time, seed: int = 0) -> None:
+    def __init__(self, *, port: int = 0, clock: Clock = time.time, seed: int = 0, also_on: str = "") -> None:
         self.clock = clock
         self.url = ""
         """Base address of both APIs (`StoreApiUrl` and `B2BApiUrl`)."""
@@ -57,7 +57,7 @@ class SandboxStore:
         self._bigcommerce = BigCommerce(clock, seed)
         self._bigcommerce.on_event = self._serve_hooks
         self._deliveries: list[Delivery] = []
-        self._port = port
+        self._port, self._also_on = port, also_on
         self._ready: Future[asyncio.AbstractEventLoop] = Future()
         self._stop = asyncio.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), name="sandbox-store", daemon=True)
@@ -65,9 +65,12 @@ class SandboxStore:
 
     @classmethod
     @contextmanager
-    def run(cls, *, port: int = 0, clock: Clock = time.time, seed: int = 0) -> Iterator[Self]:
-        """Serve on 127.0.0.1 (port 0: any free one) until the block ends. The seed is for faults with a probability."""
-        sandbox = cls(port=port, clock=clock, seed=seed)
+    def run(cls, *, port: int = 0, clock: Clock = time.time, seed: int = 0, also_on: str = "") -> Iterator[Self]:
+        """Serve on 127.0.0.1 (port 0: any free one) until the block ends. The seed is for faults with a probability.
+
+        `also_on`: another address of this machine on which it listens, on the same port.
+        """
+        sandbox = cls(port=port, clock=clock, seed=seed, also_on=also_on)
         sandbox._thread.start()
         loop = sandbox._ready.result(_START_SECONDS)
         try:
@@ -82,6 +85,11 @@ class SandboxStore:
         """Open a store."""
         with self._lock:
             return self._bigcommerce.add_store(store).store
+
+    def close_store(self, store: Store | str) -> None:
+        """Close a store with everything in it."""
+        with self._lock:
+            del self._bigcommerce.shops[_hash(store)]
 
     def configure(self, store: Store | str, **settings: Any) -> Store:
         """Change settings of a store while it runs: a new token, another limit, a missing scope."""
@@ -306,6 +314,8 @@ class SandboxStore:
         try:
             await runner.setup()
             await web.TCPSite(runner, "127.0.0.1", self._port).start()
+            if self._also_on:
+                await web.TCPSite(runner, self._also_on, runner.addresses[0][1]).start()
             self._sender = Sender(self.clock, self._hooks)
         except OSError as error:  # the port is taken
             self._ready.set_exception(error)

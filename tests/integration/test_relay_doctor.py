@@ -1,0 +1,413 @@
+"""`relay doctor`: genuine HTTP to the simulated store, moto and fakes for AWS."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any, Literal
+from unittest.mock import Mock
+
+import boto3
+import pytest
+
+from handler.errors import Cause
+from handler.known_stores import KnownStores
+from handler.telemetry import NAMESPACE, Metric
+from relay import deployed
+from relay import desk as relay_desk
+from relay.vault import Vault
+from sandbox.orders import PO_LINE
+from sandbox.scenarios import secret_of
+from sandbox.stores import ExtraField, Store
+from support.account import ALARM, FakeCloudFormation, FakeFunctions, aws_error, packed
+from support.dead_letters import letter
+from support.events import request, webhook
+from support.relay import TABLE, Desk, desk_of
+from support.world import World, secret_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from support.telemetry import Written
+
+BUYER, GUEST = 7, 0
+WELL, WRONG, UNKNOWN = 0, 1, 3
+Ring = Callable[[Literal["OK", "ALARM", "INSUFFICIENT_DATA"]], None]
+RULES = """
+[all]
+po_number = "first_match(customer_message, 'Reference Number: (.*)')"
+[all.extra_fields]
+"Team" = "external_order_id"
+"""
+
+
+@pytest.fixture
+def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Desk]:
+    store = Store(
+        hash="abc123", company_customers={BUYER}, extra_fields=(ExtraField(name="Team"),), automatic_record_after=None
+    )
+    here = tmp_path / "enrichment.toml"
+    here.write_text(RULES)
+    monkeypatch.setattr(deployed, "RULES_FILE", here)
+    with desk_of(store, monkeypatch) as desk:
+        desk.run("store", "add", store.hash, "--from-file", "-", typed=json.dumps(secret_of(store)))
+        yield desk
+
+
+@pytest.fixture
+def relay() -> Iterator[str]:
+    """Where the relay answers: 400 to what is no webhook. Beside it lies its code."""
+
+    class Relay(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.answer(400, b"")
+
+        def do_GET(self) -> None:
+            self.answer(200, packed(RULES))
+
+        def answer(self, status: int, body: bytes) -> None:
+            self.send_response(status)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Relay) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+
+
+@pytest.fixture
+def ring(desk: Desk) -> Ring:
+    """The stack has one alarm; what is given becomes its state."""
+    cloudwatch = boto3.client("cloudwatch")
+    cloudwatch.put_metric_alarm(
+        AlarmName=ALARM,
+        AlarmDescription="At least one order waits for a person.",
+        Namespace="AWS/SQS",
+        MetricName="ApproximateNumberOfMessagesVisible",
+        Statistic="Maximum",
+        Period=60,
+        EvaluationPeriods=1,
+        Threshold=1,
+        ComparisonOperator="GreaterThanOrEqualToThreshold",
+    )
+    assert desk.stack.name in ALARM
+
+    def ring(state: Literal["OK", "ALARM", "INSUFFICIENT_DATA"]) -> None:
+        cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason="a test")
+
+    return ring
+
+
+@pytest.fixture
+def well(desk: Desk, relay: str, ring: Ring, monkeypatch: pytest.MonkeyPatch) -> Desk:
+    """A deployment and a store with which all is well."""
+    ring("OK")
+    monkeypatch.setenv("RELAY_DESTINATION", f"{relay}/webhooks")
+    # moto's CloudFormation and Lambda need packages that nothing else here does.
+    monkeypatch.setattr(relay_desk.Desk, "cloudformation", FakeCloudFormation())
+    monkeypatch.setattr(relay_desk.Desk, "functions", FakeFunctions(desk.stack, f"{relay}/code"))
+    topic = boto3.client("sns").create_topic(Name="relay-AlarmTopic")["TopicArn"]
+    boto3.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:inbox")
+    for group in desk.stack.log_groups:
+        boto3.client("logs").create_log_group(logGroupName=group)
+    desk.run("hook", "create", "abc123")
+    desk.sandbox.place_order(desk.store, customer_id=BUYER, external_order_id="Blue", customer_message=f"{PO_LINE}PO-1")
+    return desk
+
+
+def findings(desk: Desk, code: int, *arguments: str) -> dict[str, dict[str, Any]]:
+    """The doctor's findings by step, the worst of each; AssertionError when they do not fit the exit code."""
+    answer = desk.json("doctor", *arguments, code=code)
+    assert answer["well"] is (code == WELL)
+    order = ["good", "unknown", "bad"]
+    everything = [finding for section in answer["sections"].values() for finding in section]
+    counted = [finding for finding in everything if not finding["because"]]
+    assert answer["wrong"] == sum(finding["state"] == "bad" for finding in counted)
+    assert answer["unknown"] == sum(finding["state"] == "unknown" for finding in counted)
+    return {f["step"]: f for f in sorted(everything, key=lambda f: order.index(f["state"]))}
+
+
+def test_all_is_well(well: Desk) -> None:
+    states = {step: finding["state"] for step, finding in findings(well, WELL).items()}
+
+    assert states == dict.fromkeys(states, "good")
+    assert states.keys() == {
+        "stack", "webhook URL", "late trigger", "concurrency", "secret prefix", "settings", "architecture", "rules",
+        "secret", "core API", "clock", "B2B API", "B2B users", "hooks API", "webhook", "refusals", "PO number",
+        "extra fields", "late orders", "dead letters", "alarms", "who is told",
+    }  # fmt: skip
+    assert "All is well." in well.run("doctor").output
+
+
+def test_a_late_order_that_was_tried_often_shows_its_age_and_when_it_is_given_up(well: Desk) -> None:
+    boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["RecoveryQueueUrl"], MessageBody="{}")
+    boto3.client("cloudwatch").put_metric_data(
+        Namespace=NAMESPACE,
+        MetricData=[
+            {
+                "MetricName": Metric.LATE_ORDER_AGE,
+                "Dimensions": [{"Name": "service", "Value": well.stack.name}],
+                "Value": 7200.0,
+                "Timestamp": datetime.now(UTC) - timedelta(minutes=50),
+            }
+        ],
+    )
+
+    late = findings(well, WRONG)["late orders"]
+
+    assert (late["state"], late["who"]) == ("bad", "you")
+    assert "1 order in the recovery queue; the oldest for 2 h, given up in 22 h" in late["what"]
+    assert "relay late list" in late["mend"]
+
+
+def remove_secret(_desk: Desk) -> None:
+    boto3.client("secretsmanager").delete_secret(SecretId="relay/abc123", ForceDeleteWithoutRecovery=True)
+
+
+def schedule_deletion(_desk: Desk) -> None:
+    boto3.client("secretsmanager").delete_secret(SecretId="relay/abc123", RecoveryWindowInDays=7)
+
+
+def secret_without_value(desk: Desk) -> None:
+    remove_secret(desk)
+    boto3.client("secretsmanager").create_secret(Name="relay/abc123")
+
+
+def encrypt(desk: Desk) -> None:
+    remove_secret(desk)
+    secret = json.dumps(secret_of(desk.store) | {"client_secret": "s"})
+    boto3.client("secretsmanager").create_secret(Name="relay/abc123", SecretString=secret, KmsKeyId="1234-abcd")
+
+
+def put_secret(values: dict[str, Any]) -> Callable[[Desk], None]:
+    def put(_desk: Desk) -> None:
+        boto3.client("secretsmanager").put_secret_value(SecretId="relay/abc123", SecretString=json.dumps(values))
+
+    return put
+
+
+def kill(desk: Desk, cause: Cause = Cause.API_REFUSED) -> None:
+    boto3.client("sqs").send_message(
+        QueueUrl=desk.stack.outputs["DeadLetterQueueUrl"], MessageBody=letter(101, cause=cause)
+    )
+
+
+def configure(**settings: Any) -> Callable[[Desk], Any]:
+    return lambda desk: desk.sandbox.configure("abc123", **settings)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "step", "what", "mend", "who"),
+    [
+        (remove_secret, "secret", "no secret relay/abc123", "relay store add abc123", "you"),
+        (schedule_deletion, "secret", "relay/abc123 is scheduled for deletion", "relay store add abc123", "you"),
+        (secret_without_value, "secret", "relay/abc123 has no value", "relay store add abc123", "you"),
+        (put_secret({"client_secret": "s"}), "secret", '"access_token" is missing', "relay store add abc123", "you"),
+        (put_secret({"access_token": "abc123-access-token"}), "secret", "neither client_secret", "relay hook create abc123", "you"),
+        (encrypt, "secret key", "encrypted with the key 1234-abcd", "SecretsKeyArn", "you"),
+        (configure(access_token="revoked"), "core API", "HTTP 401", "relay store add abc123", "you"),
+        (configure(missing_scopes={"core"}), "core API", "Orders: read-only", "relay store add abc123", "you"),
+        (configure(missing_scopes={"b2b"}), "B2B API", "B2B Edition: modify", "relay store add abc123", "you"),
+        (configure(b2b_token="another"), "B2B API", "HTTP 401", "relay store add abc123", "you"),
+        (lambda d: d.sandbox.down("b2b"), "B2B API", "another store's", "nothing to do", "BigCommerce"),
+        (lambda d: d.sandbox.hooks("abc123")[0].headers.clear(), "webhook", "does not carry", "relay hook create abc123", "you"),
+        (lambda d: setattr(d.sandbox.hooks("abc123")[0], "is_active", False), "webhook", "BigCommerce does", "relay hook enable", "you"),
+        (lambda d: d.run("hook", "disable", "abc123", "--yes"), "webhook", "by relay hook disable", "relay hook enable", "you"),
+        (lambda d: setattr(d.sandbox.hooks("abc123")[0], "destination", "https://x.example/"), "webhook", "x.example", "create", "you"),
+        (lambda d: d.sandbox.block_domain("abc123", "127.0.0.1", 180), "blocked domain", "another 3 m", "relay backfill", "BigCommerce"),
+        (kill, "dead letters", "1 order waits for a person; causes: 1 x api_refused: HTTP 401", "relay failed list", "you"),
+        (configure(extra_fields=()), "extra fields", 'name "Team"', "enrichment.toml", "you"),
+        (
+            configure(extra_fields=(ExtraField(name="Team"), ExtraField(name="Desk", required=True))),
+            "extra fields",
+            'requires "Desk"',
+            "enrichment.toml",
+            "you",
+        ),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_comes_with_its_mend_and_who_mends_it(
+    well: Desk, trouble: Callable[[Desk], Any], step: str, what: str, mend: str, who: str
+) -> None:
+    trouble(well)
+
+    finding = findings(well, WRONG)[step]
+
+    assert finding["state"] == "bad"
+    assert what in finding["what"]
+    assert mend in finding["mend"]
+    assert finding["who"] == who
+
+
+def test_a_refused_token_counts_once_and_names_what_could_not_be_looked_at(well: Desk) -> None:
+    well.sandbox.configure("abc123", access_token="revoked")
+    kill(well, Cause.UNAUTHORISED)
+
+    answer = well.json("doctor", code=WRONG)
+    said = well.run("doctor", code=WRONG).output
+
+    assert (answer["wrong"], answer["unknown"]) == (1, 0)
+    store = {f["step"]: f for f in answer["sections"]["Store abc123"]}
+    assert {step for step, f in store.items() if f["because"] == "core API"} == {
+        "B2B API", "hooks API", "webhook", "PO number", "extra fields",
+    }  # fmt: skip
+    assert store["webhook"]["what"] == "not looked at: the token is refused"
+    [dead] = [f for f in answer["sections"]["Orders and alarms"] if f["step"] == "dead letters"]
+    assert dead["because"] == "Store abc123: core API"
+    assert "└ webhook" in said
+    assert "1 wrong: 1 for you to mend." in said
+
+
+def test_an_outage_is_bigcommerces_and_counts_once(well: Desk) -> None:
+    well.sandbox.down("core")
+    well.sandbox.down("b2b")
+    boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["RecoveryQueueUrl"], MessageBody="{}")
+
+    found = findings(well, WRONG)
+    said = well.run("doctor", code=WRONG).output
+
+    assert (found["core API"]["who"], found["B2B API"]["because"]) == ("BigCommerce", "core API")
+    assert "orders wait" in found["core API"]["mend"]
+    assert found["late orders"]["because"] == "Store abc123: core API"
+    assert "1 wrong: 1 for BigCommerce (nothing to do)." in said
+
+
+def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
+    well: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Vault, "read", Mock(side_effect=aws_error("AccessDeniedException")))
+
+    found = findings(well, UNKNOWN)
+
+    assert found["secret"]["state"] == "unknown"
+    assert "AWS denies you the secret relay/abc123 (AccessDeniedException)" in found["secret"]["what"]
+    assert found["webhook"]["because"] == "secret"
+
+
+@pytest.mark.parametrize("named", [("abc123",), ()])
+def test_a_store_that_only_has_a_secret_is_looked_at_and_told_from_a_listed_one(
+    well: Desk, named: tuple[str, ...]
+) -> None:
+    KnownStores(TABLE, boto3.client("dynamodb")).forget("abc123")
+
+    found = findings(well, WRONG, *named)
+
+    assert (found["core API"]["state"], found["list of stores"]["state"]) == ("good", "bad")
+    assert "relay store add abc123" in found["list of stores"]["mend"]
+
+
+def test_a_ringing_alarm_is_wrong_with_its_description(well: Desk, ring: Ring) -> None:
+    ring("ALARM")
+
+    finding = findings(well, WRONG)["alarms"]
+
+    assert f"{ALARM} has been ringing" in finding["what"]
+    assert finding["mend"] == "At least one order waits for a person."
+
+
+def test_an_alarm_that_rings_for_what_was_found_counts_with_it(well: Desk, ring: Ring) -> None:
+    ring("ALARM")
+    kill(well)
+
+    found = findings(well, WRONG)
+
+    assert found["alarms"]["because"] == "dead letters"
+
+
+def test_alarms_without_data_are_not_known(well: Desk, ring: Ring) -> None:
+    ring("INSUFFICIENT_DATA")
+
+    finding = findings(well, UNKNOWN)["alarms"]
+
+    assert (finding["state"], finding["who"]) == ("unknown", "nobody")
+    assert "1 of 1 alarms have no data yet" in finding["what"]
+    assert "Nothing wrong was seen; 1 not known." in well.run("doctor", code=UNKNOWN).output
+
+
+def test_a_webhook_url_where_somebody_else_answers_is_wrong(well: Desk) -> None:
+    finding = findings(well, WRONG, "--destination", f"{well.sandbox.url}/elsewhere")["webhook URL"]
+
+    assert "HTTP 404" in finding["what"]
+
+
+def test_a_value_that_does_not_fit_is_wrong(well: Desk) -> None:
+    well.sandbox.place_order(well.store, customer_id=BUYER, external_order_id="x" * 300)
+
+    finding = findings(well, WRONG)["extra fields"]
+
+    assert finding["state"] == "bad"
+    assert "longer than 200 characters" in finding["what"]
+
+
+def test_texts_that_the_rule_does_not_read_are_told_and_not_shown(well: Desk) -> None:
+    missed = well.sandbox.place_order(well.store, customer_id=BUYER, customer_message="Bestellnummer: 4711")
+    well.sandbox.place_order(well.store, customer_id=GUEST, customer_message="Bestellnummer: 4712")
+
+    finding = findings(well, UNKNOWN)["PO number"]
+
+    assert finding["state"] == "unknown"
+    assert "read from 1 of the last 2 customers' orders; 1 more" in finding["what"]
+    assert str(missed.id) in finding["what"]
+    assert "po_number(customer_message, 'Your label')" in finding["mend"]
+    assert "4711" not in finding["what"]
+
+
+def write_log(desk: Desk, line: dict[str, Any]) -> None:
+    logs, group = boto3.client("logs"), desk.stack.log_groups[0]
+    logs.create_log_stream(logGroupName=group, logStreamName=str(time.monotonic_ns()))
+    stream = logs.describe_log_streams(logGroupName=group)["logStreams"][-1]["logStreamName"]
+    event = {"timestamp": int(time.time() * 1000), "message": json.dumps(line)}
+    logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])  # type: ignore[list-item]
+
+
+def test_refused_webhooks_may_be_forged_so_they_are_not_known(well: Desk, written: Written) -> None:
+    world = World()
+    for store in ("abc123", "another"):
+        world.secrets.put(f"relay/{store}", secret_text(world.store))
+        world.intake.handle(request(json.dumps(webhook(time.time(), producer=f"stores/{store}"))))
+    refusals = [line for line in written.log if "check" in line]
+    assert [line["store"] for line in refusals] == ["abc123", "another"]
+    for line in refusals:
+        write_log(well, line)
+
+    finding = findings(well, UNKNOWN)["refusals"]
+
+    assert finding["state"] == "unknown"
+    assert "1 webhook in the store's name refused" in finding["what"]
+    assert refusals[0]["check"] in finding["what"]
+
+
+def test_without_a_store_it_says_how_to_add_one(well: Desk) -> None:
+    well.run("hook", "delete", "abc123", "--yes")
+    well.run("store", "remove", "abc123", "--yes")
+
+    assert "relay store add" in findings(well, WRONG)["stores"]["mend"]
+
+
+def test_what_aws_does_not_let_it_see_is_not_claimed(well: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("relay.order_checks._depth", lambda *_: boto3.client("sqs").get_queue_url(QueueName="none"))
+
+    found = findings(well, UNKNOWN)
+
+    assert (found["late orders"]["state"], found["dead letters"]["state"]) == ("unknown", "unknown")
+
+
+def test_orders_are_tried_with_the_deployed_rules_and_a_difference_is_wrong(well: Desk, tmp_path: Path) -> None:
+    (tmp_path / "enrichment.toml").write_text(RULES.replace("Team", "Desk"), encoding="utf-8")
+
+    found = findings(well, WRONG)
+
+    assert found["rules"]["state"] == "bad"
+    assert "make deploy" in found["rules"]["mend"]
+    assert found["extra fields"]["state"] == "good"

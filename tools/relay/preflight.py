@@ -1,0 +1,255 @@
+"""`relay doctor --before-deploy`: what a deployment needs of the account, and what it will create there."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, NoRegionError
+
+from documents import costs, template
+from handler.aws_errors import error_code
+from handler.enrichment import RULES_FILE, Rules
+from handler.errors import ConfigurationError
+from relay.checks import Finding, State, Who, known, not_looked_at
+from relay.deployed import RULES
+from relay.deployment_checks import check_concurrency
+from relay.desk import AWS_CALLS, Desk
+from relay.plain import counted
+from relay.stack import LONGEST_NAME
+from relay.trouble import EXPIRED, explained
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+
+STACK_NAME = "${AWS::StackName}"
+VALID_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
+NO_STACK = frozenset({"REVIEW_IN_PROGRESS", "DELETE_COMPLETE"})
+"""There is no more than a name: a change set that was never executed."""
+
+DELETE_FIRST = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
+"""After a first deployment or a deletion that failed, a stack can only be deleted."""
+
+ABSENT = frozenset(
+    {
+        "ResourceNotFoundException",
+        "ResourceNotFound",
+        "QueueDoesNotExist",
+        "AWS.SimpleQueueService.NonExistentQueue",
+    }
+)
+
+NOUNS = {
+    "AWS::Serverless::Function": "function",
+    "AWS::Serverless::Api": "REST API",
+    "AWS::Serverless::LayerVersion": "layer",
+    "AWS::Events::EventBus": "event bus",
+    "AWS::Events::Archive": "event archive",
+    "AWS::SQS::Queue": "queue",
+    "AWS::DynamoDB::Table": "table",
+    "AWS::SNS::Topic": "topic",
+    "AWS::KMS::Key": "key",
+    "AWS::IAM::Role": "role",
+    "AWS::Logs::LogGroup": "log group",
+    "AWS::CloudWatch::Alarm": "alarm",
+    "AWS::CloudWatch::Dashboard": "dashboard",
+}
+"""The resource types that a reader of the bill or of the account knows; the others belong to one of these."""
+
+
+def sections(desk: Desk) -> Iterator[tuple[str, Iterable[Finding]]]:
+    """What is looked at before a deployment, by section."""
+    deployed = template.read()
+    region = check_region(desk)
+    if region.state is State.BAD:
+        credentials = not_looked_at("credentials", region.what, region.step)
+    else:
+        credentials = check_credentials(desk)
+    root = next((each for each in (region, credentials) if each.state is State.BAD), None)
+    if root is None and credentials.state is not State.GOOD:
+        root = credentials
+    yield "Account", [region, credentials, *_of_account(desk, deployed, root)]
+    yield "Stack", [check_name(desk), *_of_stack(desk, deployed, root)]
+    yield "Rules", [check_rules()]
+    yield "What is deployed", [what_it_creates(deployed), what_it_costs(deployed)]
+
+
+def _of_account(desk: Desk, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
+    if root is not None:
+        return [not_looked_at("concurrency", root.what, root.step)]
+    return list(known("concurrency", lambda: [check_concurrency(desk, recovery_at_once(deployed))]))
+
+
+def _of_stack(desk: Desk, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
+    if root is not None:
+        return [not_looked_at(step, root.what, root.step) for step in ("stack", "names")]
+    states: list[str] = []
+    found = list(known("stack", lambda: [check_state(desk, states)]))
+    if not states and found[0].state is State.GOOD:
+        found += known("names", lambda: [check_names(desk, deployed)])
+    return found
+
+
+def check_region(desk: Desk) -> Finding:
+    """Whether a region is set, and whether there is such a one."""
+    try:
+        region = desk.cloudformation.meta.region_name
+    except NoRegionError:
+        return Finding("region", State.BAD, "no region is set", "make deploy REGION=eu-west-1, or set AWS_REGION")
+    names = desk.session.get_available_regions("cloudformation", _partition(desk, region))
+    if region in names:
+        return Finding("region", State.GOOD, region)
+    mend = f"is it spelled right? Regions: {', '.join(names)}"
+    return Finding("region", State.UNKNOWN, f"{region} is not a region that this botocore knows", mend)
+
+
+def _partition(desk: Desk, region: str) -> str:
+    try:
+        return desk.session.get_partition_for_region(region)
+    except BotoCoreError:
+        return "aws"
+
+
+def check_credentials(desk: Desk) -> Finding:
+    """Whether AWS takes the credentials, and whose they are."""
+    try:
+        identity = desk.session.client("sts", config=AWS_CALLS).get_caller_identity()
+    except (ClientError, BotoCoreError) as error:
+        trouble = explained(error)
+        what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
+        refused = isinstance(error, NoCredentialsError) or (
+            isinstance(error, ClientError) and error_code(error) in EXPIRED | {"SignatureDoesNotMatch"}
+        )
+        return Finding("credentials", State.BAD if refused else State.UNKNOWN, what, mend)
+    return Finding("credentials", State.GOOD, f"account {identity['Account']}, as {identity['Arn']}")
+
+
+def check_name(desk: Desk) -> Finding:
+    """Whether the stack's name fits into the names that are made from it."""
+    name = desk.stack_name
+    mend = "set another stack_name in samconfig.toml, or name another of its environments: make deploy CONFIG_ENV=prod"
+    if not VALID_NAME.fullmatch(name):
+        return Finding(
+            "name", State.BAD, f"{name} is no stack name: letters, digits and -, the first one a letter", mend
+        )
+    if len(name) > LONGEST_NAME:
+        what = f"{name} has {len(name)} characters; {LONGEST_NAME} are the most, since functions are named after it"
+        return Finding("name", State.BAD, what, mend)
+    return Finding("name", State.GOOD, f"{name} ({len(name)} of at most {LONGEST_NAME} characters)")
+
+
+def _names(deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The types and names of the resources that are named after the stack, of those that every stack has."""
+    for resource in deployed["Resources"].values():
+        for key, value in resource.get("Properties", {}).items():
+            is_name = key in {"Name", "LogGroupName"} or resource["Type"].endswith(f"::{key.removesuffix('Name')}")
+            name = STACK_NAME if value == "AWS::StackName" else value
+            if is_name and "Condition" not in resource and isinstance(name, str) and STACK_NAME in name:
+                yield resource["Type"], name
+
+
+def check_state(desk: Desk, states: list[str]) -> Finding:
+    """Whether the stack can be created or updated; puts its state, if it is there, into `states`. Raises botocore's errors."""
+    name = desk.stack_name
+    try:
+        stacks = desk.cloudformation.describe_stacks(StackName=name)["Stacks"]
+    except ClientError as error:
+        if error_code(error) != "ValidationError":
+            raise
+        stacks = []
+    states += [stack["StackStatus"] for stack in stacks if stack["StackStatus"] not in NO_STACK]
+    if not states:
+        return Finding("stack", State.GOOD, f"there is no {name} yet: it is created")
+    [state] = states
+    at = f"--stack-name {name} --region {desk.cloudformation.meta.region_name}"
+    if state in DELETE_FIRST:
+        mend = f"delete it, then deploy again: aws cloudformation delete-stack {at}"
+        return Finding("stack", State.BAD, f"{name} is in state {state}, in which it cannot be updated", mend)
+    if state == "UPDATE_ROLLBACK_FAILED":
+        mend = f"let AWS finish: aws cloudformation continue-update-rollback {at}"
+        return Finding("stack", State.BAD, f"{name} is in state {state}, in which it cannot be updated", mend)
+    if state.endswith("_IN_PROGRESS"):
+        what = f"{name} is in state {state}: another deployment is at work"
+        return Finding("stack", State.BAD, what, "wait for its end, then deploy again", Who.NOBODY)
+    return Finding("stack", State.GOOD, f"{name} is there ({state}): it is updated")
+
+
+def check_names(desk: Desk, deployed: dict[str, Any]) -> Finding:
+    """Whether something else has one of the names already that a new stack needs. Raises botocore's errors."""
+    region = desk.cloudformation.meta.region_name
+    names: dict[str, list[str]] = {}
+    for kind, name in _names(deployed):
+        names.setdefault(kind, []).append(name.replace(STACK_NAME, desk.stack_name).replace("${AWS::Region}", region))
+    taken = [f"{NOUNS[kind]} {name}" for kind, of_kind in names.items() for name in _taken(desk, kind, of_kind)]
+    if taken:
+        return Finding(
+            "names",
+            State.BAD,
+            f"taken already, so the stack cannot be created: {', '.join(taken)}",
+            "set another stack_name in samconfig.toml, or delete them if they are left from an old stack",
+        )
+    return Finding("names", State.GOOD, "no queue, function, bus, log group, alarm or dashboard has one of its names")
+
+
+def _taken(desk: Desk, kind: str, names: list[str]) -> list[str]:
+    """Those of the names that a resource of this type has already."""
+    if kind == "AWS::CloudWatch::Alarm":
+        return [alarm["AlarmName"] for alarm in desk.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]]
+    describe: dict[str, Callable[[str], Any]] = {
+        "AWS::Serverless::Function": lambda name: desk.functions.get_function_configuration(FunctionName=name),
+        "AWS::SQS::Queue": lambda name: desk.sqs.get_queue_url(QueueName=name),
+        "AWS::Events::EventBus": lambda name: desk.session.client("events", config=AWS_CALLS).describe_event_bus(
+            Name=name
+        ),
+        "AWS::CloudWatch::Dashboard": lambda name: desk.cloudwatch.get_dashboard(DashboardName=name),
+        "AWS::Logs::LogGroup": lambda name: desk.logs.describe_log_streams(logGroupName=name, limit=1),
+    }
+    return [name for name in names if kind in describe and _is_there(describe[kind], name)]
+
+
+def _is_there(describe: Callable[[str], Any], name: str) -> bool:
+    try:
+        describe(name)
+    except ClientError as error:
+        if error_code(error) in ABSENT:
+            return False
+        raise
+    return True
+
+
+def check_rules() -> Finding:
+    """Whether the rules that would be deployed are valid."""
+    try:
+        Rules.load(RULES_FILE)
+    except ConfigurationError as error:
+        return Finding("rules", State.BAD, str(error), f"correct {RULES}, then: make check-rules")
+    return Finding("rules", State.GOOD, f"{RULES} is valid")
+
+
+def what_it_creates(deployed: dict[str, Any]) -> Finding:
+    """What a stack with default parameters consists of."""
+    kinds = Counter(each["Type"] for each in deployed["Resources"].values() if "Condition" not in each)
+    parts = [counted(kinds[kind], noun) for kind, noun in NOUNS.items() if kinds[kind]]
+    return Finding("creates", State.GOOD, f"with default parameters: {', '.join(parts)}")
+
+
+def what_it_costs(deployed: dict[str, Any]) -> Finding:
+    """What a month costs, by list prices."""
+    small, large = (
+        sum(costs.costs(size, costs.Deployment(deployed), costs.Assumed(), costs.measured()).values())
+        for size in costs.SIZES[:2]
+    )
+    return Finding(
+        "costs",
+        State.GOOD,
+        f"about {small:.0f} dollars a month with {costs.SIZES[0].orders:,} orders, {large:.0f} with "
+        f"{costs.SIZES[1].orders:,}, by AWS's list prices in us-east-1 (docs/architecture.md, Costs)",
+    )
+
+
+def recovery_at_once(deployed: dict[str, Any]) -> int:
+    """RecoveryFunction's maximum concurrency, by the template's default."""
+    source = deployed["Resources"]["RecoveryFunction"]["Properties"]["Events"]["LateOrders"]["Properties"]
+    value = source["ScalingConfig"]["MaximumConcurrency"]
+    return int(deployed["Parameters"][value]["Default"] if isinstance(value, str) else value)
