@@ -228,8 +228,10 @@ def test_exercise_the_b2b_api_is_down(stage: Stage, page: FaultDesk) -> None:
     wait_for(lambda: is_verdict(operator, order, "late"))
 
     assert "HTTP 503" in operator.says("doctor", code=TROUBLE)
+    assert str(order.id) in operator.says("late list")
     assert "api_unavailable" in operator.says(f"status {order.id}")
     page.remove(outage)
+    operator.says("late retry --store sandbox --cause api_unavailable", code=None)  # it may be finished by now
 
     wait_until_enriched(stage, order, "PO-DOWN")
     wait_for(lambda: is_verdict(operator, order, "finished"))
