@@ -136,7 +136,7 @@ def _followed(desk: Desk, store: str, order: int, story: _Story, most_seconds: f
         note = story.known.note
         if (now := (story.verdict, note and (note.cause, note.tries))) != said:  # not the sentence: it has the age
             said = now
-            desk.err.print(f"… Order {order} of store {store}: {plain(said)}")
+            desk.err.print(f"… Order {order} of store {store}: {plain(story.what)}")
         desk.sleep(POLL_SECONDS)
         story = _story(desk, store, order, heard_of=story.verdict != "unknown")
     return story
