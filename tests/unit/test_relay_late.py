@@ -346,5 +346,21 @@ def test_a_story_is_followed_to_its_end(
     assert clock.now < NOW + 70
 
 
+def test_a_followed_story_tells_only_what_changes(
+    desk: Desk, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails(desk.journal, EVENT, Cause.NO_ANSWER)
+
+    def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+        if clock.now == NOW + 20:
+            fails(desk.journal, EVENT, Cause.RATE_LIMITED)
+
+    status(replace(desk, sleep=sleep), 101, store="abc123", hours=1.0, follow=True, for_="1m")
+
+    said = capsys.readouterr().err.splitlines()
+    assert [("no_answer" in line, "rate_limited" in line) for line in said] == [(True, False), (False, True)]
+
+
 def test_selections_without_any_option_take_everything() -> None:
     assert Selection().takes(store="abc123", order=None, cause="unreadable", at=0.0)
