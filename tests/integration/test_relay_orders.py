@@ -25,8 +25,8 @@ from handler.store_api import StoreApi
 from sandbox import faults
 from sandbox.orders import PO_LINE
 from sandbox.scenarios import secret_of
-from sandbox.stores import ExtraField, Store
-from support.relay import TABLE, Desk, desk_of
+from sandbox.stores import ExtraField
+from support.relay import RULES, TABLE, Desk, desk_of, store_with_team
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,19 +35,11 @@ if TYPE_CHECKING:
 
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 Ring = Callable[[Literal["OK", "ALARM"]], None]
-RULES = """
-[all]
-po_number = "first_match(customer_message, 'Reference Number: (.*)')"
-[all.extra_fields]
-"Team" = "external_order_id"
-"""
 
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    store = Store(
-        hash="abc123", company_customers={BUYER}, extra_fields=(ExtraField(name="Team"),), automatic_record_after=None
-    )
+    store = store_with_team(BUYER)
     with desk_of(store, monkeypatch) as desk:
         rules, genuine = Rules.parse(RULES), Rules.load
         monkeypatch.setattr(Rules, "load", lambda path=RULES_FILE: rules if path == RULES_FILE else genuine(path))

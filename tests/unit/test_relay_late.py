@@ -51,17 +51,6 @@ def desk(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         yield desk
 
 
-@pytest.fixture
-def learns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Runs a command; answers its JSON and whether all was well."""
-
-    def learns(function: Callable[..., bool], desk: Desk, *arguments: Any, **options: Any) -> Any:
-        well = function(desk, *arguments, **options)
-        return json.loads(capsys.readouterr().out) | {"well": well}
-
-    return learns
-
-
 def everything(**given: Any) -> dict[str, Any]:
     """The options of a selection, none of them given but these."""
     none: dict[str, Any] = dict.fromkeys(("store", "order", "cause", "since", "older_than"))
