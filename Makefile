@@ -29,6 +29,7 @@ help: ## List the commands
 		/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 
+##@ Try it, on this machine
 .PHONY: setup
 setup: $(ENVIRONMENTS) ## Install everything the other commands need (they call it themselves)
 
@@ -91,6 +92,7 @@ sandbox: setup ## Play with the relay on a web page: place orders, let things fa
 chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --orders 100")
 	@$(BIN)/python -m sandbox.cli chaos $(ARGS)
 
+##@ Deploy and operate
 .PHONY: check-rules
 check-rules: .venv/.installed ## Check the enrichment rules
 	@$(BIN)/python -m handler.enrichment
@@ -125,6 +127,7 @@ redrive: .venv/.installed ## Put dead letters back to work (ARGS="--all --dry-ru
 	@$(BIN)/python -m relay.main failed redrive --stack $(STACK) $(ARGS)
 
 # Timings mean something only on a machine that does little else.
+##@ Measure and draw
 .PHONY: bench
 bench: setup ## Measure again what docs/performance.md says (about two minutes; writes bench/results)
 	@for name in cold_start warm_path time_limits policies; do $(BIN)/python bench/$$name.py --save || exit 1; done
@@ -142,6 +145,7 @@ browser: .venv/.installed ## Find a Chromium for the tests of the sandbox's page
 screenshot: setup browser ## Take the README's picture of the sandbox's page
 	@PYTHONPATH=tests $(BIN)/python -m support.screenshot docs/images/sandbox.png
 
+##@ Develop
 .PHONY: test
 test: setup browser ## Run all tests; fails below 95 % branch coverage of src/handler (a part: ARGS="-k late")
 	@$(BIN)/python -m pytest $(or $(ARGS),--numprocesses=2 --dist=loadgroup --cov --cov-branch --cov-report=term --cov-fail-under=95)

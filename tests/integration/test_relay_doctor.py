@@ -22,11 +22,11 @@ from relay import desk as relay_desk
 from relay.vault import Vault
 from sandbox.demo.scenarios import secret_of
 from sandbox.store.orders import PO_LINE
-from sandbox.store.settings import ExtraField, Store
+from sandbox.store.settings import ExtraField
 from support.account import ALARM, FakeCloudFormation, FakeFunctions, aws_error, packed
 from support.dead_letters import letter
 from support.events import request, webhook
-from support.relay import TABLE, Desk, desk_of
+from support.relay import RULES, TABLE, Desk, desk_of, store_with_team
 from support.world import World, secret_text
 
 if TYPE_CHECKING:
@@ -38,19 +38,11 @@ if TYPE_CHECKING:
 BUYER, GUEST = 7, 0
 WELL, WRONG, UNKNOWN = 0, 1, 3
 Ring = Callable[[Literal["OK", "ALARM", "INSUFFICIENT_DATA"]], None]
-RULES = """
-[all]
-po_number = "first_match(customer_message, 'Reference Number: (.*)')"
-[all.extra_fields]
-"Team" = "external_order_id"
-"""
 
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Desk]:
-    store = Store(
-        hash="abc123", company_customers={BUYER}, extra_fields=(ExtraField(name="Team"),), automatic_record_after=None
-    )
+    store = store_with_team(BUYER)
     here = tmp_path / "enrichment.toml"
     here.write_text(RULES)
     monkeypatch.setattr(deployed, "RULES_FILE", here)

@@ -26,8 +26,8 @@ from handler.table.order_notes import OrderNotes
 from sandbox.demo.scenarios import secret_of
 from sandbox.store import faults
 from sandbox.store.orders import PO_LINE
-from sandbox.store.settings import ExtraField, Store
-from support.relay import TABLE, Desk, desk_of
+from sandbox.store.settings import ExtraField
+from support.relay import RULES, TABLE, Desk, desk_of, store_with_team
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,19 +36,11 @@ if TYPE_CHECKING:
 
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 Ring = Callable[[Literal["OK", "ALARM"]], None]
-RULES = """
-[all]
-po_number = "first_match(customer_message, 'Reference Number: (.*)')"
-[all.extra_fields]
-"Team" = "external_order_id"
-"""
 
 
 @pytest.fixture
 def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    store = Store(
-        hash="abc123", company_customers={BUYER}, extra_fields=(ExtraField(name="Team"),), automatic_record_after=None
-    )
+    store = store_with_team(BUYER)
     with desk_of(store, monkeypatch) as desk:
         rules, genuine = Rules.parse(RULES), Rules.load
         monkeypatch.setattr(Rules, "load", lambda path=RULES_FILE: rules if path == RULES_FILE else genuine(path))

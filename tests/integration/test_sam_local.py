@@ -31,7 +31,8 @@ BUILT = {
     },
 }
 STAND_IN = """
-import http.server, os, pathlib, sys
+import http.server, os, pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a background job inherits that it is ignored
 answer = os.environ["STAND_IN_ANSWER"]
 class Handler(http.server.BaseHTTPRequestHandler):
     def do_POST(self):

@@ -27,6 +27,14 @@ class Operator:
 
     def says(self, command: str, typed: str = "", code: int | None = WELL) -> str:
         """What the command answers; AssertionError when it does not end with `code` (None: any)."""
+        done = self._run(command, typed, code)
+        return done.stdout + done.stderr
+
+    def learns(self, command: str, code: int | None = WELL) -> Any:
+        """The same as JSON, which is on standard output alone."""
+        return json.loads(self._run(f"{command} --json", "", code).stdout)
+
+    def _run(self, command: str, typed: str, code: int | None) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
             [sys.executable, "-m", "relay.main", *command.split()],
             env=self._environment,
@@ -41,12 +49,7 @@ class Operator:
         self.ran.append(command)
         assert code in {None, done.returncode}, f"relay {command}: {done.returncode}\n{output}"
         assert "Traceback" not in output
-        return output
-
-    def learns(self, command: str, code: int | None = WELL) -> Any:
-        """The same as JSON."""
-        output = self.says(f"{command} --json", code=code)
-        return json.loads(output)
+        return done
 
 
 def advised(output: str) -> list[str]:

@@ -17,14 +17,22 @@ from relay.desk import AwsSession
 from relay.stack import FUNCTIONS, Stack
 from relay.vault import Vault
 from sandbox.store.server import SandboxStore
+from sandbox.store.settings import ExtraField, Store
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     import pytest
 
-    from sandbox.store.settings import Store
     from support.clock import FakeClock
+
+RULES = """
+[all]
+po_number = "first_match(customer_message, 'Reference Number: (.*)')"
+[all.extra_fields]
+"Team" = "external_order_id"
+"""
+"""Rules for the extra field of `store_with_team`."""
 
 DESTINATION = "https://relay.example.com/webhooks"
 TABLE = "idempotency"
@@ -71,6 +79,13 @@ class Desk:
                 return answer
 
             self.monkeypatch.setattr(owner, name, watched)
+
+
+def store_with_team(buyer: int) -> Store:
+    """A store with the one extra field "Team", whose company has this buyer."""
+    return Store(
+        hash="abc123", company_customers={buyer}, extra_fields=(ExtraField(name="Team"),), automatic_record_after=None
+    )
 
 
 @contextmanager

@@ -207,6 +207,16 @@ def test_the_account_is_looked_at_then_it_is_built_then_deployed(commands: Comma
     assert commands.deployed == ["--config-env", "prod", "--region", "eu-west-1"]
 
 
+@pytest.mark.parametrize(("code", "told"), [(0, True), (1, False)])
+def test_after_a_deployment_the_next_commands_are_told(
+    commands: Commands, capsys: pytest.CaptureFixture[str], code: int, *, told: bool
+) -> None:
+    commands.codes["deploy"] = code
+
+    assert main(["--config-env", "prod", "--region", "eu-west-1"]) == code
+    assert ("export AWS_REGION=eu-west-1 RELAY_STACK=b2b-order-relay-prod\n" in capsys.readouterr().out) is told
+
+
 @pytest.mark.parametrize(("fails", "code", "runs"), [("doctor", 1, 1), ("doctor", 2, 1), ("build", 2, 2)])
 def test_what_fails_ends_the_deployment(commands: Commands, fails: str, code: int, runs: int) -> None:
     commands.codes[fails] = code

@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import typer
+from botocore.exceptions import EndpointConnectionError
+from moto import mock_aws
 
 from handler import telemetry
+from handler.http.client import HttpExchange, Response
 from handler.telemetry import Metric, count, count_by, measure_seconds
 from relay import cli, main
 from relay.command import (
@@ -23,7 +26,7 @@ from relay.command import (
     command,
     confirm,
 )
-from relay.desk import Desk  # noqa: TC001  the commands' signatures are evaluated
+from relay.desk import AWS_CALLS, Desk
 from relay.trouble import Trouble
 
 if TYPE_CHECKING:
@@ -250,3 +253,68 @@ def test_help_does_not_show_a_value_for_flags(run: Run) -> None:
     assert ended.code == 0
     assert "--json" in ended.out
     assert "bool" not in ended.out
+
+
+class AtOnce:
+    """In place of threading.Timer: the time is over as soon as it begins, unless the answer is `quick`."""
+
+    quick = False
+
+    def __init__(self, _seconds: float, then: Callable[[], None]) -> None:
+        self.start = (lambda: None) if self.quick else then
+
+    def cancel(self) -> None:
+        pass
+
+
+def aws_fails(desk: Desk) -> bool:
+    desk.session.client("sqs", config=AWS_CALLS).list_queues()
+    return True
+
+
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_slow_call_says_what_it_waits_for(run: Run, monkeypatch: pytest.MonkeyPatch, *, quick: bool) -> None:
+    def answers(_exchange: HttpExchange, *_: Any) -> Response:
+        return Response(200, {}, b"{}")
+
+    def asks_api(desk: Desk) -> bool:
+        desk.http.call("GET", "https://api.example.com/x", {}, desk.deadline())
+        return True
+
+    monkeypatch.setattr(AtOnce, "quick", quick)
+    monkeypatch.setattr("relay.desk.threading.Timer", AtOnce)
+    monkeypatch.setattr(HttpExchange, "__call__", answers)
+
+    ended = run(asks_api)
+
+    assert (ended.code, ended.out) == (0, "")
+    assert ended.err == ("" if quick else "Waiting for api.example.com, 8 s at most\n")
+
+
+def test_a_slow_call_of_aws_says_what_it_waits_for_also_when_it_fails(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "testing")
+    monkeypatch.setattr("relay.desk.threading.Timer", AtOnce)
+
+    with mock_aws():
+        monkeypatch.setattr("botocore.client.BaseClient._make_request", refuses)
+        ended = run(aws_fails)
+
+    assert ended.code == 1
+    assert ended.err.splitlines()[0] == "Waiting for AWS: sqs ListQueues"
+    assert "✗" in ended.err
+
+
+def refuses(*_: Any) -> None:
+    raise EndpointConnectionError(endpoint_url="https://sqs")
+
+
+def test_where_no_terminal_is_each_step_of_long_work_is_a_line(run: Run) -> None:
+    def works(desk: Desk) -> bool:
+        with desk.progress() as progress:
+            progress.add_task("Reading the orders", total=3)
+        return True
+
+    assert run(works).err == "Reading the orders ...\n"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -46,17 +45,6 @@ def desk(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
             queues.dead_letter(replace(EVENT, order_id=order), cause, "in words")
         queues.dead_letter_unread("{}", "not a message of the relay")
         yield desk
-
-
-@pytest.fixture
-def learns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Runs a command; answers its JSON and whether all was well."""
-
-    def learns(function: Callable[..., bool], desk: Desk, *arguments: Any, **options: Any) -> Any:
-        well = function(desk, *arguments, **options)
-        return json.loads(capsys.readouterr().out) | {"well": well}
-
-    return learns
 
 
 def selected(**given: Any) -> dict[str, Any]:

@@ -52,17 +52,6 @@ def desk(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         yield desk
 
 
-@pytest.fixture
-def learns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
-    """Runs a command; answers its JSON and whether all was well."""
-
-    def learns(function: Callable[..., bool], desk: Desk, *arguments: Any, **options: Any) -> Any:
-        well = function(desk, *arguments, **options)
-        return json.loads(capsys.readouterr().out) | {"well": well}
-
-    return learns
-
-
 def everything(**given: Any) -> dict[str, Any]:
     """The options of a selection, none of them given but these."""
     none: dict[str, Any] = dict.fromkeys(("store", "order", "cause", "since", "older_than"))
@@ -345,6 +334,22 @@ def test_a_story_is_followed_to_its_end(
 
     assert (told["verdict"], told["well"]) == (ending, well)
     assert clock.now < NOW + 70
+
+
+def test_a_followed_story_tells_only_what_changes(
+    desk: Desk, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fails(desk.order_notes, EVENT, Cause.NO_ANSWER)
+
+    def sleep(seconds: float) -> None:
+        clock.advance(seconds)
+        if clock.now == NOW + 20:
+            fails(desk.order_notes, EVENT, Cause.RATE_LIMITED)
+
+    status(replace(desk, sleep=sleep), 101, store="abc123", hours=1.0, follow=True, for_="1m")
+
+    said = capsys.readouterr().err.splitlines()
+    assert [("no_answer" in line, "rate_limited" in line) for line in said] == [(True, False), (False, True)]
 
 
 def test_selections_without_any_option_take_everything() -> None:

@@ -38,6 +38,13 @@ STACK_NAME = re.compile(rf"[A-Za-z][A-Za-z0-9-]{{0,{LONGEST_NAME - 1}}}")
 OVERRIDE = re.compile(r"(?:ParameterKey=)?(\w+)(?:,ParameterValue)?=(.*)", re.DOTALL)
 """Either form of a parameter in samconfig.toml: `Name=value`, `ParameterKey=Name,ParameterValue=value`."""
 
+NEXT = """
+Deployed. Next:
+  source .venv/bin/activate
+  export AWS_REGION={region} RELAY_STACK={stack}
+  relay doctor
+A new stack needs its stores: docs/deployment.md, from step 3 on."""
+
 
 @dataclass(frozen=True)
 class Environment:
@@ -159,7 +166,7 @@ def deploy(environment: Environment, options: argparse.Namespace) -> int:
     path.write_text(
         yaml.safe_dump(stamped(template, fingerprint(BUILD, parameters)), sort_keys=False), encoding="utf-8"
     )
-    return subprocess.run(
+    code = subprocess.run(
         [
             ROOT / ".env-sam" / "bin" / "sam",
             "deploy",
@@ -171,6 +178,9 @@ def deploy(environment: Environment, options: argparse.Namespace) -> int:
         cwd=ROOT,
         check=False,
     ).returncode
+    if not code:
+        print(NEXT.format(stack=environment.stack, region=region))
+    return code
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -132,6 +132,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]]
                 session = AwsSession(profile=profile)
                 session.set_config_variable("region", region)
                 desk = Desk(cast("boto3.Session", session), stack, as_json, time.time, time.sleep)
+                session.announce(desk.waiting)
                 if store_type in {StoreArgument, StoreOption}:
                     given["store"] = given["store"] or desk.default_store()
                 result = function(desk, **given)

@@ -5,23 +5,29 @@ from __future__ import annotations
 import json
 import os
 import random
+import threading
 from collections.abc import Callable
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import botocore.session
 from botocore.config import Config
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from handler.deadline import Clock, Deadline
 from handler.order_event import STORE_HASH
+from relay.plain import plain
 from relay.stack import Stack
 from relay.trouble import Trouble
 from relay.vault import Vault
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     import boto3
     from mypy_boto3_cloudformation import CloudFormationClient
     from mypy_boto3_cloudwatch import CloudWatchClient
@@ -36,7 +42,7 @@ if TYPE_CHECKING:
     from handler.bigcommerce.hooks_api import HooksApi
     from handler.bigcommerce.store_api import StoreApi
     from handler.container import Container
-    from handler.http.client import HttpClient, RetryPolicy
+    from handler.http.client import HttpClient, Response, RetryPolicy
     from handler.queues import Queues
     from handler.settings import Settings
     from handler.table.order_notes import OrderNotes
@@ -47,6 +53,9 @@ CALL_SECONDS = 20.0
 
 AWS_CALLS = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 4, "mode": "standard"})
 WIDTH_OF_FILES = 160
+QUIET_SECONDS = 1.5
+"""No command is silent for longer than two seconds."""
+
 USER_AGENT = "b2b-order-relay-cli"
 """Tells requests of this command line from those of the functions."""
 
@@ -55,6 +64,34 @@ class AwsSession(botocore.session.Session):
     """What commands need of boto3.Session: boto3 itself would take twice as long to import."""
 
     client = botocore.session.Session.create_client
+
+    def announce(self, waiting: Callable[[str], AbstractContextManager[None]]) -> None:
+        """Runs each AWS call inside `waiting`, which is told its name."""
+        calls: list[ExitStack] = []
+
+        def began(**call: Any) -> None:
+            calls.append(ExitStack())
+            operation = call["model"]
+            calls[-1].enter_context(waiting(f"AWS: {operation.service_model.service_name} {operation.name}"))
+
+        def ended(**_: Any) -> None:
+            if calls:
+                calls.pop().close()
+
+        # An id, so that a session that several commands share has one handler.
+        self.register("before-call", began, unique_id="relay-began")
+        self.register("after-call", ended, unique_id="relay-ended")
+        self.register("after-call-error", ended, unique_id="relay-ended-with-error")
+
+
+class Steps(Progress):
+    """A progress bar; where it is disabled, each step is a line of its own."""
+
+    def add_task(self, description: str, *args: Any, **options: Any) -> TaskID:
+        """Adds a step, as Progress does."""
+        if self.disable:
+            self.console.print(f"{description} ...")
+        return super().add_task(description, *args, **options)
 
 
 @dataclass(frozen=True)
@@ -88,9 +125,20 @@ class Desk:
             picture()
 
     def progress(self) -> Progress:
-        """A progress bar on standard error; nothing where nobody looks."""
+        """A progress bar on standard error; where that is no terminal, a line for each step."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-        return Progress(*columns, console=self.err, transient=True, disable=not self.err.is_terminal)
+        return Steps(*columns, console=self.err, transient=True, disable=not self.err.is_terminal)
+
+    @contextmanager
+    def waiting(self, for_what: str) -> Iterator[None]:
+        """Says on standard error what is waited for, when the block takes longer than QUIET_SECONDS."""
+        timer = threading.Timer(QUIET_SECONDS, lambda: self.err.print(f"Waiting for {plain(for_what)}"))
+        timer.daemon = True
+        timer.start()
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def deadline(self) -> Deadline:
         """For one API call from now."""
@@ -119,10 +167,16 @@ class Desk:
         from handler.enrichment import Rules  # noqa: PLC0415
         from handler.http.client import HttpExchange  # noqa: PLC0415
 
+        exchange = HttpExchange(USER_AGENT)
+
+        def announced(method: str, url: str, headers: Mapping[str, str], body: Any, seconds: float) -> Response:
+            with self.waiting(f"{urlsplit(url).netloc}, {seconds:.0f} s at most"):
+                return exchange(method, url, headers, body, seconds)
+
         return Container(
             self.settings,
             client=lambda service, _config: self.session.client(service, config=AWS_CALLS),
-            exchange=HttpExchange(USER_AGENT),
+            exchange=announced,
             rules=Rules.load,
             clock=self.clock,
             sleep=self.sleep,

@@ -131,11 +131,12 @@ def status(
 def _followed(desk: Desk, store: str, order: int, story: _Story, most_seconds: float) -> _Story:
     """The order's story once it has ended, or after so many seconds; tells each change on the way."""
     ends_at = desk.clock() + most_seconds
-    said = ""
+    said: object = None
     while story.verdict not in ENDED and desk.clock() < ends_at:
-        if story.what != said:
-            said = story.what
-            desk.err.print(f"… Order {order} of store {store}: {plain(said)}")
+        note = story.known.note
+        if (now := (story.verdict, note and (note.cause, note.tries))) != said:  # not the sentence: it has the age
+            said = now
+            desk.err.print(f"… Order {order} of store {store}: {plain(story.what)}")
         desk.sleep(POLL_SECONDS)
         story = _story(desk, store, order, heard_of=story.verdict != "unknown")
     return story

@@ -37,7 +37,10 @@ def explained(error: Exception, store: str = "") -> Trouble | None:  # noqa: PLR
         case ClientError():
             return _of_aws(error)
         case NoCredentialsError():
-            return Trouble("There are no AWS credentials.", "Log in (`aws sso login`), or choose a profile: --profile.")
+            return Trouble(
+                "There are no AWS credentials.",
+                "Log in (`aws sso login`), or choose a profile: AWS_PROFILE, or --profile.",
+            )
         case NoRegionError():
             return Trouble("No AWS region is set.", "Add --region, or set AWS_REGION.")
         case ProfileNotFound():
@@ -75,7 +78,8 @@ def _of_aws(error: ClientError) -> Trouble:
     code = str(error.response["Error"]["Code"])
     if code in EXPIRED:
         return Trouble(
-            f"Your AWS login is over ({code}).", "Log in again (`aws sso login`), or choose another --profile."
+            f"Your AWS login is over ({code}).",
+            "Log in again (`aws sso login`), or choose another profile: AWS_PROFILE, or --profile.",
         )
     if code in DENIED:
         return Trouble(

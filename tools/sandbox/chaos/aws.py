@@ -190,5 +190,9 @@ def _undelivered(field: Field, store_hash: str) -> None:
         Entries=[{"Source": store_hash, "DetailType": "bigCommerceWebhook", "Detail": json.dumps(detail)}]
     )
     shop.carries(order, "PO-LATE")
-    if "not_delivered" not in {ending.get("cause") for ending in shop.endings(order)}:
-        raise Violated(f"expected an order that is counted as late, not_delivered; found {shop.endings(order)}")
+    # The record is there before the log lines are.
+    shop.until(
+        lambda: "not_delivered" in {ending.get("cause") for ending in shop.endings(order)},
+        "an order that is counted as late, not_delivered",
+        order,
+    )
