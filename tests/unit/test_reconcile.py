@@ -388,7 +388,7 @@ def test_of_a_list_that_ignores_the_dates_nothing_is_handed_over(
     assert reconcile(world) == {STORE_HASH: 0}
     assert handed_over(world) == []
     assert written.metrics["ReconcileFailed"] == [1]
-    [line] = [line for line in written.log if line["message"] == "a look of reconcile failed"]
+    [line] = [line for line in written.log if line["message"] == "reconcile failed for a store"]
     assert (line["cause"], line["store"]) == ("api_unavailable", STORE_HASH)
     assert "outside of the period" in line["detail"]
     lists(world, [row(world, 250, 300)])
@@ -565,7 +565,7 @@ def test_a_failed_look_is_logged_with_its_cause(world: World, written: Written, 
 
     reconcile(world)
 
-    [line] = [line for line in written.log if line["message"] == "a look of reconcile failed"]
+    [line] = [line for line in written.log if line["message"] == "reconcile failed for a store"]
     assert line["cause"] == cause
     assert line["cause"] in set(Cause)
     assert str(status) in line["detail"]
@@ -576,7 +576,7 @@ def test_a_table_that_is_gone_is_counted_with_its_error_code(world: World, table
 
     assert reconcile(world) == {}
     assert written.metrics["ReconcileFailed"] == [1]
-    [line] = [line for line in written.log if line["message"] == "a look of reconcile failed"]
+    [line] = [line for line in written.log if line["message"] == "reconcile failed for a store"]
     assert line["error"] == "ResourceNotFoundException"
     assert "cause" not in line
 

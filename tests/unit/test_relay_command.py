@@ -284,6 +284,7 @@ def test_a_slow_call_says_what_it_waits_for(run: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr(AtOnce, "quick", quick)
     monkeypatch.setattr("relay.desk.threading.Timer", AtOnce)
     monkeypatch.setattr(HttpExchange, "__call__", answers)
+    monkeypatch.setattr(Desk, "settings", SimpleNamespace())  # no stack is needed for a call
 
     ended = run(asks_api)
 

@@ -12,9 +12,9 @@ import pytest
 from botocore.exceptions import EndpointConnectionError
 
 from handler.bigcommerce.credentials import StoreSecret
+from handler.container import Container
 from handler.enrichment import Rules
 from handler.errors import Cause, Refused, RetryLater
-from handler.http.client import HttpClient, RetryPolicy
 from relay import deployed
 from relay.checks import Finding, State, Who, check_b2b, check_core, check_users, clock_finding, follows, known
 from relay.deployment_checks import (
@@ -77,10 +77,8 @@ class Account:
         self.released: list[str] = []
         self.key = ""
         self.secret: dict[str, Any] = {"access_token": "token", "client_secret": "s"}
-        http = HttpClient(
-            self.exchange, RetryPolicy(attempt_seconds=8.0, tries_again=True), self.clock, self.clock.sleep, middle
-        )
         clients: dict[str, Any] = {
+            "dynamodb": SimpleNamespace(),
             "logs": Pages(filter_log_events=[{"events": []}]),
             "lambda": self.functions,
             "cloudformation": self.cloudformation,
@@ -102,8 +100,17 @@ class Account:
         clients["logs"].exceptions = SimpleNamespace(ResourceNotFoundException=KeyError)
         session = SimpleNamespace(client=lambda service, **_: clients[service])
         self.desk = Desk(cast("Any", session), self.stack.name, False, self.clock, self.clock.sleep)
-        stores = SimpleNamespace(all=lambda: ["abc123"], hook_is_paused=lambda _: False)
-        self.desk.__dict__.update({"stack": self.stack, "http": http, "stores": stores})
+        relay = Container(
+            self.stack.settings,
+            client=lambda service, _config: clients[service],
+            exchange=self.exchange,
+            rules=lambda: Rules.parse(""),
+            clock=self.clock,
+            sleep=self.clock.sleep,
+            uniform=middle,
+        )
+        relay.__dict__["stores"] = SimpleNamespace(all=lambda: ["abc123"], hook_is_paused=lambda _: False)
+        self.desk.__dict__.update({"stack": self.stack, "relay": relay})
 
     def alarm(self, state: str, name: str = ALARM, minutes: int = 5) -> dict[str, Any]:
         since = datetime.fromtimestamp(self.clock(), UTC) - timedelta(minutes=minutes)
