@@ -15,7 +15,7 @@ from sandbox.aws.metrics import lambda_samples, publish, queue_samples, samples,
 from sandbox.demo.scenarios import Stage, demo_store, play_webhook, secret_of
 from sandbox.store import faults
 from sandbox.store.server import SandboxStore
-from support.operator import TROUBLE, Operator
+from support.operator import WRONG, Operator
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_a_dead_letter_rings_until_it_is_redriven(stage: Stage, inbox: str) -> N
     [mail] = mails(stage, inbox)
     assert (mail["AlarmName"], mail["NewStateValue"]) == (f"{stage.cloud.stack}-dead-letters", "ALARM")
     assert mail["AlarmDescription"].endswith("What to do: docs/runbook.md#dead-letters-are-waiting")
-    assert "dead-letters has been ringing" in " ".join(operator.says("doctor", code=TROUBLE).split())
+    assert "dead-letters has been ringing" in " ".join(operator.says("doctor", code=WRONG).split())
 
     operator.says("failed redrive --all")
     wait_for(lambda: refused.record)
@@ -90,7 +90,7 @@ def test_a_refused_token_rings_by_the_functions_own_metrics(stage: Stage, inbox:
 
     assert states(stage.cloud)["unauthorised"] == "ALARM"
     assert f"{stage.cloud.stack}-unauthorised" in {mail["AlarmName"] for mail in mails(stage, inbox)}
-    said = " ".join(operator.says("doctor", code=TROUBLE).split())
+    said = " ".join(operator.says("doctor", code=WRONG).split())
     assert "unauthorised has been ringing" in said
     assert "HTTP 401" in said
     stage.sandbox.configure(stage.store, access_token=the_secrets)

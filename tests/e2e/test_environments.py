@@ -60,7 +60,7 @@ def test_two_stacks_have_everything_of_their_own_and_one_survives_the_other(
     order = sandbox.place_order(store, customer_id=BUYER, customer_message="PO Number: 4711")
     [refused] = sandbox.deliver(order, dev.webhook_url)
     assert refused.first().status == 401
-    dev.vault.remove(store.hash)
+    dev.store_secrets.remove(store.hash)
     assert secrets.get_secret_value(SecretId=f"{PROD}/{store.hash}")["SecretString"]
     _delete(dev)
 

@@ -22,7 +22,7 @@ from sandbox.store import faults
 from sandbox.store.orders import PO_LINE
 from sandbox.store.server import SandboxStore
 from sandbox.store.webhooks import DeliveryOptions
-from support.operator import NOT_KNOWN, TROUBLE, Operator, advised
+from support.operator import NOT_KNOWN, WRONG, Operator, advised
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -83,9 +83,9 @@ def a_store_is_added(stage: Stage, operator: Operator) -> None:
     store = stage.store
     assert "b2b-order-relay is there (CREATE_COMPLETE): it is updated" in operator.says("doctor --before-deploy")
     # A deployment without a store: the doctor says what comes next.
-    assert "relay store add" in operator.says("doctor", code=TROUBLE)
+    assert "relay store add" in operator.says("doctor", code=WRONG)
     # A mistyped token is not saved; the right one is, and then the webhook.
-    assert "Nothing was saved" in operator.says(f"store add {store.hash}", typed="mistyped\n\n\n", code=TROUBLE)
+    assert "Nothing was saved" in operator.says(f"store add {store.hash}", typed="mistyped\n\n\n", code=WRONG)
     answer = operator.says(f"store add {store.hash}", typed=f"{store.access_token}\n{store.client_secret}\n\n")
     assert f"relay hook create {store.hash}" in answer
     assert "created" in operator.says(f"hook create {store.hash}")
@@ -107,7 +107,7 @@ def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
     """The doctor and the alarm say so, and orders are late; `store add` mends it, and they finish by themselves."""
     store = stage.store
     stage.sandbox.configure(store, access_token="renewed-access-token")
-    assert "HTTP 401: the token is wrong or was revoked" in operator.says(f"doctor {store.hash}", code=TROUBLE)
+    assert "HTTP 401: the token is wrong or was revoked" in operator.says(f"doctor {store.hash}", code=WRONG)
     late = [place(stage, f"PO-LATE-{number}") for number in range(3)]
     asked = f"status {late[0].id} --store {store.hash}"
     told = wait_for(lambda: (s := operator.learns(asked, code=None))["verdict"] == "late" and s)
@@ -117,7 +117,7 @@ def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
     assert {row["order"] for row in waiting["orders"]} == {order.id for order in late}
     assert "unauthorised" in operator.says("late list --cause unauthorised")
     publish(stage.cloud, samples(stage.cloud))
-    said = " ".join(operator.says("doctor", code=TROUBLE).split())
+    said = " ".join(operator.says("doctor", code=WRONG).split())
     assert f"{stage.cloud.stack}-unauthorised has been ringing" in said
     assert "docs/runbook.md#an-api-refuses-the-token" in said
 
@@ -139,10 +139,10 @@ def orders_are_refused_for_good(stage: Stage, operator: Operator) -> None:
     dead = [place(stage, f"PO-DEAD-{number}") for number in range(2)]
     wait_for(lambda: operator.learns("failed list")["count"] == 2)
     assert rule.struck == 2
-    assert "2 orders wait for a person" in operator.says("doctor", code=TROUBLE)
+    assert "2 orders wait for a person" in operator.says("doctor", code=WRONG)
     assert "api_refused" in operator.says(f"failed list --store {store.hash}")
     assert "HTTP 422" in operator.says(f"failed show {dead[0].id}")
-    assert "relay failed redrive" in operator.says(f"status {dead[0].id} --store {store.hash}", code=TROUBLE)
+    assert "relay failed redrive" in operator.says(f"status {dead[0].id} --store {store.hash}", code=WRONG)
     assert "--all" in operator.says("failed redrive", code=2)
     assert operator.learns("failed redrive --all --dry-run")["count"] == 2
     assert operator.learns(f"failed redrive --store {store.hash} --cause api_refused --wait")["done"] == "finished"
@@ -155,8 +155,8 @@ def a_night_without_webhooks_is_made_up_for(stage: Stage, operator: Operator) ->
     store = stage.store
     operator.says(f"hook disable {store.hash} --yes")
     silent = place(stage, "PO-SILENT")
-    assert "switched off" in operator.says("doctor", code=TROUBLE)
-    assert operator.learns(f"status {silent.id} --store {store.hash}", code=TROUBLE)["verdict"] == "unknown"
+    assert "switched off" in operator.says("doctor", code=WRONG)
+    assert operator.learns(f"status {silent.id} --store {store.hash}", code=WRONG)["verdict"] == "unknown"
     operator.says(f"hook enable {store.hash}")
     assert operator.learns(f"backfill --store {store.hash} --since 1h --per-minute 600")["orders"] == [silent.id]
     wait_until_enriched(stage, silent, "PO-SILENT")
@@ -173,10 +173,10 @@ def page(stage: Stage) -> Iterator[FaultDesk]:
     if not stage.sandbox.hooks(stage.store):
         stage.cloud.put_secret(stage.store.hash, secret_of(stage.store))
         stage.sandbox.add_hook(stage.store, stage.cloud.webhook_url)
-    desk = FaultDesk(stage.sandbox, store_faults(stage.sandbox, stage.store, stage.cloud.vault))
-    yield desk
-    for fault in desk.in_force:
-        desk.remove(fault.id)
+    context = FaultDesk(stage.sandbox, store_faults(stage.sandbox, stage.store, stage.cloud.store_secrets))
+    yield context
+    for fault in context.in_force:
+        context.remove(fault.id)
 
 
 def let_fail(page: FaultDesk, fault: str) -> int:
@@ -210,7 +210,7 @@ def test_exercise_the_token_is_revoked(stage: Stage, page: FaultDesk) -> None:
     order = place(stage, "PO-TOKEN")
     wait_for(lambda: is_verdict(operator, order, "late"))
 
-    said = operator.says("doctor", code=TROUBLE)
+    said = operator.says("doctor", code=WRONG)
     assert "the token is wrong or was revoked" in said
     operator.says(the_one(said, "store add"), typed=f"{stage.store.access_token}\n\n\n")
 
@@ -227,7 +227,7 @@ def test_exercise_the_b2b_api_is_down(stage: Stage, page: FaultDesk) -> None:
     order = place(stage, "PO-DOWN")
     wait_for(lambda: is_verdict(operator, order, "late"))
 
-    assert "HTTP 503" in operator.says("doctor", code=TROUBLE)
+    assert "HTTP 503" in operator.says("doctor", code=WRONG)
     assert str(order.id) in operator.says("late list")
     assert "api_unavailable" in operator.says(f"status {order.id}")
     page.remove(outage)
@@ -247,8 +247,8 @@ def test_exercise_a_field_is_required(stage: Stage, page: FaultDesk) -> None:
 
     listed = operator.says("failed list")
     assert "Approver is a required extra field" in listed
-    assert 'the store requires "Approver"' in operator.says(the_one(listed, "doctor"), code=TROUBLE)
-    redrive = the_one(operator.says(f"status {order.id}", code=TROUBLE), "failed redrive")
+    assert 'the store requires "Approver"' in operator.says(the_one(listed, "doctor"), code=WRONG)
+    redrive = the_one(operator.says(f"status {order.id}", code=WRONG), "failed redrive")
     [letter] = operator.learns("failed list")["letters"]
     # As long as the cause is there, the order comes back.
     operator.says(redrive)
@@ -271,11 +271,11 @@ def test_exercise_the_webhook_is_off(stage: Stage, page: FaultDesk) -> None:
     let_fail(page, "hook-off")
     order = place(stage, "PO-HOOK")
 
-    said = operator.says("doctor", code=TROUBLE)
+    said = operator.says("doctor", code=WRONG)
     assert "is switched off" in said
     operator.says(the_one(said, "hook enable"))
     assert page.in_force == []
-    operator.says(the_one(operator.says(f"status {order.id}", code=TROUBLE), "backfill"))
+    operator.says(the_one(operator.says(f"status {order.id}", code=WRONG), "backfill"))
 
     wait_until_enriched(stage, order, "PO-HOOK")
     wait_for(lambda: is_verdict(operator, order, "finished"))

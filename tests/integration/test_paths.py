@@ -677,11 +677,11 @@ def test_reconcile_leaves_a_hook_alone_that_an_operator_has_switched_off(world: 
     hook.is_active = False
     stores = world.relay.reconcile_stores.stores
 
-    stores.note_hook(world.store.hash, rests=True)
+    stores.note_hook(world.store.hash, paused=True)
     world.relay.reconcile_stores.handle(lambda_context(300))
     assert not hook.is_active
 
-    stores.note_hook(world.store.hash, rests=False)
+    stores.note_hook(world.store.hash, paused=False)
     world.relay.reconcile_stores.handle(lambda_context(300))
     assert hook.is_active
 

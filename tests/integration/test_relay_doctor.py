@@ -17,16 +17,16 @@ import pytest
 from handler.errors import Cause
 from handler.table.store_registry import StoreRegistry
 from handler.telemetry import NAMESPACE, Metric
+from relay import context as relay_context
 from relay import deployed
-from relay import desk as relay_desk
-from relay.vault import Vault
+from relay.store_secrets import StoreSecrets
 from sandbox.demo.scenarios import secret_of
 from sandbox.store.orders import PO_LINE
 from sandbox.store.settings import ExtraField
 from support.account import ALARM, FakeCloudFormation, FakeFunctions, aws_error, packed
 from support.dead_letters import letter
 from support.events import request, webhook
-from support.relay import RULES, TABLE, Desk, desk_of, store_with_team
+from support.relay import RULES, TABLE, RelayCli, relay_cli_of, store_with_team
 from support.world import World, secret_text
 
 if TYPE_CHECKING:
@@ -41,14 +41,14 @@ Ring = Callable[[Literal["OK", "ALARM", "INSUFFICIENT_DATA"]], None]
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Desk]:
+def relay_cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[RelayCli]:
     store = store_with_team(BUYER)
     here = tmp_path / "enrichment.toml"
     here.write_text(RULES)
     monkeypatch.setattr(deployed, "RULES_FILE", here)
-    with desk_of(store, monkeypatch) as desk:
-        desk.run("store", "add", store.hash, "--from-file", "-", typed=json.dumps(secret_of(store)))
-        yield desk
+    with relay_cli_of(store, monkeypatch) as relay_cli:
+        relay_cli.run("store", "add", store.hash, "--from-file", "-", typed=json.dumps(secret_of(store)))
+        yield relay_cli
 
 
 @pytest.fixture
@@ -79,7 +79,7 @@ def relay() -> Iterator[str]:
 
 
 @pytest.fixture
-def ring(desk: Desk) -> Ring:
+def ring(relay_cli: RelayCli) -> Ring:
     """The stack has one alarm; what is given becomes its state."""
     cloudwatch = boto3.client("cloudwatch")
     cloudwatch.put_metric_alarm(
@@ -93,7 +93,7 @@ def ring(desk: Desk) -> Ring:
         Threshold=1,
         ComparisonOperator="GreaterThanOrEqualToThreshold",
     )
-    assert desk.stack.name in ALARM
+    assert relay_cli.stack.name in ALARM
 
     def ring(state: Literal["OK", "ALARM", "INSUFFICIENT_DATA"]) -> None:
         cloudwatch.set_alarm_state(AlarmName=ALARM, StateValue=state, StateReason="a test")
@@ -102,25 +102,27 @@ def ring(desk: Desk) -> Ring:
 
 
 @pytest.fixture
-def well(desk: Desk, relay: str, ring: Ring, monkeypatch: pytest.MonkeyPatch) -> Desk:
+def well(relay_cli: RelayCli, relay: str, ring: Ring, monkeypatch: pytest.MonkeyPatch) -> RelayCli:
     """A deployment and a store with which all is well."""
     ring("OK")
     monkeypatch.setenv("RELAY_DESTINATION", f"{relay}/webhooks")
     # moto's CloudFormation and Lambda need packages that nothing else here does.
-    monkeypatch.setattr(relay_desk.Desk, "cloudformation", FakeCloudFormation())
-    monkeypatch.setattr(relay_desk.Desk, "functions", FakeFunctions(desk.stack, f"{relay}/code"))
+    monkeypatch.setattr(relay_context.Context, "cloudformation", FakeCloudFormation())
+    monkeypatch.setattr(relay_context.Context, "functions", FakeFunctions(relay_cli.stack, f"{relay}/code"))
     topic = boto3.client("sns").create_topic(Name="relay-AlarmTopic")["TopicArn"]
     boto3.client("sns").subscribe(TopicArn=topic, Protocol="sqs", Endpoint="arn:aws:sqs:us-east-1:123456789012:inbox")
-    for group in desk.stack.log_groups:
+    for group in relay_cli.stack.log_groups:
         boto3.client("logs").create_log_group(logGroupName=group)
-    desk.run("hook", "create", "abc123")
-    desk.sandbox.place_order(desk.store, customer_id=BUYER, external_order_id="Blue", customer_message=f"{PO_LINE}PO-1")
-    return desk
+    relay_cli.run("hook", "create", "abc123")
+    relay_cli.sandbox.place_order(
+        relay_cli.store, customer_id=BUYER, external_order_id="Blue", customer_message=f"{PO_LINE}PO-1"
+    )
+    return relay_cli
 
 
-def findings(desk: Desk, code: int, *arguments: str) -> dict[str, dict[str, Any]]:
+def findings(relay_cli: RelayCli, code: int, *arguments: str) -> dict[str, dict[str, Any]]:
     """The doctor's findings by step, the worst of each; AssertionError when they do not fit the exit code."""
-    answer = desk.json("doctor", *arguments, code=code)
+    answer = relay_cli.json("doctor", *arguments, code=code)
     assert answer["well"] is (code == WELL)
     order = ["good", "unknown", "bad"]
     everything = [finding for section in answer["sections"].values() for finding in section]
@@ -130,7 +132,7 @@ def findings(desk: Desk, code: int, *arguments: str) -> dict[str, dict[str, Any]
     return {f["step"]: f for f in sorted(everything, key=lambda f: order.index(f["state"]))}
 
 
-def test_all_is_well(well: Desk) -> None:
+def test_all_is_well(well: RelayCli) -> None:
     states = {step: finding["state"] for step, finding in findings(well, WELL).items()}
 
     assert states == dict.fromkeys(states, "good")
@@ -142,7 +144,7 @@ def test_all_is_well(well: Desk) -> None:
     assert "All is well." in well.run("doctor").output
 
 
-def test_a_late_order_that_was_tried_often_shows_its_age_and_when_it_is_given_up(well: Desk) -> None:
+def test_a_late_order_that_was_tried_often_shows_its_age_and_when_it_is_given_up(well: RelayCli) -> None:
     boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["RecoveryQueueUrl"], MessageBody="{}")
     boto3.client("cloudwatch").put_metric_data(
         Namespace=NAMESPACE,
@@ -163,40 +165,40 @@ def test_a_late_order_that_was_tried_often_shows_its_age_and_when_it_is_given_up
     assert "relay late list" in late["mend"]
 
 
-def remove_secret(_desk: Desk) -> None:
+def remove_secret(_context: RelayCli) -> None:
     boto3.client("secretsmanager").delete_secret(SecretId="relay/abc123", ForceDeleteWithoutRecovery=True)
 
 
-def schedule_deletion(_desk: Desk) -> None:
+def schedule_deletion(_context: RelayCli) -> None:
     boto3.client("secretsmanager").delete_secret(SecretId="relay/abc123", RecoveryWindowInDays=7)
 
 
-def secret_without_value(desk: Desk) -> None:
-    remove_secret(desk)
+def secret_without_value(relay_cli: RelayCli) -> None:
+    remove_secret(relay_cli)
     boto3.client("secretsmanager").create_secret(Name="relay/abc123")
 
 
-def encrypt(desk: Desk) -> None:
-    remove_secret(desk)
-    secret = json.dumps(secret_of(desk.store) | {"client_secret": "s"})
+def encrypt(relay_cli: RelayCli) -> None:
+    remove_secret(relay_cli)
+    secret = json.dumps(secret_of(relay_cli.store) | {"client_secret": "s"})
     boto3.client("secretsmanager").create_secret(Name="relay/abc123", SecretString=secret, KmsKeyId="1234-abcd")
 
 
-def put_secret(values: dict[str, Any]) -> Callable[[Desk], None]:
-    def put(_desk: Desk) -> None:
+def put_secret(values: dict[str, Any]) -> Callable[[RelayCli], None]:
+    def put(_context: RelayCli) -> None:
         boto3.client("secretsmanager").put_secret_value(SecretId="relay/abc123", SecretString=json.dumps(values))
 
     return put
 
 
-def kill(desk: Desk, cause: Cause = Cause.API_REFUSED) -> None:
+def kill(relay_cli: RelayCli, cause: Cause = Cause.API_REFUSED) -> None:
     boto3.client("sqs").send_message(
-        QueueUrl=desk.stack.outputs["DeadLetterQueueUrl"], MessageBody=letter(101, cause=cause)
+        QueueUrl=relay_cli.stack.outputs["DeadLetterQueueUrl"], MessageBody=letter(101, cause=cause)
     )
 
 
-def configure(**settings: Any) -> Callable[[Desk], Any]:
-    return lambda desk: desk.sandbox.configure("abc123", **settings)
+def configure(**settings: Any) -> Callable[[RelayCli], Any]:
+    return lambda relay_cli: relay_cli.sandbox.configure("abc123", **settings)
 
 
 @pytest.mark.parametrize(
@@ -221,16 +223,16 @@ def configure(**settings: Any) -> Callable[[Desk], Any]:
         (kill, "dead letters", "1 order waits for a person; causes: 1 x api_refused: HTTP 401", "relay failed list", "you"),
         (configure(extra_fields=()), "extra fields", 'name "Team"', "enrichment.toml", "you"),
         (
-            configure(extra_fields=(ExtraField(name="Team"), ExtraField(name="Desk", required=True))),
+            configure(extra_fields=(ExtraField(name="Team"), ExtraField(name="RelayCli", required=True))),
             "extra fields",
-            'requires "Desk"',
+            'requires "RelayCli"',
             "enrichment.toml",
             "you",
         ),
     ],
 )  # fmt: skip
 def test_what_is_wrong_comes_with_its_mend_and_who_mends_it(
-    well: Desk, trouble: Callable[[Desk], Any], step: str, what: str, mend: str, who: str
+    well: RelayCli, trouble: Callable[[RelayCli], Any], step: str, what: str, mend: str, who: str
 ) -> None:
     trouble(well)
 
@@ -242,7 +244,7 @@ def test_what_is_wrong_comes_with_its_mend_and_who_mends_it(
     assert finding["who"] == who
 
 
-def test_a_refused_token_counts_once_and_names_what_could_not_be_looked_at(well: Desk) -> None:
+def test_a_refused_token_counts_once_and_names_what_could_not_be_looked_at(well: RelayCli) -> None:
     well.sandbox.configure("abc123", access_token="revoked")
     kill(well, Cause.UNAUTHORISED)
 
@@ -261,7 +263,7 @@ def test_a_refused_token_counts_once_and_names_what_could_not_be_looked_at(well:
     assert "1 wrong: 1 for you to mend." in said
 
 
-def test_an_outage_is_bigcommerces_and_counts_once(well: Desk) -> None:
+def test_an_outage_is_bigcommerces_and_counts_once(well: RelayCli) -> None:
     well.sandbox.down("core")
     well.sandbox.down("b2b")
     boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["RecoveryQueueUrl"], MessageBody="{}")
@@ -276,9 +278,9 @@ def test_an_outage_is_bigcommerces_and_counts_once(well: Desk) -> None:
 
 
 def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
-    well: Desk, monkeypatch: pytest.MonkeyPatch
+    well: RelayCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Vault, "read", Mock(side_effect=aws_error("AccessDeniedException")))
+    monkeypatch.setattr(StoreSecrets, "read", Mock(side_effect=aws_error("AccessDeniedException")))
 
     found = findings(well, UNKNOWN)
 
@@ -289,7 +291,7 @@ def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
 
 @pytest.mark.parametrize("named", [("abc123",), ()])
 def test_a_store_that_only_has_a_secret_is_looked_at_and_told_from_a_listed_one(
-    well: Desk, named: tuple[str, ...]
+    well: RelayCli, named: tuple[str, ...]
 ) -> None:
     StoreRegistry(TABLE, boto3.client("dynamodb")).forget("abc123")
 
@@ -299,7 +301,7 @@ def test_a_store_that_only_has_a_secret_is_looked_at_and_told_from_a_listed_one(
     assert "relay store add abc123" in found["list of stores"]["mend"]
 
 
-def test_a_ringing_alarm_is_wrong_with_its_description(well: Desk, ring: Ring) -> None:
+def test_a_ringing_alarm_is_wrong_with_its_description(well: RelayCli, ring: Ring) -> None:
     ring("ALARM")
 
     finding = findings(well, WRONG)["alarms"]
@@ -308,7 +310,7 @@ def test_a_ringing_alarm_is_wrong_with_its_description(well: Desk, ring: Ring) -
     assert finding["mend"] == "At least one order waits for a person."
 
 
-def test_an_alarm_that_rings_for_what_was_found_counts_with_it(well: Desk, ring: Ring) -> None:
+def test_an_alarm_that_rings_for_what_was_found_counts_with_it(well: RelayCli, ring: Ring) -> None:
     ring("ALARM")
     kill(well)
 
@@ -317,7 +319,7 @@ def test_an_alarm_that_rings_for_what_was_found_counts_with_it(well: Desk, ring:
     assert found["alarms"]["because"] == "dead letters"
 
 
-def test_alarms_without_data_are_not_known(well: Desk, ring: Ring) -> None:
+def test_alarms_without_data_are_not_known(well: RelayCli, ring: Ring) -> None:
     ring("INSUFFICIENT_DATA")
 
     finding = findings(well, UNKNOWN)["alarms"]
@@ -327,13 +329,13 @@ def test_alarms_without_data_are_not_known(well: Desk, ring: Ring) -> None:
     assert "Nothing wrong was seen; 1 not known." in well.run("doctor", code=UNKNOWN).output
 
 
-def test_a_webhook_url_where_somebody_else_answers_is_wrong(well: Desk) -> None:
+def test_a_webhook_url_where_somebody_else_answers_is_wrong(well: RelayCli) -> None:
     finding = findings(well, WRONG, "--destination", f"{well.sandbox.url}/elsewhere")["webhook URL"]
 
     assert "HTTP 404" in finding["what"]
 
 
-def test_a_value_that_does_not_fit_is_wrong(well: Desk) -> None:
+def test_a_value_that_does_not_fit_is_wrong(well: RelayCli) -> None:
     well.sandbox.place_order(well.store, customer_id=BUYER, external_order_id="x" * 300)
 
     finding = findings(well, WRONG)["extra fields"]
@@ -342,7 +344,7 @@ def test_a_value_that_does_not_fit_is_wrong(well: Desk) -> None:
     assert "longer than 200 characters" in finding["what"]
 
 
-def test_texts_that_the_rule_does_not_read_are_told_and_not_shown(well: Desk) -> None:
+def test_texts_that_the_rule_does_not_read_are_told_and_not_shown(well: RelayCli) -> None:
     missed = well.sandbox.place_order(well.store, customer_id=BUYER, customer_message="Bestellnummer: 4711")
     well.sandbox.place_order(well.store, customer_id=GUEST, customer_message="Bestellnummer: 4712")
 
@@ -355,15 +357,15 @@ def test_texts_that_the_rule_does_not_read_are_told_and_not_shown(well: Desk) ->
     assert "4711" not in finding["what"]
 
 
-def write_log(desk: Desk, line: dict[str, Any]) -> None:
-    logs, group = boto3.client("logs"), desk.stack.log_groups[0]
+def write_log(relay_cli: RelayCli, line: dict[str, Any]) -> None:
+    logs, group = boto3.client("logs"), relay_cli.stack.log_groups[0]
     logs.create_log_stream(logGroupName=group, logStreamName=str(time.monotonic_ns()))
     stream = logs.describe_log_streams(logGroupName=group)["logStreams"][-1]["logStreamName"]
     event = {"timestamp": int(time.time() * 1000), "message": json.dumps(line)}
     logs.put_log_events(logGroupName=group, logStreamName=stream, logEvents=[event])  # type: ignore[list-item]
 
 
-def test_refused_webhooks_may_be_forged_so_they_are_not_known(well: Desk, written: Written) -> None:
+def test_refused_webhooks_may_be_forged_so_they_are_not_known(well: RelayCli, written: Written) -> None:
     world = World()
     for store in ("abc123", "another"):
         world.secrets.put(f"relay/{store}", secret_text(world.store))
@@ -380,14 +382,14 @@ def test_refused_webhooks_may_be_forged_so_they_are_not_known(well: Desk, writte
     assert refusals[0]["check"] in finding["what"]
 
 
-def test_without_a_store_it_says_how_to_add_one(well: Desk) -> None:
+def test_without_a_store_it_says_how_to_add_one(well: RelayCli) -> None:
     well.run("hook", "delete", "abc123", "--yes")
     well.run("store", "remove", "abc123", "--yes")
 
     assert "relay store add" in findings(well, WRONG)["stores"]["mend"]
 
 
-def test_what_aws_does_not_let_it_see_is_not_claimed(well: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_aws_does_not_let_it_see_is_not_claimed(well: RelayCli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("relay.order_checks._depth", lambda *_: boto3.client("sqs").get_queue_url(QueueName="none"))
 
     found = findings(well, UNKNOWN)
@@ -395,8 +397,8 @@ def test_what_aws_does_not_let_it_see_is_not_claimed(well: Desk, monkeypatch: py
     assert (found["late orders"]["state"], found["dead letters"]["state"]) == ("unknown", "unknown")
 
 
-def test_orders_are_tried_with_the_deployed_rules_and_a_difference_is_wrong(well: Desk, tmp_path: Path) -> None:
-    (tmp_path / "enrichment.toml").write_text(RULES.replace("Team", "Desk"), encoding="utf-8")
+def test_orders_are_tried_with_the_deployed_rules_and_a_difference_is_wrong(well: RelayCli, tmp_path: Path) -> None:
+    (tmp_path / "enrichment.toml").write_text(RULES.replace("Team", "RelayCli"), encoding="utf-8")
 
     found = findings(well, WRONG)
 

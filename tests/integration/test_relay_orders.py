@@ -27,7 +27,7 @@ from sandbox.demo.scenarios import secret_of
 from sandbox.store import faults
 from sandbox.store.orders import PO_LINE
 from sandbox.store.settings import ExtraField
-from support.relay import RULES, TABLE, Desk, desk_of, store_with_team
+from support.relay import RULES, TABLE, RelayCli, relay_cli_of, store_with_team
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,28 +39,28 @@ Ring = Callable[[Literal["OK", "ALARM"]], None]
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
+def relay_cli(monkeypatch: pytest.MonkeyPatch) -> Iterator[RelayCli]:
     store = store_with_team(BUYER)
-    with desk_of(store, monkeypatch) as desk:
+    with relay_cli_of(store, monkeypatch) as relay_cli:
         rules, genuine = Rules.parse(RULES), Rules.load
         monkeypatch.setattr(Rules, "load", lambda path=RULES_FILE: rules if path == RULES_FILE else genuine(path))
-        desk.run("store", "add", store.hash, "--from-file", "-", typed=json.dumps(secret_of(store)))
-        yield desk
+        relay_cli.run("store", "add", store.hash, "--from-file", "-", typed=json.dumps(secret_of(store)))
+        yield relay_cli
 
 
 @pytest.fixture
-def well(desk: Desk) -> Desk:
+def well(relay_cli: RelayCli) -> RelayCli:
     """A deployment whose functions have log groups."""
-    for group in desk.stack.log_groups:
+    for group in relay_cli.stack.log_groups:
         boto3.client("logs").create_log_group(logGroupName=group)
-    return desk
+    return relay_cli
 
 
 # --- status ----------------------------------------------------------------------------------------------------------
 
 
-def write_log(desk: Desk, line: dict[str, Any]) -> None:
-    logs, group = boto3.client("logs"), desk.stack.log_groups[0]
+def write_log(relay_cli: RelayCli, line: dict[str, Any]) -> None:
+    logs, group = boto3.client("logs"), relay_cli.stack.log_groups[0]
     logs.create_log_stream(logGroupName=group, logStreamName=str(time.monotonic_ns()))
     stream = logs.describe_log_streams(logGroupName=group)["logStreams"][-1]["logStreamName"]
     event = {"timestamp": int(time.time() * 1000), "message": json.dumps(line)}
@@ -110,12 +110,12 @@ def order_notes() -> OrderNotes:
 CONTEXT: Any = SimpleNamespace(get_remaining_time_in_millis=lambda: 15_000)
 
 
-def verdict(desk: Desk, order: int, code: int = 0) -> dict[str, Any]:
-    answer: dict[str, Any] = desk.json("status", str(order), "--store", "abc123", code=code)
+def verdict(relay_cli: RelayCli, order: int, code: int = 0) -> dict[str, Any]:
+    answer: dict[str, Any] = relay_cli.json("status", str(order), "--store", "abc123", code=code)
     return answer
 
 
-def test_a_finished_order_says_how_and_when(well: Desk) -> None:
+def test_a_finished_order_says_how_and_when(well: RelayCli) -> None:
     once().run(OrderEvent("abc123", 101, time.time(), "x"), lambda _: Created(1.0, 9.0), CONTEXT)
     write_log(
         well, {"message": "order created", "order": 101, "store": "abc123", "outcome": "created", "level": "INFO"}
@@ -130,7 +130,7 @@ def test_a_finished_order_says_how_and_when(well: Desk) -> None:
     assert "order created" in well.run("status", "101", "--store", "abc123").output
 
 
-def test_a_late_order_says_why_it_waits(well: Desk) -> None:
+def test_a_late_order_says_why_it_waits(well: RelayCli) -> None:
     order_notes().note(OrderEvent("abc123", 101, time.time(), "x"), Late(Cause.RATE_LIMITED, "HTTP 429"))
 
     answer = verdict(well, 101)
@@ -139,7 +139,7 @@ def test_a_late_order_says_why_it_waits(well: Desk) -> None:
     assert "rate_limited: HTTP 429" in answer["in_words"]
 
 
-def test_a_dead_order_says_why_and_how_to_bring_it_back(well: Desk) -> None:
+def test_a_dead_order_says_why_and_how_to_bring_it_back(well: RelayCli) -> None:
     order_notes().note(OrderEvent("abc123", 101, time.time(), "x"), Dead(Cause.UNAUTHORISED, "HTTP 401"))
     body = Letter(OrderEvent("abc123", 101, time.time(), "x"), Cause.UNAUTHORISED, "HTTP 401", time.time()).as_body()
     boto3.client("sqs").send_message(QueueUrl=well.stack.outputs["DeadLetterQueueUrl"], MessageBody=body)
@@ -152,7 +152,7 @@ def test_a_dead_order_says_why_and_how_to_bring_it_back(well: Desk) -> None:
     assert verdict(well, 101)["verdict"] == "redriven"
 
 
-def test_an_order_being_worked_on_says_so(well: Desk) -> None:
+def test_an_order_being_worked_on_says_so(well: RelayCli) -> None:
     def look(_again: bool) -> Created:
         assert verdict(well, 101)["verdict"] == "in progress"
         return Created(1.0, 9.0)
@@ -160,13 +160,13 @@ def test_an_order_being_worked_on_says_so(well: Desk) -> None:
     once().run(OrderEvent("abc123", 101, time.time(), "x"), look, CONTEXT)
 
 
-def test_a_claim_of_an_invocation_that_was_killed_is_not_taken_for_work(well: Desk) -> None:
+def test_a_claim_of_an_invocation_that_was_killed_is_not_taken_for_work(well: RelayCli) -> None:
     claim(101, milliseconds=-1_000)
 
     assert verdict(well, 101, code=1)["verdict"] == "unknown"
 
 
-def test_an_expired_record_is_not_taken_for_finished(well: Desk) -> None:
+def test_an_expired_record_is_not_taken_for_finished(well: RelayCli) -> None:
     finish(101, "all.po_number")
     change_record(101, expiration=str(int(time.time()) - 60))
 
@@ -180,7 +180,7 @@ def test_an_expired_record_is_not_taken_for_finished(well: Desk) -> None:
     )
 
 
-def test_a_finished_order_names_the_rules_that_failed_on_it_and_their_mend(well: Desk) -> None:
+def test_a_finished_order_names_the_rules_that_failed_on_it_and_their_mend(well: RelayCli) -> None:
     finish(101, "all.po_number", "all.extra_fields.Team")
     finish(102)
 
@@ -195,7 +195,7 @@ def test_a_finished_order_names_the_rules_that_failed_on_it_and_their_mend(well:
 @pytest.mark.parametrize(
     "data", ["", "no JSON", "[]", '"Created"', "null", '{"outcome": "Created", "rules_failed": null}']
 )
-def test_a_record_of_an_unknown_shape_is_finished_without_failed_rules(well: Desk, data: str) -> None:
+def test_a_record_of_an_unknown_shape_is_finished_without_failed_rules(well: RelayCli, data: str) -> None:
     finish(101)
     boto3.client("dynamodb").update_item(
         TableName=TABLE,
@@ -210,7 +210,7 @@ def test_a_record_of_an_unknown_shape_is_finished_without_failed_rules(well: Des
     assert (answer["verdict"], answer["rules_failed"]) == ("finished", [])
 
 
-def test_an_order_that_failed_is_not_taken_for_finished(well: Desk) -> None:
+def test_an_order_that_failed_is_not_taken_for_finished(well: RelayCli) -> None:
     def fail(_again: bool) -> Created:
         raise RetryLater(Cause.NO_ANSWER, "timed out")
 
@@ -220,14 +220,16 @@ def test_an_order_that_failed_is_not_taken_for_finished(well: Desk) -> None:
     assert verdict(well, 101, code=1)["verdict"] == "unknown"
 
 
-def test_an_order_nobody_has_heard_of_says_what_to_do(well: Desk) -> None:
+def test_an_order_nobody_has_heard_of_says_what_to_do(well: RelayCli) -> None:
     answer = verdict(well, 999, code=1)
 
     assert answer["verdict"] == "unknown"
     assert "relay backfill --store abc123 --order 999" in answer["mend"]
 
 
-def test_a_story_is_told_without_logs_when_they_may_not_be_read(well: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_story_is_told_without_logs_when_they_may_not_be_read(
+    well: RelayCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def denied(*_: Any, **__: Any) -> None:
         raise ClientError({"Error": {"Code": "AccessDeniedException"}}, "FilterLogEvents")
 
@@ -243,13 +245,13 @@ def test_a_story_is_told_without_logs_when_they_may_not_be_read(well: Desk, monk
 # --- preview ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_preview_shows_record_and_rules_and_writes_nothing(desk: Desk) -> None:
-    order = desk.sandbox.place_order(
-        desk.store, customer_id=BUYER, customer_message=f"{PO_LINE}4711", external_order_id="Blue", automatic_record_after=0.0,
+def test_a_preview_shows_record_and_rules_and_writes_nothing(relay_cli: RelayCli) -> None:
+    order = relay_cli.sandbox.place_order(
+        relay_cli.store, customer_id=BUYER, customer_message=f"{PO_LINE}4711", external_order_id="Blue", automatic_record_after=0.0,
         buyer_po_number="4711", buyer_extra_fields={"Note": "hers"},
     )  # fmt: skip
 
-    answer = desk.json("preview", str(order.id), "--store", "abc123")
+    answer = relay_cli.json("preview", str(order.id), "--store", "abc123")
 
     assert {row["field"]: (row["record"], row["rules"], row["afterwards"]) for row in answer["fields"]} == {
         "PO number": ("4711", "4711", "4711"),
@@ -257,28 +259,28 @@ def test_a_preview_shows_record_and_rules_and_writes_nothing(desk: Desk) -> None
         "Team": ("", "Blue", "Blue"),
     }
     assert answer["conclusion"] == "The relay would update the record."
-    assert {request.method for request in desk.sandbox.requests(order=order)} == {"GET"}
+    assert {request.method for request in relay_cli.sandbox.requests(order=order)} == {"GET"}
 
 
 @pytest.mark.parametrize(
     ("customer", "conclusion"),
     [(BUYER, "would create a record"), (OUTSIDER, "belongs to no company"), (GUEST, "a guest's order")],
 )
-def test_a_preview_says_what_would_be_done(desk: Desk, customer: int, conclusion: str) -> None:
-    order = desk.sandbox.place_order(desk.store, customer_id=customer, external_order_id="Blue")
+def test_a_preview_says_what_would_be_done(relay_cli: RelayCli, customer: int, conclusion: str) -> None:
+    order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=customer, external_order_id="Blue")
 
-    output = desk.run("preview", str(order.id), "--store", "abc123").output
+    output = relay_cli.run("preview", str(order.id), "--store", "abc123").output
 
     assert conclusion in output
-    assert desk.sandbox.record(desk.store, order.id) is None
+    assert relay_cli.sandbox.record(relay_cli.store, order.id) is None
 
 
-def test_rules_can_be_tried_before_they_are_deployed(desk: Desk, tmp_path: Path) -> None:
-    order = desk.sandbox.place_order(desk.store, customer_id=BUYER, external_order_id="Blue")
+def test_rules_can_be_tried_before_they_are_deployed(relay_cli: RelayCli, tmp_path: Path) -> None:
+    order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=BUYER, external_order_id="Blue")
     path = tmp_path / "enrichment.toml"
     path.write_text("[all]\npo_number = 'external_order_id'\n[all.extra_fields]\nTeam = 'length(customer_id)'")
 
-    answer = desk.json("preview", str(order.id), "--store", "abc123", "--rules", str(path), code=1)
+    answer = relay_cli.json("preview", str(order.id), "--store", "abc123", "--rules", str(path), code=1)
 
     assert [(row["field"], row["rules"]) for row in answer["fields"]] == [("PO number", "Blue")]
     assert answer["failed_rules"] == [
@@ -286,10 +288,10 @@ def test_rules_can_be_tried_before_they_are_deployed(desk: Desk, tmp_path: Path)
     ]
 
 
-def test_a_preview_says_that_the_rules_bring_nothing(desk: Desk) -> None:
-    order = desk.sandbox.place_order(desk.store, customer_id=BUYER, automatic_record_after=0.0)
+def test_a_preview_says_that_the_rules_bring_nothing(relay_cli: RelayCli) -> None:
+    order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=BUYER, automatic_record_after=0.0)
 
-    answer = desk.json("preview", str(order.id), "--store", "abc123")
+    answer = relay_cli.json("preview", str(order.id), "--store", "abc123")
 
     assert answer["conclusion"] == "The rules bring nothing for this order; nothing would be sent."
 
@@ -299,18 +301,18 @@ def test_a_preview_says_that_the_rules_bring_nothing(desk: Desk) -> None:
     [
         ((ExtraField(name="Squad"),), 'the rules name "Team", which the store has not configured'),
         ((ExtraField(name="Team", maximum_length=3),), 'the value for "Team" is longer than 3 characters'),
-        ((ExtraField(name="Team"), ExtraField(name="Desk", required=True)), 'the store requires "Desk"'),
+        ((ExtraField(name="Team"), ExtraField(name="RelayCli", required=True)), 'the store requires "RelayCli"'),
     ],
 )
 def test_a_preview_checks_the_stores_fields_as_the_doctor_does(
-    desk: Desk, fields: tuple[ExtraField, ...], what: str
+    relay_cli: RelayCli, fields: tuple[ExtraField, ...], what: str
 ) -> None:
-    desk.sandbox.configure(desk.store, extra_fields=fields)
-    order = desk.sandbox.place_order(
-        desk.store, customer_id=BUYER, external_order_id="Blue", automatic_record_after=0.0
+    relay_cli.sandbox.configure(relay_cli.store, extra_fields=fields)
+    order = relay_cli.sandbox.place_order(
+        relay_cli.store, customer_id=BUYER, external_order_id="Blue", automatic_record_after=0.0
     )
 
-    answer = desk.json("preview", str(order.id), "--store", "abc123", code=1)
+    answer = relay_cli.json("preview", str(order.id), "--store", "abc123", code=1)
 
     assert what in " ".join(finding["what"] for finding in answer["fields_checked"])
     assert answer["conclusion"] == "The relay would update the record, and BigCommerce would refuse it."
@@ -319,96 +321,100 @@ def test_a_preview_checks_the_stores_fields_as_the_doctor_does(
 # --- backfill --------------------------------------------------------------------------------------------------------
 
 
-def handed_over(desk: Desk) -> list[dict[str, Any]]:
-    sqs, url = boto3.client("sqs"), desk.stack.outputs["RecoveryQueueUrl"]
+def handed_over(relay_cli: RelayCli) -> list[dict[str, Any]]:
+    sqs, url = boto3.client("sqs"), relay_cli.stack.outputs["RecoveryQueueUrl"]
     found = []
     while messages := sqs.receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", []):
         found += [json.loads(message["Body"]) for message in messages]
     return found
 
 
-def test_a_period_is_handed_over_without_guests_and_finished_orders(desk: Desk) -> None:
+def test_a_period_is_handed_over_without_guests_and_finished_orders(relay_cli: RelayCli) -> None:
     def place(customer: int, hours_ago: float) -> int:
-        return desk.sandbox.place_order(desk.store, customer_id=customer, created_ago_seconds=hours_ago * 3600).id
+        return relay_cli.sandbox.place_order(
+            relay_cli.store, customer_id=customer, created_ago_seconds=hours_ago * 3600
+        ).id
 
     before, desired, other, guest, done = place(7, 80), place(7, 70), place(8, 2), place(0, 2), place(7, 1)
     once().run(OrderEvent("abc123", done, time.time(), "x"), lambda _: Created(1.0, 9.0), CONTEXT)
     arguments = ("backfill", "--store", "abc123", "--since", "3d", "--per-minute", "600")
 
-    dry = desk.json(*arguments, "--dry-run")
+    dry = relay_cli.json(*arguments, "--dry-run")
     assert (dry["orders"], dry["finished_before"], dry["guests"]) == ([desired, other], 1, 1)
-    assert handed_over(desk) == []
-    answer = desk.json(*arguments)
+    assert handed_over(relay_cli) == []
+    answer = relay_cli.json(*arguments)
 
-    letters = handed_over(desk)
+    letters = handed_over(relay_cli)
     assert answer["done"] == "handed over"
     assert [letter["order"]["data"]["id"] for letter in letters] == [desired, other]
     assert {letter["reason"]["cause"] for letter in letters} == {"reconciled"}
     assert {before, guest}.isdisjoint(answer["orders"])
     assert letters[0]["order"]["created_at"] == pytest.approx(time.time() - 70 * 3600, abs=5)
-    assert verdict_of_late(desk, desired) == "late"
+    assert verdict_of_late(relay_cli, desired) == "late"
 
 
-def verdict_of_late(desk: Desk, order: int) -> str:
-    return str(desk.json("status", str(order), "--store", "abc123")["verdict"])
+def verdict_of_late(relay_cli: RelayCli, order: int) -> str:
+    return str(relay_cli.json("status", str(order), "--store", "abc123")["verdict"])
 
 
-def test_orders_are_handed_over_no_faster_than_asked_for(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_orders_are_handed_over_no_faster_than_asked_for(relay_cli: RelayCli, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(4):
-        desk.sandbox.place_order(desk.store, customer_id=BUYER, created_ago_seconds=60)
+        relay_cli.sandbox.place_order(relay_cli.store, customer_id=BUYER, created_ago_seconds=60)
     slept: list[float] = []
     monkeypatch.setattr("relay.command.time.sleep", slept.append)
 
-    desk.run("backfill", "--store", "abc123", "--since", "1h", "--per-minute", "30")
+    relay_cli.run("backfill", "--store", "abc123", "--since", "1h", "--per-minute", "30")
 
     assert [round(seconds) for seconds in slept] == [0, 2, 4, 6]
 
 
-def test_a_listing_that_is_refused_hands_nothing_over(desk: Desk) -> None:
-    desk.sandbox.place_order(desk.store, customer_id=BUYER, created_ago_seconds=60)
-    desk.sandbox.fault(faults.status(403), endpoint="core.list_orders", times=None)
+def test_a_listing_that_is_refused_hands_nothing_over(relay_cli: RelayCli) -> None:
+    relay_cli.sandbox.place_order(relay_cli.store, customer_id=BUYER, created_ago_seconds=60)
+    relay_cli.sandbox.fault(faults.status(403), endpoint="core.list_orders", times=None)
 
-    output = desk.run("backfill", "--store", "abc123", "--since", "1h", code=1).output
+    output = relay_cli.run("backfill", "--store", "abc123", "--since", "1h", code=1).output
 
     assert "Orders: read-only" in output
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []
 
 
 @pytest.mark.parametrize("age_days", [800, -1])
-def test_a_list_that_ignores_the_period_is_said_to_do_so_and_hands_nothing_over(desk: Desk, age_days: float) -> None:
+def test_a_list_that_ignores_the_period_is_said_to_do_so_and_hands_nothing_over(
+    relay_cli: RelayCli, age_days: float
+) -> None:
     created = mail_date(time.time() - age_days * 86_400)
     row = {"id": 1, "customer_id": BUYER, "date_created": created}
-    desk.sandbox.fault(faults.status(200, body=[row]), endpoint="core.list_orders", times=None)
+    relay_cli.sandbox.fault(faults.status(200, body=[row]), endpoint="core.list_orders", times=None)
 
-    output = desk.run("backfill", "--store", "abc123", "--since", "1h", code=1).output
+    output = relay_cli.run("backfill", "--store", "abc123", "--since", "1h", code=1).output
 
     assert "orders from outside of the period that was asked for" in " ".join(output.split())
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []
 
 
-def test_ids_in_text_are_handed_over_and_a_guest_in_text_is_none(desk: Desk) -> None:
+def test_ids_in_text_are_handed_over_and_a_guest_in_text_is_none(relay_cli: RelayCli) -> None:
     created = mail_date(time.time() - 600)
     rows = [{"id": str(n), "customer_id": customer, "date_created": created} for n, customer in ((1, "7"), (2, "0"))]
-    desk.sandbox.fault(faults.status(200, body=[*rows, None]), endpoint="core.list_orders", times=None)
+    relay_cli.sandbox.fault(faults.status(200, body=[*rows, None]), endpoint="core.list_orders", times=None)
 
-    answer = desk.json("backfill", "--store", "abc123", "--since", "1h")
+    answer = relay_cli.json("backfill", "--store", "abc123", "--since", "1h")
 
     assert (answer["orders"], answer["guests"]) == ([1], 1)
-    assert [letter["order"]["data"]["id"] for letter in handed_over(desk)] == [1]
+    assert [letter["order"]["data"]["id"] for letter in handed_over(relay_cli)] == [1]
 
 
-def test_a_period_that_ends_before_it_begins_is_wrong_usage(desk: Desk) -> None:
+def test_a_period_that_ends_before_it_begins_is_wrong_usage(relay_cli: RelayCli) -> None:
     arguments = ("backfill", "--store", "abc123", "--since", "2026-11-02", "--until", "2026-11-01")
 
-    assert "before it begins" in " ".join(desk.run(*arguments, code=2).output.split())
+    assert "before it begins" in " ".join(relay_cli.run(*arguments, code=2).output.split())
 
 
 # --- backfill: finished orders again ---------------------------------------------------------------------------------
 
 
-def place(desk: Desk, customer: int = BUYER) -> int:
+def place(relay_cli: RelayCli, customer: int = BUYER) -> int:
     """An order of the last hour."""
-    return desk.sandbox.place_order(desk.store, customer_id=customer, created_ago_seconds=60).id
+    return relay_cli.sandbox.place_order(relay_cli.store, customer_id=customer, created_ago_seconds=60).id
 
 
 LAST_HOUR = ("backfill", "--store", "abc123", "--since", "1h", "--per-minute", "600")
@@ -428,65 +434,71 @@ def worked_on_as_soon_as_handed_over(monkeypatch: pytest.MonkeyPatch) -> dict[in
     return became
 
 
-def test_finished_orders_of_a_period_are_done_again(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second, new, guest = place(desk), place(desk), place(desk), place(desk, GUEST)
+def test_finished_orders_of_a_period_are_done_again(relay_cli: RelayCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, new, guest = place(relay_cli), place(relay_cli), place(relay_cli), place(relay_cli, GUEST)
     finish(first)
     finish(second, "all.po_number")
     became = worked_on_as_soon_as_handed_over(monkeypatch)
 
-    answer = desk.json(*LAST_HOUR, "--again", "--yes")
+    answer = relay_cli.json(*LAST_HOUR, "--again", "--yes")
 
     assert (answer["orders"], answer["again"]) == ([first, second, new], [first, second])
     assert answer["passed_over"] == {"finished": [], "not_finished": [], "in_progress": [], "guests": [guest]}
     assert [type(outcome) for outcome in became.values()] == [Created, Created, Created]
 
 
-def test_finished_orders_of_a_period_are_done_again_only_with_consent(desk: Desk) -> None:
-    done, new = place(desk), place(desk)
+def test_finished_orders_of_a_period_are_done_again_only_with_consent(relay_cli: RelayCli) -> None:
+    done, new = place(relay_cli), place(relay_cli)
     finish(done)
 
-    output = desk.run(*LAST_HOUR, "--again", typed="n\n", code=1).output
+    output = relay_cli.run(*LAST_HOUR, "--again", typed="n\n", code=1).output
 
     assert "1 order that the relay has finished will be done again" in output
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []
     assert isinstance(finish(done), Duplicate)
-    desk.run(*LAST_HOUR, "--again", typed="y\n")
-    assert [letter["order"]["data"]["id"] for letter in handed_over(desk)] == [done, new]
+    relay_cli.run(*LAST_HOUR, "--again", typed="y\n")
+    assert [letter["order"]["data"]["id"] for letter in handed_over(relay_cli)] == [done, new]
 
 
 @pytest.mark.parametrize("flag", ["--again", "--rules-failed"])
-def test_nothing_is_asked_when_no_finished_order_or_a_failed_rule_is_concerned(desk: Desk, flag: str) -> None:
-    place(desk)
+def test_nothing_is_asked_when_no_finished_order_or_a_failed_rule_is_concerned(relay_cli: RelayCli, flag: str) -> None:
+    place(relay_cli)
     if flag == "--rules-failed":
-        finish(place(desk), "all.po_number")
+        finish(place(relay_cli), "all.po_number")
 
-    answer = desk.json(*LAST_HOUR, flag, typed="")
+    answer = relay_cli.json(*LAST_HOUR, flag, typed="")
 
     assert len(answer["orders"]) == 1
 
 
-def test_a_dry_run_asks_nothing_and_forgets_nothing(desk: Desk) -> None:
-    done, _ = place(desk), place(desk)
+def test_a_dry_run_asks_nothing_and_forgets_nothing(relay_cli: RelayCli) -> None:
+    done, _ = place(relay_cli), place(relay_cli)
     finish(done, "all.po_number")
 
-    output = desk.run(*LAST_HOUR, "--again", "--dry-run").output
+    output = relay_cli.run(*LAST_HOUR, "--again", "--dry-run").output
 
     assert "2 orders would be handed over (1 of them finished before)" in output
     assert "all.po_number failed on 1 order." in output
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []
     assert isinstance(finish(done), Duplicate)
 
 
 def test_exactly_the_finished_orders_on_which_a_rule_failed_are_done_again(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    relay_cli: RelayCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    both, one, well_done, new, guest = place(desk), place(desk), place(desk), place(desk), place(desk, GUEST)
+    both, one, well_done, new, guest = (
+        place(relay_cli),
+        place(relay_cli),
+        place(relay_cli),
+        place(relay_cli),
+        place(relay_cli, GUEST),
+    )
     finish(both, "all.po_number", "all.extra_fields.Team")
     finish(one, "all.po_number")
     finish(well_done)
     became = worked_on_as_soon_as_handed_over(monkeypatch)
 
-    answer = desk.json(*LAST_HOUR, "--rules-failed")
+    answer = relay_cli.json(*LAST_HOUR, "--rules-failed")
 
     assert answer["orders"] == answer["again"] == [both, one]
     assert answer["rules_failed"] == {"all.po_number": [both, one], "all.extra_fields.Team": [both]}
@@ -497,27 +509,27 @@ def test_exactly_the_finished_orders_on_which_a_rule_failed_are_done_again(
         "guests": [guest],
     }
     assert became == {both: Created(1.0, 9.0), one: Created(1.0, 9.0)}
-    assert desk.json(*LAST_HOUR, "--rules-failed")["orders"] == []
+    assert relay_cli.json(*LAST_HOUR, "--rules-failed")["orders"] == []
 
 
-def test_a_plain_backfill_tells_of_failed_rules_and_how_to_mend_them(desk: Desk) -> None:
-    finish(place(desk), "all.po_number")
-    finish(place(desk), "all.po_number")
+def test_a_plain_backfill_tells_of_failed_rules_and_how_to_mend_them(relay_cli: RelayCli) -> None:
+    finish(place(relay_cli), "all.po_number")
+    finish(place(relay_cli), "all.po_number")
 
-    output = desk.run(*LAST_HOUR, "--until", "1s").output
+    output = relay_cli.run(*LAST_HOUR, "--until", "1s").output
 
     assert "0 orders handed over; passed over: 2 finished before." in output
     assert "all.po_number failed on 2 orders." in output
     assert "relay backfill --store abc123 --since 1h --until 1s --rules-failed" in output
 
 
-def test_orders_are_given_by_number(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    first, second, other, guest = place(desk), place(desk), place(desk), place(desk, GUEST)
+def test_orders_are_given_by_number(relay_cli: RelayCli, monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second, other, guest = place(relay_cli), place(relay_cli), place(relay_cli), place(relay_cli, GUEST)
     finish(first)
     finish(other)
     became = worked_on_as_soon_as_handed_over(monkeypatch)
 
-    answer = desk.json(*by_number(second, first, guest, first), "--again")
+    answer = relay_cli.json(*by_number(second, first, guest, first), "--again")
 
     assert (answer["orders"], answer["again"]) == ([second, first], [first])
     assert answer["passed_over"]["guests"] == [guest]
@@ -525,70 +537,74 @@ def test_orders_are_given_by_number(desk: Desk, monkeypatch: pytest.MonkeyPatch)
     assert isinstance(finish(other), Duplicate)
 
 
-def test_a_finished_order_given_by_number_is_passed_over_unless_it_is_wanted_again(desk: Desk) -> None:
-    done = place(desk)
+def test_a_finished_order_given_by_number_is_passed_over_unless_it_is_wanted_again(relay_cli: RelayCli) -> None:
+    done = place(relay_cli)
     finish(done)
 
-    output = desk.run(*by_number(done)).output
+    output = relay_cli.run(*by_number(done)).output
 
     assert "0 orders handed over; passed over: 1 finished before." in output
     assert f"relay backfill --store abc123 --order {done} --again" in output
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []
 
 
 @pytest.mark.parametrize("rules", [(), ("all.po_number",)])
-def test_an_order_given_by_number_is_done_again_if_a_rule_failed_on_it(desk: Desk, rules: tuple[str, ...]) -> None:
-    done = place(desk)
+def test_an_order_given_by_number_is_done_again_if_a_rule_failed_on_it(
+    relay_cli: RelayCli, rules: tuple[str, ...]
+) -> None:
+    done = place(relay_cli)
     finish(done, *rules)
 
-    answer = desk.json(*by_number(done), "--rules-failed")
+    answer = relay_cli.json(*by_number(done), "--rules-failed")
 
     assert answer["orders"] == ([done] if rules else [])
-    assert [letter["order"]["data"]["id"] for letter in handed_over(desk)] == answer["orders"]
+    assert [letter["order"]["data"]["id"] for letter in handed_over(relay_cli)] == answer["orders"]
 
 
-def test_a_number_that_the_store_does_not_have_hands_nothing_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_that_the_store_does_not_have_hands_nothing_over(
+    relay_cli: RelayCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr("relay.backfill.LOOK_UP_SECONDS", 1.0)
 
-    output = desk.run(*by_number(place(desk), 99_999), code=1).output
+    output = relay_cli.run(*by_number(place(relay_cli), 99_999), code=1).output
 
     assert "Store abc123 has no order 99999; nothing was handed over." in output
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []
 
 
-def test_a_look_up_that_is_refused_is_not_taken_for_a_missing_order(desk: Desk) -> None:
-    desk.sandbox.fault(faults.status(403), endpoint="core.get_order", times=None)
+def test_a_look_up_that_is_refused_is_not_taken_for_a_missing_order(relay_cli: RelayCli) -> None:
+    relay_cli.sandbox.fault(faults.status(403), endpoint="core.get_order", times=None)
 
-    assert "Orders: read-only" in desk.run(*by_number(place(desk)), code=1).output
+    assert "Orders: read-only" in relay_cli.run(*by_number(place(relay_cli)), code=1).output
 
 
 @pytest.mark.parametrize(
     "selection", [(), ("--since", "1h", "--order", "7"), ("--until", "1h", "--order", "7"), ("--until", "1h")]
 )
-def test_either_a_period_or_orders_are_given(desk: Desk, selection: tuple[str, ...]) -> None:
-    output = desk.run("backfill", "--store", "abc123", *selection, code=2).output
+def test_either_a_period_or_orders_are_given(relay_cli: RelayCli, selection: tuple[str, ...]) -> None:
+    output = relay_cli.run("backfill", "--store", "abc123", *selection, code=2).output
 
     assert "either which period" in " ".join(output.split())
 
 
 @pytest.mark.parametrize("flag", [(), ("--again", "--yes"), ("--rules-failed",)])
-def test_an_order_that_is_being_worked_on_is_left_alone_and_said_so(desk: Desk, flag: tuple[str, ...]) -> None:
-    busy = place(desk)
+def test_an_order_that_is_being_worked_on_is_left_alone_and_said_so(relay_cli: RelayCli, flag: tuple[str, ...]) -> None:
+    busy = place(relay_cli)
     claim(busy)
 
-    output = desk.run(*LAST_HOUR, *flag).output
+    output = relay_cli.run(*LAST_HOUR, *flag).output
 
     assert "0 orders handed over; passed over: 1 being worked on right now." in output
     assert "the same command again" in output
-    assert handed_over(desk) == []
-    assert desk.json(*LAST_HOUR, *flag)["passed_over"]["in_progress"] == [busy]
+    assert handed_over(relay_cli) == []
+    assert relay_cli.json(*LAST_HOUR, *flag)["passed_over"]["in_progress"] == [busy]
     assert finish(busy) == Duplicate(in_progress=True)
 
 
 def test_an_order_that_is_being_worked_on_since_it_was_listed_is_left_alone(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch
+    relay_cli: RelayCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    busy = place(desk)
+    busy = place(relay_cli)
     finish(busy, "all.po_number")
 
     def somebody_else_is_faster(_seconds: float) -> None:
@@ -597,20 +613,20 @@ def test_an_order_that_is_being_worked_on_since_it_was_listed_is_left_alone(
 
     monkeypatch.setattr("relay.command.time.sleep", somebody_else_is_faster)
 
-    answer = desk.json(*LAST_HOUR, "--rules-failed")
+    answer = relay_cli.json(*LAST_HOUR, "--rules-failed")
 
     assert (answer["orders"], answer["again"], answer["passed_over"]["in_progress"]) == ([], [], [busy])
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []
     assert finish(busy) == Duplicate(in_progress=True)
 
 
-def test_orders_whose_claim_or_record_has_expired_are_handed_over(desk: Desk) -> None:
-    orphaned, expired = place(desk), place(desk)
+def test_orders_whose_claim_or_record_has_expired_are_handed_over(relay_cli: RelayCli) -> None:
+    orphaned, expired = place(relay_cli), place(relay_cli)
     claim(orphaned, milliseconds=-1_000)
     finish(expired)
     change_record(expired, expiration=str(int(time.time()) - 60))
 
-    answer = desk.json(*LAST_HOUR)
+    answer = relay_cli.json(*LAST_HOUR)
 
     assert (answer["orders"], answer["again"]) == ([orphaned, expired], [])
 
@@ -619,9 +635,9 @@ def test_orders_whose_claim_or_record_has_expired_are_handed_over(desk: Desk) ->
     "trouble", [ClientError({"Error": {"Code": "ExpiredToken"}}, "SendMessage"), KeyboardInterrupt()]
 )
 def test_a_command_that_ends_between_forgetting_and_handing_over_is_made_up_for_by_the_same_command(
-    desk: Desk, monkeypatch: pytest.MonkeyPatch, trouble: BaseException
+    relay_cli: RelayCli, monkeypatch: pytest.MonkeyPatch, trouble: BaseException
 ) -> None:
-    orders = [place(desk) for _ in range(3)]
+    orders = [place(relay_cli) for _ in range(3)]
     for order in orders:
         finish(order, "all.po_number")
     genuine, sent = Queues.send_late, 0
@@ -634,26 +650,30 @@ def test_a_command_that_ends_between_forgetting_and_handing_over_is_made_up_for_
         genuine(queues, *arguments)
 
     monkeypatch.setattr(Queues, "send_late", breaks)
-    output = desk.run(*LAST_HOUR, "--rules-failed", code=130 if isinstance(trouble, KeyboardInterrupt) else 1).output
+    output = relay_cli.run(
+        *LAST_HOUR, "--rules-failed", code=130 if isinstance(trouble, KeyboardInterrupt) else 1
+    ).output
     assert f"Stopped at order {orders[1]}" in output
     assert "1 of 3 were gone through" in output
     finish(orders[0])  # RecoveryFunction has done what was handed over
 
-    answer = desk.json(*LAST_HOUR, "--rules-failed")
+    answer = relay_cli.json(*LAST_HOUR, "--rules-failed")
 
     assert answer["orders"] == orders[1:]
     assert [type(finish(order)) for order in orders] == [Duplicate, Created, Created]
 
 
-def test_an_event_with_the_same_values_counts_as_a_duplicate_after_its_order_was_done_again(desk: Desk) -> None:
-    order = place(desk)
+def test_an_event_with_the_same_values_counts_as_a_duplicate_after_its_order_was_done_again(
+    relay_cli: RelayCli,
+) -> None:
+    order = place(relay_cli)
 
     def own_event(po_number: str) -> Any:
         event = OrderEvent("abc123", order, time.time(), "x", po_number=po_number)
         return once().run(event, lambda again: Updated() if again else Created(1.0, 9.0), CONTEXT)
 
     own_event("PO-ERP")
-    desk.json(*by_number(order), "--again")
+    relay_cli.json(*by_number(order), "--again")
     finish(order)
 
     assert isinstance(own_event("PO-ERP"), Duplicate)
@@ -661,19 +681,21 @@ def test_an_event_with_the_same_values_counts_as_a_duplicate_after_its_order_was
 
 
 @pytest.mark.parametrize("status", [400, 404, 422])
-def test_a_listing_that_the_store_refuses_is_one_sentence(desk: Desk, status: int) -> None:
+def test_a_listing_that_the_store_refuses_is_one_sentence(relay_cli: RelayCli, status: int) -> None:
     body = [{"status": status, "message": "The field 'min_date_created' is invalid."}]
-    desk.sandbox.fault(faults.status(status, body=body), endpoint="core.list_orders", times=None)
+    relay_cli.sandbox.fault(faults.status(status, body=body), endpoint="core.list_orders", times=None)
 
-    output = desk.run(*LAST_HOUR, code=1).output
+    output = relay_cli.run(*LAST_HOUR, code=1).output
 
     assert f"BigCommerce refused: core Orders API: HTTP {status}: The field 'min_date_created' is invalid." in output
     assert len(output.strip().splitlines()) == 2
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []
 
 
-def test_a_listing_that_ends_in_the_middle_hands_nothing_over(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    order = place(desk)
+def test_a_listing_that_ends_in_the_middle_hands_nothing_over(
+    relay_cli: RelayCli, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = place(relay_cli)
 
     def list_orders(*_: Any) -> Iterator[list[dict[str, Any]]]:
         yield [{"id": order, "customer_id": BUYER}]
@@ -681,8 +703,8 @@ def test_a_listing_that_ends_in_the_middle_hands_nothing_over(desk: Desk, monkey
 
     monkeypatch.setattr(StoreApi, "list_orders", list_orders)
 
-    output = desk.run(*LAST_HOUR, code=1).output
+    output = relay_cli.run(*LAST_HOUR, code=1).output
 
     assert "BigCommerce does not answer as it should (unexpected_answer): core Orders API: the list ignores" in output
     assert len(output.strip().splitlines()) == 2
-    assert handed_over(desk) == []
+    assert handed_over(relay_cli) == []

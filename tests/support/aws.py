@@ -202,7 +202,7 @@ class FakeTable:
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
     failures: defaultdict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     stores: set[str] = field(default_factory=set)
-    resting: set[str] = field(default_factory=set)
+    paused: set[str] = field(default_factory=set)
     error: Exception | None = None
     exceptions: Any = field(
         default_factory=lambda: SimpleNamespace(ConditionalCheckFailedException=ConditionalCheckFailed)
@@ -223,7 +223,7 @@ class FakeTable:
         if ":store" in ExpressionAttributeValues:
             verb, _space, clauses = UpdateExpression.partition(" ")
             for clause in clauses.split(", "):
-                changed = {"hashes": self.stores, "resting": self.resting}[clause.split()[0]]
+                changed = {"hashes": self.stores, "paused": self.paused}[clause.split()[0]]
                 change = {"ADD": changed.update, "DELETE": changed.difference_update}[verb]
                 change(ExpressionAttributeValues[":store"]["SS"])
             return {}
@@ -257,7 +257,7 @@ class FakeTable:
             raise self.error
         key = Key["id"]["S"]
         if key == STORES_ID:
-            sets = {"hashes": self.stores, "resting": self.resting}
+            sets = {"hashes": self.stores, "paused": self.paused}
             return {"Item": {name: {"SS": sorted(members)} for name, members in sets.items() if members}}
         item = self._item(key)
         return {"Item": item} if item else {}

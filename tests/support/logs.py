@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from relay.desk import Desk
+from relay.context import Context
 from relay.stack import Stack
 
 if TYPE_CHECKING:
@@ -54,9 +54,9 @@ class FakeLogs:
             yield {"events": found[start : start + PAGE]}
 
 
-def desk_with(logs: FakeLogs, *, as_json: bool = False, **parameters: str) -> Desk:
-    """A desk for a stack of which only the logs are there."""
-    desk = Desk(SimpleNamespace(), "relay", as_json, logs.clock, logs.clock.sleep)  # type: ignore[arg-type]
+def context_with(logs: FakeLogs, *, as_json: bool = False, **parameters: str) -> Context:
+    """A context for a stack of which only the logs are there."""
+    context = Context(SimpleNamespace(), "relay", as_json, logs.clock, logs.clock.sleep)  # type: ignore[arg-type]
     outputs = {f"{name}FunctionName": f"relay-{name.lower()}" for name in ("Order", "Recovery", "Reconcile")}
-    desk.__dict__.update({"logs": logs, "stack": Stack("relay", "CREATE_COMPLETE", parameters, outputs)})
-    return desk
+    context.__dict__.update({"logs": logs, "stack": Stack("relay", "CREATE_COMPLETE", parameters, outputs)})
+    return context

@@ -10,7 +10,7 @@ from sandbox.console import environment
 from sandbox.demo.scenarios import Stage
 from unit.test_documents import Said, mistake
 
-WELL, TROUBLE, NOT_KNOWN = 0, 1, 3
+WELL, WRONG, NOT_KNOWN = 0, 1, 3
 
 
 class Operator:

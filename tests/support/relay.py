@@ -1,4 +1,4 @@
-"""The `relay` command line at a desk of its own: the simulated store, moto, and a stack that is only said to be there."""
+"""The `relay` command line with the simulated store, moto, and a stack that is only said to be there."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from moto import mock_aws
 from typer.testing import CliRunner, Result
 
 from handler.bigcommerce.hooks_api import HooksApi
-from relay import desk as relay_desk
+from relay import context as relay_context
 from relay.cli import app
-from relay.desk import AwsSession
+from relay.context import AwsSession
 from relay.stack import FUNCTIONS, Stack
-from relay.vault import Vault
+from relay.store_secrets import StoreSecrets
 from sandbox.store.server import SandboxStore
 from sandbox.store.settings import ExtraField, Store
 
@@ -47,7 +47,7 @@ PARAMETERS = {
 }
 
 
-class Desk:
+class RelayCli:
     """Runs commands against one store and one account."""
 
     def __init__(self, sandbox: SandboxStore, store: Store, stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -69,7 +69,7 @@ class Desk:
 
     def after_each_write(self, look: Callable[[], None]) -> None:
         """Calls `look` after each change of the store's hooks or its secret from now on."""
-        for owner, name in ((Vault, "write"), (HooksApi, "call")):
+        for owner, name in ((StoreSecrets, "write"), (HooksApi, "call")):
             genuine = getattr(owner, name)
 
             def watched(*arguments: Any, genuine: Callable[..., Any] = genuine) -> Any:
@@ -89,8 +89,8 @@ def store_with_team(buyer: int) -> Store:
 
 
 @contextmanager
-def desk_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    """A desk for one store, with an empty account."""
+def relay_cli_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[RelayCli]:
+    """Commands for one store, with an empty account."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
@@ -101,12 +101,12 @@ def desk_of(store: Store, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
         sandbox.add_store(store)
         stack = stack_of(sandbox.url)
         monkeypatch.setattr(Stack, "read", lambda _client, _name: stack)
-        yield Desk(sandbox, store, stack, monkeypatch)
+        yield RelayCli(sandbox, store, stack, monkeypatch)
 
 
 @contextmanager
-def desk_without_stores(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[relay_desk.Desk]:
-    """The commands' own desk, with an empty account in moto, and no API that answers."""
+def context_without_stores(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[relay_context.Context]:
+    """The context of a command, with an empty account in moto, and no API that answers."""
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
@@ -115,7 +115,7 @@ def desk_without_stores(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> It
         stack = stack_of("http://127.0.0.1:1")
         monkeypatch.setattr(Stack, "read", lambda _client, _name: stack)
         session: Any = SESSION
-        yield relay_desk.Desk(session, stack.name, as_json=True, clock=clock, sleep=clock.sleep)
+        yield relay_context.Context(session, stack.name, as_json=True, clock=clock, sleep=clock.sleep)
 
 
 def stack_of(api_url: str) -> Stack:

@@ -11,7 +11,7 @@ from pytest_socket import disable_socket
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relay.desk import Desk
+    from relay.context import Context
 
 
 def pytest_runtest_setup() -> None:
@@ -22,8 +22,8 @@ def pytest_runtest_setup() -> None:
 def learns(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """Runs a command; answers its JSON and whether all was well."""
 
-    def learns(function: Callable[..., bool], desk: Desk, *arguments: Any, **options: Any) -> Any:
-        well = function(desk, *arguments, **options)
+    def learns(function: Callable[..., bool], context: Context, *arguments: Any, **options: Any) -> Any:
+        well = function(context, *arguments, **options)
         return json.loads(capsys.readouterr().out) | {"well": well}
 
     return learns

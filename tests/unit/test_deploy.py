@@ -14,8 +14,8 @@ from botocore.stub import Stubber
 
 from deployment import deploy as deploying
 from deployment.deploy import Environment, fingerprint, main, overridden, stamped, values
+from relay.errors import CliError
 from relay.stack import LONGEST_NAME
-from relay.trouble import Trouble
 from sandbox.aws.emulator import ROOT
 
 if TYPE_CHECKING:
@@ -36,14 +36,14 @@ def test_the_environments_of_the_shipped_file_are_two_stacks() -> None:
 
 
 def test_an_environment_that_is_not_there_is_named_with_those_that_are() -> None:
-    with pytest.raises(Trouble, match="no environment staging") as raised:
+    with pytest.raises(CliError, match="no environment staging") as raised:
         Environment.read(SAMCONFIG, "staging")
     assert raised.value.mend == "Choose one with CONFIG_ENV: default, prod"
 
 
 @pytest.mark.parametrize("name", ["", "1st", "under_score", "x" * (LONGEST_NAME + 1)])
 def test_a_name_that_would_fail_in_the_middle_of_a_deployment_is_refused_before(name: str) -> None:
-    with pytest.raises(Trouble, match="cannot be named"):
+    with pytest.raises(CliError, match="cannot be named"):
         Environment.read(config(name), "x")
 
 

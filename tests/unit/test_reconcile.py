@@ -588,9 +588,9 @@ def test_without_stores_there_is_nothing_to_look_at(table: Any, written: Written
 
 def test_the_stores_stand_in_the_table_until_they_are_forgotten(world: World, table: Any) -> None:
     add_store(world, "second")
-    world.stores.note_hook("second", rests=True)
-    world.stores.note_hook(STORE_HASH, rests=True)
-    world.stores.note_hook(STORE_HASH, rests=False)
+    world.stores.note_hook("second", paused=True)
+    world.stores.note_hook(STORE_HASH, paused=True)
+    world.stores.note_hook(STORE_HASH, paused=False)
 
     assert world.stores.all() == [STORE_HASH, "second"]
     assert (world.stores.hook_is_paused(STORE_HASH), world.stores.hook_is_paused("second")) == (False, True)
@@ -685,14 +685,14 @@ def test_a_hook_is_switched_on_again_when_no_other_announces_its_orders(
     assert sum(written.metrics.get("HookReactivated", [])) == sum(switched_on)
 
 
-def test_hooks_to_other_places_and_of_a_resting_store_are_left_alone(world: World, written: Written) -> None:
+def test_hooks_to_other_places_and_of_a_paused_store_are_left_alone(world: World, written: Written) -> None:
     other = add_hook(world, active=False, to="https://elsewhere.example.com/")
     ours = add_hook(world, active=False)
-    world.stores.note_hook(STORE_HASH, rests=True)
+    world.stores.note_hook(STORE_HASH, paused=True)
 
     reconcile(world)
     assert [hook.is_active for hook in (ours, other)] == [False, False]
-    world.stores.note_hook(STORE_HASH, rests=False)
+    world.stores.note_hook(STORE_HASH, paused=False)
     reconcile(world)
 
     assert [hook.is_active for hook in (ours, other)] == [True, False]

@@ -11,7 +11,7 @@ from botocore.exceptions import EndpointConnectionError, NoCredentialsError, NoR
 from documents import costs, template
 from relay import preflight
 from relay.checks import Finding, State, Who
-from relay.desk import Desk
+from relay.context import Context
 from support.account import FakeCloudFormation, aws_error
 
 if TYPE_CHECKING:
@@ -89,12 +89,12 @@ def session() -> Session:
     return Session()
 
 
-def desk_of(session: Session, name: str = "b2b-order-relay") -> Desk:
-    return Desk(cast("Any", session), name, False, lambda: 0.0, lambda _: None)
+def relay_cli_of(session: Session, name: str = "b2b-order-relay") -> Context:
+    return Context(cast("Any", session), name, False, lambda: 0.0, lambda _: None)
 
 
 def found(session: Session, name: str = "b2b-order-relay") -> dict[str, Finding]:
-    return {f.step: f for _, findings in preflight.sections(desk_of(session, name)) for f in findings}
+    return {f.step: f for _, findings in preflight.sections(relay_cli_of(session, name)) for f in findings}
 
 
 def test_an_account_in_which_a_stack_can_be_made_is_well(session: Session) -> None:

@@ -26,8 +26,8 @@ from relay.command import (
     command,
     confirm,
 )
-from relay.desk import AWS_CALLS, Desk
-from relay.trouble import Trouble
+from relay.context import AWS_CALLS, Context
+from relay.errors import CliError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,7 +39,7 @@ Run = Any
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Runs `relay <words>` in this process with one command, `it`; answers its exit code and what it printed."""
     monkeypatch.delenv("RELAY_STORE", raising=False)
-    monkeypatch.setattr("relay.store.known_stores", lambda _desk: {"abc123": True})
+    monkeypatch.setattr("relay.store.known_stores", lambda _context: {"abc123": True})
     monkeypatch.setenv("AWS_REGION", "us-east-1")
 
     def run(function: Callable[..., bool | int], *words: str) -> SimpleNamespace:
@@ -55,27 +55,27 @@ def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> 
     return run
 
 
-def one(_desk: Desk, *, store: StoreOption) -> bool:
+def one(_context: Context, *, store: StoreOption) -> bool:
     typer.echo(store)
     return True
 
 
-def about(_desk: Desk, store: StoreArgument) -> bool:
+def about(_context: Context, store: StoreArgument) -> bool:
     typer.echo(store)
     return True
 
 
-def named(_desk: Desk, store: NamedStoreArgument) -> bool:
+def named(_context: Context, store: NamedStoreArgument) -> bool:
     typer.echo(store)
     return True
 
 
-def every(_desk: Desk, store: AllStoresArgument = "") -> bool:
+def every(_context: Context, store: AllStoresArgument = "") -> bool:
     typer.echo(store or "all")
     return True
 
 
-def some(_desk: Desk, *, store: AnyStoreOption = None) -> bool:
+def some(_context: Context, *, store: AnyStoreOption = None) -> bool:
     typer.echo("any" if store is None else store)
     return True
 
@@ -130,7 +130,7 @@ def test_a_malformed_relay_store_is_refused(run: Run, monkeypatch: pytest.Monkey
 def test_without_one_store_the_command_says_which_there_are(
     run: Run, monkeypatch: pytest.MonkeyPatch, stores: dict[str, bool], said: list[str]
 ) -> None:
-    monkeypatch.setattr("relay.store.known_stores", lambda _desk: stores)
+    monkeypatch.setattr("relay.store.known_stores", lambda _context: stores)
 
     ended = run(one)
 
@@ -159,8 +159,8 @@ def test_wrong_usage_with_json_is_an_object(run: Run) -> None:
 
 
 def test_an_error_with_json_is_an_object(run: Run) -> None:
-    def fails(_desk: Desk) -> bool:
-        raise Trouble("It is broken.", "relay doctor")
+    def fails(_context: Context) -> bool:
+        raise CliError("It is broken.", "relay doctor")
 
     ended = run(fails, "--json")
 
@@ -170,14 +170,14 @@ def test_an_error_with_json_is_an_object(run: Run) -> None:
 
 @pytest.mark.parametrize(("result", "code"), [(True, 0), (False, 1), (0, 0), (1, 1), (3, 3)])
 def test_what_a_command_returns_is_its_exit_code(run: Run, result: bool | int, code: int) -> None:
-    def ends(_desk: Desk) -> bool | int:
+    def ends(_context: Context) -> bool | int:
         return result
 
     assert run(ends).code == code
 
 
 def test_ctrl_c_ends_quietly(run: Run) -> None:
-    def interrupted(_desk: Desk) -> bool:
+    def interrupted(_context: Context) -> bool:
         raise KeyboardInterrupt
 
     ended = run(interrupted)
@@ -187,7 +187,7 @@ def test_ctrl_c_ends_quietly(run: Run) -> None:
 
 
 def test_a_fault_of_the_command_shows_no_traceback_and_no_value(run: Run) -> None:
-    def broken(_desk: Desk) -> bool:
+    def broken(_context: Context) -> bool:
         raise KeyError("the-token")
 
     ended = run(broken)
@@ -199,7 +199,7 @@ def test_a_fault_of_the_command_shows_no_traceback_and_no_value(run: Run) -> Non
 
 
 def test_a_fault_of_the_command_is_shown_whole_when_asked_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    def broken(_desk: Desk) -> bool:
+    def broken(_context: Context) -> bool:
         raise KeyError("where")
 
     monkeypatch.setenv("RELAY_DEBUG", "1")
@@ -208,7 +208,7 @@ def test_a_fault_of_the_command_is_shown_whole_when_asked_for(run: Run, monkeypa
         run(broken)
 
 
-def asks(_desk: Desk, *, yes: YesOption = False) -> bool:
+def asks(_context: Context, *, yes: YesOption = False) -> bool:
     confirm("Delete it?", yes=yes)
     typer.echo("deleted")
     return True
@@ -234,7 +234,7 @@ def test_no_is_an_answer(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_hundred_metrics_print_nothing(run: Run) -> None:
-    def counts(_desk: Desk) -> bool:
+    def counts(_context: Context) -> bool:
         for _ in range(150):
             count(Metric.B2B_API_REQUEST)
             measure_seconds(Metric.WINDOW_LEFT, 1.0)
@@ -267,8 +267,8 @@ class AtOnce:
         pass
 
 
-def aws_fails(desk: Desk) -> bool:
-    desk.session.client("sqs", config=AWS_CALLS).list_queues()
+def aws_fails(context: Context) -> bool:
+    context.session.client("sqs", config=AWS_CALLS).list_queues()
     return True
 
 
@@ -277,14 +277,14 @@ def test_a_slow_call_says_what_it_waits_for(run: Run, monkeypatch: pytest.Monkey
     def answers(_exchange: HttpExchange, *_: Any) -> Response:
         return Response(200, {}, b"{}")
 
-    def asks_api(desk: Desk) -> bool:
-        desk.http.call("GET", "https://api.example.com/x", {}, desk.deadline())
+    def asks_api(context: Context) -> bool:
+        context.http.call("GET", "https://api.example.com/x", {}, context.deadline())
         return True
 
     monkeypatch.setattr(AtOnce, "quick", quick)
-    monkeypatch.setattr("relay.desk.threading.Timer", AtOnce)
+    monkeypatch.setattr("relay.context.threading.Timer", AtOnce)
     monkeypatch.setattr(HttpExchange, "__call__", answers)
-    monkeypatch.setattr(Desk, "settings", SimpleNamespace())  # no stack is needed for a call
+    monkeypatch.setattr(Context, "settings", SimpleNamespace())  # no stack is needed for a call
 
     ended = run(asks_api)
 
@@ -297,7 +297,7 @@ def test_a_slow_call_of_aws_says_what_it_waits_for_also_when_it_fails(
 ) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "testing")
-    monkeypatch.setattr("relay.desk.threading.Timer", AtOnce)
+    monkeypatch.setattr("relay.context.threading.Timer", AtOnce)
 
     with mock_aws():
         monkeypatch.setattr("botocore.client.BaseClient._make_request", refuses)
@@ -313,8 +313,8 @@ def refuses(*_: Any) -> None:
 
 
 def test_where_no_terminal_is_each_step_of_long_work_is_a_line(run: Run) -> None:
-    def works(desk: Desk) -> bool:
-        with desk.progress() as progress:
+    def works(context: Context) -> bool:
+        with context.progress() as progress:
             progress.add_task("Reading the orders", total=3)
         return True
 

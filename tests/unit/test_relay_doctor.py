@@ -17,6 +17,7 @@ from handler.enrichment import Rules
 from handler.errors import Cause, Refused, RetryLater
 from relay import deployed
 from relay.checks import Finding, State, Who, check_b2b, check_core, check_users, clock_finding, follows, known
+from relay.context import Context
 from relay.deployment_checks import (
     check_concurrency,
     check_endpoint,
@@ -24,12 +25,11 @@ from relay.deployment_checks import (
     check_secret_prefix,
     check_stack,
 )
-from relay.desk import Desk
+from relay.errors import CliError
 from relay.hook_checks import check_hook
 from relay.order_checks import check_alarms, check_dead, check_late, check_told, roots
 from relay.stack import FUNCTIONS, Stack
 from relay.store_checks import look_at
-from relay.trouble import Trouble
 from support.account import ALARM, FakeCloudFormation, FakeFunctions, Pages, aws_error, other_stack, packed
 from support.clock import FakeClock, middle
 from support.dead_letters import letter
@@ -49,7 +49,7 @@ USER = "/api/v3/io/users/customer/1"
 
 
 class Account:
-    """An account in which all is well, and a desk to look at it. Queue depths are in `depths`, ages in `ages`."""
+    """An account in which all is well, and the context of a command that looks at it. Queue depths are in `depths`, ages in `ages`."""
 
     def __init__(self) -> None:
         self.clock = FakeClock()
@@ -99,7 +99,7 @@ class Account:
         }
         clients["logs"].exceptions = SimpleNamespace(ResourceNotFoundException=KeyError)
         session = SimpleNamespace(client=lambda service, **_: clients[service])
-        self.desk = Desk(cast("Any", session), self.stack.name, False, self.clock, self.clock.sleep)
+        self.context = Context(cast("Any", session), self.stack.name, False, self.clock, self.clock.sleep)
         relay = Container(
             self.stack.settings,
             client=lambda service, _config: clients[service],
@@ -110,7 +110,7 @@ class Account:
             uniform=middle,
         )
         relay.__dict__["stores"] = SimpleNamespace(all=lambda: ["abc123"], hook_is_paused=lambda _: False)
-        self.desk.__dict__.update({"stack": self.stack, "relay": relay})
+        self.context.__dict__.update({"stack": self.stack, "relay": relay})
 
     def alarm(self, state: str, name: str = ALARM, minutes: int = 5) -> dict[str, Any]:
         since = datetime.fromtimestamp(self.clock(), UTC) - timedelta(minutes=minutes)
@@ -159,9 +159,9 @@ def token(account: Account) -> StoreSecret:
 def test_a_stack_is_well_when_its_last_deployment_went_well(
     account: Account, status: str, state: State, who: Who
 ) -> None:
-    account.desk.__dict__["stack"] = Stack("relay", status, {}, {})
+    account.context.__dict__["stack"] = Stack("relay", status, {}, {})
 
-    finding = check_stack(account.desk)
+    finding = check_stack(account.context)
 
     assert (finding.state, finding.who) == (state, who)
 
@@ -170,10 +170,10 @@ def test_a_webhook_url_is_well_only_where_the_relay_answers(account: Account) ->
     url = account.stack.destination
     account.exchange.on("POST", "/webhooks", answer(400), answer(200))
 
-    assert check_endpoint(account.desk, url).state is State.GOOD
-    assert "answers HTTP 200" in check_endpoint(account.desk, url).what
+    assert check_endpoint(account.context, url).state is State.GOOD
+    assert "answers HTTP 200" in check_endpoint(account.context, url).what
     account.exchange.always("POST", "/webhooks", unreachable())
-    assert "does not answer" in check_endpoint(account.desk, url).what
+    assert "does not answer" in check_endpoint(account.context, url).what
 
 
 @pytest.mark.parametrize(
@@ -184,7 +184,7 @@ def test_an_accounts_concurrency_is_compared_with_what_the_relay_may_need(
 ) -> None:
     account.functions.limit = limit
 
-    finding = check_concurrency(account.desk, 5)
+    finding = check_concurrency(account.context, 5)
 
     assert finding.state is state
     assert f"{limit} concurrent executions" in finding.what
@@ -195,12 +195,12 @@ def test_an_accounts_concurrency_is_compared_with_what_the_relay_may_need(
 def test_the_late_trigger_is_well_when_it_is_enabled_and_tells_its_limit(account: Account) -> None:
     at_once: list[int] = []
 
-    assert check_late_trigger(account.desk, at_once).state is State.GOOD
+    assert check_late_trigger(account.context, at_once).state is State.GOOD
     assert at_once == [5]
     account.functions.mapping["State"] = "Disabled"
-    assert "its trigger is Disabled" in check_late_trigger(account.desk, []).what
+    assert "its trigger is Disabled" in check_late_trigger(account.context, []).what
     account.functions.mapping["EventSourceArn"] = "arn:aws:sqs:us-east-1:123456789012:another"
-    assert "its trigger is missing" in check_late_trigger(account.desk, []).what
+    assert "its trigger is missing" in check_late_trigger(account.context, []).what
 
 
 @pytest.mark.parametrize(
@@ -220,7 +220,7 @@ def test_another_stack_with_the_same_secrets_is_wrong(
     unrelated = {"StackName": "unrelated", "Parameters": [{"ParameterKey": "SecretPrefix", "ParameterValue": "relay"}]}
     account.cloudformation.pages["describe_stacks"] = [{"Stacks": [unrelated, other_stack(name, **parameters)]}]
 
-    finding = check_secret_prefix(account.desk)
+    finding = check_secret_prefix(account.context)
 
     assert finding.state is state
     assert ("uses the same secrets" in finding.what) is (state is State.BAD)
@@ -231,37 +231,37 @@ def test_another_stack_with_the_same_secrets_is_wrong(
 
 def live(account: Account) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    assert list(deployed.read_functions(account.desk, found)) == []
+    assert list(deployed.read_functions(account.context, found)) == []
     return found
 
 
 def test_settings_are_those_that_the_functions_run_with(account: Account) -> None:
-    assert deployed.check_settings(account.desk, live(account)).state is State.GOOD
+    assert deployed.check_settings(account.context, live(account)).state is State.GOOD
 
     environment = account.functions.configurations["relay-RecoveryFunction"]["Environment"]["Variables"]
     environment["LATE_REQUESTS_PER_MINUTE"] = "150"
-    finding = deployed.check_settings(account.desk, live(account))
+    finding = deployed.check_settings(account.context, live(account))
     assert (finding.state, finding.mend) == (State.BAD, "deploy again: make deploy")
     assert "RecoveryFunction: LATE_REQUESTS_PER_MINUTE" in finding.what
 
     del environment["SECRET_PREFIX"]
-    assert "SECRET_PREFIX is not set" in deployed.check_settings(account.desk, live(account)).what
+    assert "SECRET_PREFIX is not set" in deployed.check_settings(account.context, live(account)).what
 
 
 def test_the_architecture_of_functions_and_layer_must_fit(account: Account) -> None:
-    assert deployed.check_architecture(account.desk, live(account)).state is State.GOOD
+    assert deployed.check_architecture(account.context, live(account)).state is State.GOOD
 
     account.functions.layer_architectures = []
-    assert deployed.check_architecture(account.desk, live(account)).state is State.UNKNOWN
+    assert deployed.check_architecture(account.context, live(account)).state is State.UNKNOWN
     account.functions.layer_architectures = ["x86_64"]
-    assert "its layer is for x86_64" in deployed.check_architecture(account.desk, live(account)).what
+    assert "its layer is for x86_64" in deployed.check_architecture(account.context, live(account)).what
     account.stack.parameters["Architecture"] = "x86_64"
-    assert "the stack's parameter is x86_64" in deployed.check_architecture(account.desk, live(account)).what
+    assert "the stack's parameter is x86_64" in deployed.check_architecture(account.context, live(account)).what
 
 
 def read(account: Account) -> list[str]:
     text: list[str] = []
-    assert list(deployed.read_rules(account.desk, live(account), text)) == []
+    assert list(deployed.read_rules(account.context, live(account), text)) == []
     return text
 
 
@@ -277,7 +277,7 @@ def test_the_deployed_rules_are_read_from_the_functions_code(account: Account) -
 def test_deployed_code_that_cannot_be_read_is_an_error(account: Account, given: Any) -> None:
     account.exchange.on("GET", "/code", given)
 
-    with pytest.raises(Trouble, match="deployed code"):
+    with pytest.raises(CliError, match="deployed code"):
         read(account)
 
 
@@ -343,7 +343,7 @@ def test_late_orders_are_told_with_their_age_and_their_end(
     account.depths[LATE_QUEUE] = waiting
     account.ages |= {"LateOrderAge": age} if age is not None else {}
 
-    finding = check_late(account.desk, found_before)
+    finding = check_late(account.context, found_before)
 
     assert (finding.state, finding.who) == (state, who)
     assert words in finding.what
@@ -355,7 +355,7 @@ def test_the_age_of_late_orders_that_were_hardly_tried_is_the_queues(account: Ac
     account.depths[LATE_QUEUE] = 1
     account.ages["recovery"] = 2400.0
 
-    assert "the oldest for 40 m" in check_late(account.desk, {}).what
+    assert "the oldest for 40 m" in check_late(account.context, {}).what
 
 
 def test_dead_letters_are_told_with_the_apis_words_and_seen_by_others_at_once(account: Account) -> None:
@@ -363,7 +363,7 @@ def test_dead_letters_are_told_with_the_apis_words_and_seen_by_others_at_once(ac
     account.ages["dead-letters"] = 7200.0
     account.letters = [letter(1), letter(2), "{}"]
 
-    finding = check_dead(account.desk, {"token": "Store abc123: core API"})
+    finding = check_dead(account.context, {"token": "Store abc123: core API"})
 
     assert (finding.state, finding.because) == (State.BAD, "")  # the unreadable one does not follow from the token
     assert "12 orders wait for a person, the oldest for 2 h; causes of 3 that were read: " in finding.what
@@ -373,17 +373,17 @@ def test_dead_letters_are_told_with_the_apis_words_and_seen_by_others_at_once(ac
 
 
 def test_no_dead_letter_is_well_and_one_that_others_hold_is_told_without_its_words(account: Account) -> None:
-    assert check_dead(account.desk, {}).state is State.GOOD
+    assert check_dead(account.context, {}).state is State.GOOD
     account.depths[DEAD_QUEUE] = 1
-    assert check_dead(account.desk, {}).what == "1 order waits for a person"
+    assert check_dead(account.context, {}).what == "1 order waits for a person"
 
 
 def test_dead_letters_of_one_cause_follow_from_it(account: Account) -> None:
     account.depths[DEAD_QUEUE] = 1
     account.letters = [letter(1, cause=Cause.SECRET_UNAVAILABLE)]
 
-    assert check_dead(account.desk, {"secret": "Store abc123: secret"}).because == "Store abc123: secret"
-    assert not check_dead(account.desk, {"token": "Store abc123: core API"}).because
+    assert check_dead(account.context, {"secret": "Store abc123: secret"}).because == "Store abc123: secret"
+    assert not check_dead(account.context, {"token": "Store abc123: core API"}).because
 
 
 def test_what_was_found_wrong_is_a_root_by_its_topic_and_what_follows_is_none() -> None:
@@ -405,7 +405,7 @@ def test_what_was_found_wrong_is_a_root_by_its_topic_and_what_follows_is_none() 
 
 
 def alarm_findings(account: Account, known_before: dict[str, str] | None = None, *orders: Finding) -> list[Finding]:
-    return list(check_alarms(account.desk, known_before or {}, orders))
+    return list(check_alarms(account.context, known_before or {}, orders))
 
 
 def test_alarms_that_are_quiet_are_well_and_those_without_data_are_not_known(account: Account) -> None:
@@ -432,7 +432,7 @@ def test_a_stack_without_alarms_is_wrong(account: Account) -> None:
     account.cloudformation.pages["list_stack_resources"] = []
 
     assert [finding.state for finding in alarm_findings(account)] == [State.BAD]
-    assert "nobody is told" in check_told(account.desk).what
+    assert "nobody is told" in check_told(account.context).what
 
 
 @pytest.mark.parametrize(
@@ -453,7 +453,7 @@ def test_whether_anybody_is_told_of_an_alarm(
     account.stack.parameters["AlarmEmail"] = email
     account.subscriptions[:] = [{"SubscriptionArn": arn, "Endpoint": endpoint} for arn, endpoint in subscriptions]
 
-    finding = check_told(account.desk)
+    finding = check_told(account.context)
 
     assert finding.state is state
     assert words in finding.what
@@ -487,7 +487,7 @@ def test_what_the_core_api_answers_says_what_is_wrong_and_who_mends_it(
 ) -> None:
     account.exchange.always("GET", CORE, step)
 
-    finding, _ = check_core(account.desk, "abc123", token(account))
+    finding, _ = check_core(account.context, "abc123", token(account))
 
     assert (finding.state, finding.who) == (state, who)
     assert words in finding.what
@@ -508,7 +508,7 @@ def test_a_token_that_may_ask_for_company_users_is_well_whoever_there_is(
 ) -> None:
     account.exchange.always("GET", USER, step)
 
-    finding = check_users(account.desk, "abc123", token(account))
+    finding = check_users(account.context, "abc123", token(account))
 
     assert finding.state is state
     assert words in finding.what
@@ -531,9 +531,9 @@ def test_one_reason_for_both_apis_is_told_once(
     account.secret |= {"b2b_token": second_token} if second_token else {}
     account.exchange.always("GET", CORE, core)
     account.exchange.always("GET", B2B, b2b)
-    root, _ = check_core(account.desk, "abc123", token(account))
+    root, _ = check_core(account.context, "abc123", token(account))
 
-    assert follows(check_b2b(account.desk, "abc123", token(account)), root, token(account)).because == because
+    assert follows(check_b2b(account.context, "abc123", token(account)), root, token(account)).because == because
 
 
 @pytest.mark.parametrize(
@@ -557,7 +557,7 @@ def test_a_clock_that_is_off_is_wrong(account: Account, date: str, state: State)
 
 
 def of_store(account: Account) -> dict[str, Finding]:
-    return {finding.step: finding for finding in look_at(account.desk, "abc123", "https://x.example", None)}
+    return {finding.step: finding for finding in look_at(account.context, "abc123", "https://x.example", None)}
 
 
 @pytest.mark.parametrize(
@@ -614,12 +614,12 @@ def hook(number: int, scope: str = ORDERS_CREATED, *, active: bool = True) -> di
 
 
 def of_hooks(account: Account, url: str, *hooks: dict[str, Any]) -> dict[str, Finding]:
-    account.desk.__dict__["hooks_api"] = SimpleNamespace(
+    account.context.__dict__["hooks_api"] = SimpleNamespace(
         pointing_at=lambda *_: list(hooks),
         list_hooks=lambda *_: list(hooks),
         call=lambda *_: answer(200, {"data": {"blocked_domains": []}}).response,
     )
-    return {finding.step: finding for finding in check_hook(account.desk, "abc123", url, token(account))}
+    return {finding.step: finding for finding in check_hook(account.context, "abc123", url, token(account))}
 
 
 def test_an_active_hook_that_points_here_is_well(account: Account) -> None:
@@ -666,7 +666,7 @@ def test_a_url_that_the_relay_does_not_watch_is_wrong(account: Account) -> None:
         (aws_error("AccessDenied"), State.UNKNOWN, Who.YOU),
         (EndpointConnectionError(endpoint_url="https://x"), State.UNKNOWN, Who.YOU),
         (Refused(Cause.API_REFUSED, "HTTP 422"), State.BAD, Who.YOU),
-        (Trouble("It is broken.", "mend it"), State.BAD, Who.YOU),
+        (CliError("It is broken.", "mend it"), State.BAD, Who.YOU),
     ],
 )
 def test_a_look_that_fails_claims_nothing_unless_something_is_wrong(error: Exception, state: State, who: Who) -> None:

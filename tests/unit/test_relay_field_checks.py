@@ -56,7 +56,7 @@ def test_labels_that_are_not_the_names_are_told() -> None:
         rules(Cost_center="external_order_id"),
         config("Cost center", labelName="CC"),
         config("Team", labelName="Team"),
-        config("Desk", labelName=""),
+        config("Context", labelName=""),
         orders=[{"id": 1, "external_order_id": "x"}],
     )
 

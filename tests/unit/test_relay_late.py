@@ -18,19 +18,19 @@ from handler.table.idempotency import OrderIdempotency
 from handler.table.keys import order_id
 from handler.table.order_notes import Attempt, OrderNotes
 from relay import late, late_orders
+from relay.errors import CliError
 from relay.selection import Selection
 from relay.status import status
 from relay.timespan import iso
-from relay.trouble import Trouble
 from support.aws import FakeContext
 from support.clock import FakeClock
 from support.notes import note_failure
-from support.relay import TABLE, desk_without_stores
+from support.relay import TABLE, context_without_stores
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from relay.desk import Desk
+    from relay.context import Context
 
 NOW = float(int(time.time()))
 """Powertools has no clock but the machine's."""
@@ -47,9 +47,9 @@ def clock() -> FakeClock:
 
 
 @pytest.fixture
-def desk(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    with desk_without_stores(clock, monkeypatch) as desk:
-        yield desk
+def context(clock: FakeClock, monkeypatch: pytest.MonkeyPatch) -> Iterator[Context]:
+    with context_without_stores(clock, monkeypatch) as context:
+        yield context
 
 
 def everything(**given: Any) -> dict[str, Any]:
@@ -58,25 +58,25 @@ def everything(**given: Any) -> dict[str, Any]:
     return none | given
 
 
-def once(desk: Desk) -> OrderIdempotency:
-    return OrderIdempotency(TABLE, desk.dynamodb, 35)
+def once(context: Context) -> OrderIdempotency:
+    return OrderIdempotency(TABLE, context.dynamodb, 35)
 
 
-def finish(desk: Desk, event: OrderEvent) -> Any:
-    return once(desk).run(event, lambda _: Created(1.0, 9.0), cast("Any", FakeContext(lambda: 0.0)))
+def finish(context: Context, event: OrderEvent) -> Any:
+    return once(context).run(event, lambda _: Created(1.0, 9.0), cast("Any", FakeContext(lambda: 0.0)))
 
 
-def wait_hidden(desk: Desk, event: OrderEvent) -> str:
+def wait_hidden(context: Context, event: OrderEvent) -> str:
     """Puts the order's message into the recovery queue and receives it; answers the receipt handle."""
-    url = desk.settings.recovery_queue_url
-    Queues(lambda: desk.sqs, url, url, desk.clock).send_late(event, Cause.NO_ANSWER, "timed out")
-    [message] = desk.sqs.receive_message(QueueUrl=url, VisibilityTimeout=3600)["Messages"]
+    url = context.settings.recovery_queue_url
+    Queues(lambda: context.sqs, url, url, context.clock).send_late(event, Cause.NO_ANSWER, "timed out")
+    [message] = context.sqs.receive_message(QueueUrl=url, VisibilityTimeout=3600)["Messages"]
     return message["ReceiptHandle"]
 
 
-def visible(desk: Desk) -> list[int]:
-    messages = desk.sqs.receive_message(
-        QueueUrl=desk.settings.recovery_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0
+def visible(context: Context) -> list[int]:
+    messages = context.sqs.receive_message(
+        QueueUrl=context.settings.recovery_queue_url, MaxNumberOfMessages=10, VisibilityTimeout=0
     ).get("Messages", [])
     return [json.loads(message["Body"])["order"]["data"]["id"] for message in messages]
 
@@ -89,14 +89,14 @@ def fails(order_notes: OrderNotes, event: OrderEvent, cause: Cause, receipt: str
 
 
 def test_late_orders_are_listed_with_causes_tries_and_times(
-    desk: Desk, clock: FakeClock, learns: Callable[..., Any]
+    context: Context, clock: FakeClock, learns: Callable[..., Any]
 ) -> None:
-    desk.order_notes.note(EVENT, Late(Cause.WINDOW_MISSED, "the window had closed"))
+    context.order_notes.note(EVENT, Late(Cause.WINDOW_MISSED, "the window had closed"))
     clock.advance(10)
-    fails(desk.order_notes, EVENT, Cause.UNAUTHORISED)
-    fails(desk.order_notes, EVENT, Cause.UNAUTHORISED)
+    fails(context.order_notes, EVENT, Cause.UNAUTHORISED)
+    fails(context.order_notes, EVENT, Cause.UNAUTHORISED)
 
-    answer = learns(late.list_late, desk, **everything())
+    answer = learns(late.list_late, context, **everything())
 
     assert answer["orders"] == [
         {
@@ -117,30 +117,30 @@ def test_late_orders_are_listed_with_causes_tries_and_times(
     assert (answer["count"], answer["in_all"], answer["well"]) == (1, 1, True)
 
 
-def test_finished_dead_and_forgotten_orders_are_not_late(desk: Desk, clock: FakeClock) -> None:
+def test_finished_dead_and_forgotten_orders_are_not_late(context: Context, clock: FakeClock) -> None:
     for order in (1, 2, 3):
-        desk.order_notes.note(replace(EVENT, order_id=order), Late(Cause.NO_ANSWER, "timed out"))
-    finish(desk, replace(EVENT, order_id=1))
+        context.order_notes.note(replace(EVENT, order_id=order), Late(Cause.NO_ANSWER, "timed out"))
+    finish(context, replace(EVENT, order_id=1))
     letter = Letter(replace(EVENT, order_id=2), Cause.API_REFUSED, "no", NOW)
-    desk.order_notes.note(letter.event, Dead(Cause.API_REFUSED, "no"), letter)
+    context.order_notes.note(letter.event, Dead(Cause.API_REFUSED, "no"), letter)
 
-    assert [note.order for note in late_orders.late_orders(desk)] == [3]
+    assert [note.order for note in late_orders.late_orders(context)] == [3]
     clock.advance(36 * 86_400)
-    assert late_orders.late_orders(desk) == []
+    assert late_orders.late_orders(context) == []
 
 
-def test_values_that_come_after_an_order_was_finished_are_late_of_their_own(desk: Desk) -> None:
-    finish(desk, EVENT)
-    fails(desk.order_notes, WITH_VALUES, Cause.NO_ANSWER)
+def test_values_that_come_after_an_order_was_finished_are_late_of_their_own(context: Context) -> None:
+    finish(context, EVENT)
+    fails(context.order_notes, WITH_VALUES, Cause.NO_ANSWER)
 
-    [note] = late_orders.late_orders(desk)
+    [note] = late_orders.late_orders(context)
 
     assert note.values_digest == WITH_VALUES.values_digest
-    finish(desk, WITH_VALUES)
-    assert late_orders.late_orders(desk) == []
+    finish(context, WITH_VALUES)
+    assert late_orders.late_orders(context) == []
 
 
-def test_thousands_of_late_orders_are_found(desk: Desk) -> None:
+def test_thousands_of_late_orders_are_found(context: Context) -> None:
     item = {
         "outcome": {"S": "Late"}, "cause": {"S": "no_answer"}, "detail": {"S": "x" * 900}, "at": {"N": "1"},
         "expiration": {"N": str(int(NOW) + 1)},
@@ -150,83 +150,87 @@ def test_thousands_of_late_orders_are_found(desk: Desk) -> None:
             {"PutRequest": {"Item": item | {"id": {"S": f"journal#abc123/{order}"}}}}
             for order in range(first, first + 25)
         ]
-        desk.dynamodb.batch_write_item(RequestItems={TABLE: puts})
+        context.dynamodb.batch_write_item(RequestItems={TABLE: puts})
     looked_at: list[int] = []
 
-    assert len(late_orders.late_orders(desk, looked_at.append)) == 2000
+    assert len(late_orders.late_orders(context, looked_at.append)) == 2000
     assert len(looked_at) > 1
     assert looked_at[-1] == 2000
 
 
-def test_a_filter_that_matches_nothing_is_not_taken_for_an_empty_queue(desk: Desk, learns: Callable[..., Any]) -> None:
-    assert learns(late.list_late, desk, **everything(cause="unauthorised"))["well"] is True
-    desk.order_notes.note(EVENT, Late(Cause.NO_ANSWER, "timed out"))
+def test_a_filter_that_matches_nothing_is_not_taken_for_an_empty_queue(
+    context: Context, learns: Callable[..., Any]
+) -> None:
+    assert learns(late.list_late, context, **everything(cause="unauthorised"))["well"] is True
+    context.order_notes.note(EVENT, Late(Cause.NO_ANSWER, "timed out"))
 
-    answer = learns(late.list_late, desk, **everything(cause="unauthorised"))
+    answer = learns(late.list_late, context, **everything(cause="unauthorised"))
 
     assert (answer["count"], answer["in_all"], answer["well"]) == (0, 1, False)
-    with pytest.raises(Trouble, match=r"No late orders match the filter \(1 in all\)"):
-        late.retry(desk, **everything(cause="unauthorised", everything=False))
+    with pytest.raises(CliError, match=r"No late orders match the filter \(1 in all\)"):
+        late.retry(context, **everything(cause="unauthorised", everything=False))
 
 
-def test_a_store_that_does_not_exist_is_named(desk: Desk) -> None:
-    desk.stores.note("abc123")
+def test_a_store_that_does_not_exist_is_named(context: Context) -> None:
+    context.stores.note("abc123")
 
-    with pytest.raises(Trouble, match="no store nosuch") as error:
-        late.list_late(desk, **everything(store="nosuch"))
+    with pytest.raises(CliError, match="no store nosuch") as error:
+        late.list_late(context, **everything(store="nosuch"))
 
     assert error.value.mend == "The stores: abc123"
 
 
 @pytest.mark.parametrize("command", [late.retry, late.drop])
-def test_what_changes_orders_wants_a_selection_or_all_and_not_both(desk: Desk, command: Callable[..., bool]) -> None:
+def test_what_changes_orders_wants_a_selection_or_all_and_not_both(
+    context: Context, command: Callable[..., bool]
+) -> None:
     for options in (everything(everything=False), everything(everything=True, store="abc123")):
         with pytest.raises(typer.BadParameter, match="--all"):
-            command(desk, **options)
+            command(context, **options)
 
 
 # --- retried ------------------------------------------------------------------------------------------------------
 
 
-def test_a_retried_order_is_visible_at_once_and_there_once(desk: Desk, learns: Callable[..., Any]) -> None:
-    fails(desk.order_notes, EVENT, Cause.UNAUTHORISED, wait_hidden(desk, EVENT))
+def test_a_retried_order_is_visible_at_once_and_there_once(context: Context, learns: Callable[..., Any]) -> None:
+    fails(context.order_notes, EVENT, Cause.UNAUTHORISED, wait_hidden(context, EVENT))
     other = replace(EVENT, order_id=102)
-    fails(desk.order_notes, other, Cause.NO_ANSWER, wait_hidden(desk, other))
-    assert visible(desk) == []
+    fails(context.order_notes, other, Cause.NO_ANSWER, wait_hidden(context, other))
+    assert visible(context) == []
 
-    dry = learns(late.retry, desk, **everything(cause="unauthorised", everything=False), dry_run=True)
-    assert (dry["count"], visible(desk)) == (1, [])
-    answer = learns(late.retry, desk, **everything(cause="unauthorised", everything=False))
+    dry = learns(late.retry, context, **everything(cause="unauthorised", everything=False), dry_run=True)
+    assert (dry["count"], visible(context)) == (1, [])
+    answer = learns(late.retry, context, **everything(cause="unauthorised", everything=False))
 
     assert [order["fate"] for order in answer["orders"]] == ["tried at once"]
-    assert visible(desk) == [101]
+    assert visible(context) == [101]
 
 
-def test_more_orders_than_sqs_takes_at_once_are_retried(desk: Desk) -> None:
+def test_more_orders_than_sqs_takes_at_once_are_retried(context: Context) -> None:
     for order in range(1, 24):
         event = replace(EVENT, order_id=order)
-        fails(desk.order_notes, event, Cause.NO_ANSWER, wait_hidden(desk, event))
+        fails(context.order_notes, event, Cause.NO_ANSWER, wait_hidden(context, event))
 
-    assert {fate for _, fate in late_orders.make_visible(desk, late_orders.late_orders(desk))} == {""}
-    queue = desk.sqs.get_queue_attributes(
-        QueueUrl=desk.settings.recovery_queue_url, AttributeNames=["ApproximateNumberOfMessages"]
+    assert {fate for _, fate in late_orders.make_visible(context, late_orders.late_orders(context))} == {""}
+    queue = context.sqs.get_queue_attributes(
+        QueueUrl=context.settings.recovery_queue_url, AttributeNames=["ApproximateNumberOfMessages"]
     )
     assert queue["Attributes"]["ApproximateNumberOfMessages"] == "23"
 
 
-def test_an_order_whose_message_is_not_hidden_is_due_anyway(desk: Desk) -> None:
-    receipt = wait_hidden(desk, EVENT)
-    desk.sqs.change_message_visibility(
-        QueueUrl=desk.settings.recovery_queue_url, ReceiptHandle=receipt, VisibilityTimeout=0
+def test_an_order_whose_message_is_not_hidden_is_due_anyway(context: Context) -> None:
+    receipt = wait_hidden(context, EVENT)
+    context.sqs.change_message_visibility(
+        QueueUrl=context.settings.recovery_queue_url, ReceiptHandle=receipt, VisibilityTimeout=0
     )
-    fails(desk.order_notes, EVENT, Cause.NO_ANSWER, receipt)
+    fails(context.order_notes, EVENT, Cause.NO_ANSWER, receipt)
     fresh = replace(EVENT, order_id=102)
-    desk.order_notes.note(fresh, Late(Cause.NO_ANSWER, "timed out"))
+    context.order_notes.note(fresh, Late(Cause.NO_ANSWER, "timed out"))
 
-    fates = {note.order: fate for note, fate in late_orders.make_visible(desk, late_orders.late_orders(desk))}
+    fates = {note.order: fate for note, fate in late_orders.make_visible(context, late_orders.late_orders(context))}
 
     assert fates[102] == "its first try is due"
-    assert visible(desk) == [101]
+    assert visible(context) == [101]
 
 
 class Refusing:
@@ -244,12 +248,12 @@ class Refusing:
     [("AWS.SimpleQueueService.MessageNotInflight", True), ("ReceiptHandleIsInvalid", True), ("InternalError", False)],
 )
 def test_only_what_sqs_could_not_do_is_a_failure(
-    desk: Desk, learns: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, code: str, *, well: bool
+    context: Context, learns: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, code: str, *, well: bool
 ) -> None:
-    fails(desk.order_notes, EVENT, Cause.NO_ANSWER)
-    monkeypatch.setitem(desk.__dict__, "sqs", Refusing(code))
+    fails(context.order_notes, EVENT, Cause.NO_ANSWER)
+    monkeypatch.setitem(context.__dict__, "sqs", Refusing(code))
 
-    answer = learns(late.retry, desk, **everything(everything=True))
+    answer = learns(late.retry, context, **everything(everything=True))
 
     assert answer["well"] is well
     assert (answer["orders"][0]["fate"] == "it is due, or being tried right now") is well
@@ -260,25 +264,25 @@ def test_only_what_sqs_could_not_do_is_a_failure(
 
 @pytest.mark.parametrize("event", [EVENT, WITH_VALUES])
 def test_a_dropped_order_is_a_duplicate_at_its_next_try_which_is_at_once(
-    desk: Desk, learns: Callable[..., Any], event: OrderEvent
+    context: Context, learns: Callable[..., Any], event: OrderEvent
 ) -> None:
-    fails(desk.order_notes, event, Cause.NO_ANSWER, wait_hidden(desk, event))
+    fails(context.order_notes, event, Cause.NO_ANSWER, wait_hidden(context, event))
 
-    answer = learns(late.drop, desk, **everything(order=[101], everything=False), yes=True)
+    answer = learns(late.drop, context, **everything(order=[101], everything=False), yes=True)
 
     assert [order["fate"] for order in answer["orders"]] == ["dropped"]
-    assert visible(desk) == [101]
+    assert visible(context) == [101]
     for again in (event, EVENT):
-        assert finish(desk, again) == Duplicate()
-    assert late_orders.late_orders(desk) == []
-    told = learns(status, desk, 101, store="abc123", hours=1.0)
+        assert finish(context, again) == Duplicate()
+    assert late_orders.late_orders(context) == []
+    told = learns(status, context, 101, store="abc123", hours=1.0)
     assert (told["verdict"], told["well"]) == ("dropped", True)
     assert told["mend"] == "To process it all the same: relay backfill --store abc123 --order 101 --again"
 
 
-def test_an_order_that_is_being_processed_is_not_dropped(desk: Desk, learns: Callable[..., Any]) -> None:
-    fails(desk.order_notes, EVENT, Cause.NO_ANSWER)
-    desk.dynamodb.put_item(
+def test_an_order_that_is_being_processed_is_not_dropped(context: Context, learns: Callable[..., Any]) -> None:
+    fails(context.order_notes, EVENT, Cause.NO_ANSWER)
+    context.dynamodb.put_item(
         TableName=TABLE,
         Item={
             "id": {"S": order_id("abc123", 101)},
@@ -288,7 +292,7 @@ def test_an_order_that_is_being_processed_is_not_dropped(desk: Desk, learns: Cal
         },
     )
 
-    answer = learns(late.drop, desk, **everything(order=[101], everything=False), yes=True)
+    answer = learns(late.drop, context, **everything(order=[101], everything=False), yes=True)
 
     assert (answer["orders"][0]["fate"], answer["well"]) == ("it is being processed, or finished", False)
 
@@ -296,11 +300,13 @@ def test_an_order_that_is_being_processed_is_not_dropped(desk: Desk, learns: Cal
 # --- status -------------------------------------------------------------------------------------------------------
 
 
-def test_the_story_of_a_late_order_has_both_causes_the_times_and_a_mend(desk: Desk, learns: Callable[..., Any]) -> None:
-    desk.order_notes.note(EVENT, Late(Cause.WINDOW_MISSED, "the window had closed"))
-    fails(desk.order_notes, EVENT, Cause.SECRET_UNAVAILABLE)
+def test_the_story_of_a_late_order_has_both_causes_the_times_and_a_mend(
+    context: Context, learns: Callable[..., Any]
+) -> None:
+    context.order_notes.note(EVENT, Late(Cause.WINDOW_MISSED, "the window had closed"))
+    fails(context.order_notes, EVENT, Cause.SECRET_UNAVAILABLE)
 
-    told = learns(status, desk, 101, store="abc123", hours=1.0)
+    told = learns(status, context, 101, store="abc123", hours=1.0)
 
     assert told["verdict"] == "late"
     noted = told["noted"]
@@ -313,20 +319,20 @@ def test_the_story_of_a_late_order_has_both_causes_the_times_and_a_mend(desk: De
 
 @pytest.mark.parametrize(("ending", "well"), [("finished", True), ("dead", False), ("late", False)])
 def test_a_story_is_followed_to_its_end(
-    desk: Desk, clock: FakeClock, learns: Callable[..., Any], ending: str, *, well: bool
+    context: Context, clock: FakeClock, learns: Callable[..., Any], ending: str, *, well: bool
 ) -> None:
-    fails(desk.order_notes, EVENT, Cause.NO_ANSWER)
+    fails(context.order_notes, EVENT, Cause.NO_ANSWER)
 
     def sleep(seconds: float) -> None:
         clock.advance(seconds)
         if clock.now >= NOW + 20:
             if ending == "finished":
-                finish(desk, EVENT)
+                finish(context, EVENT)
             elif ending == "dead":
-                queues = Queues(lambda: desk.sqs, "", desk.settings.dead_letter_queue_url, clock)
+                queues = Queues(lambda: context.sqs, "", context.settings.dead_letter_queue_url, clock)
                 queues.dead_letter(EVENT, Cause.API_REFUSED, "no")
 
-    following = replace(desk, sleep=sleep)
+    following = replace(context, sleep=sleep)
     if ending == "dead":
         following.order_notes.note(EVENT, Dead(Cause.API_REFUSED, "no"))
 
@@ -337,16 +343,16 @@ def test_a_story_is_followed_to_its_end(
 
 
 def test_a_followed_story_tells_only_what_changes(
-    desk: Desk, clock: FakeClock, capsys: pytest.CaptureFixture[str]
+    context: Context, clock: FakeClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fails(desk.order_notes, EVENT, Cause.NO_ANSWER)
+    fails(context.order_notes, EVENT, Cause.NO_ANSWER)
 
     def sleep(seconds: float) -> None:
         clock.advance(seconds)
         if clock.now == NOW + 20:
-            fails(desk.order_notes, EVENT, Cause.RATE_LIMITED)
+            fails(context.order_notes, EVENT, Cause.RATE_LIMITED)
 
-    status(replace(desk, sleep=sleep), 101, store="abc123", hours=1.0, follow=True, for_="1m")
+    status(replace(context, sleep=sleep), 101, store="abc123", hours=1.0, follow=True, for_="1m")
 
     said = capsys.readouterr().err.splitlines()
     assert [("no_answer" in line, "rate_limited" in line) for line in said] == [(True, False), (False, True)]

@@ -10,10 +10,10 @@ import typer
 
 from relay.report import report
 from support.clock import NOON, FakeClock
-from support.logs import ORDER, RECONCILE, RECOVERY, FakeLogs, desk_with
+from support.logs import ORDER, RECONCILE, RECOVERY, FakeLogs, context_with
 
 if TYPE_CHECKING:
-    from relay.desk import Desk
+    from relay.context import Context
 
 HOUR = 3600.0
 API = "api"
@@ -25,8 +25,8 @@ def logs() -> FakeLogs:
 
 
 @pytest.fixture
-def desk(logs: FakeLogs) -> Desk:
-    return desk_with(logs, LogRetentionDays="30")
+def context(logs: FakeLogs) -> Context:
+    return context_with(logs, LogRetentionDays="30")
 
 
 def call(endpoint: str, status: int | None, age: float, shape: str = API, **more: Any) -> dict[str, Any]:
@@ -42,7 +42,7 @@ def outcome(order: int, outcome: str, *calls: dict[str, Any], store: str = "abc1
 
 
 def said(logs: FakeLogs, capsys: pytest.CaptureFixture[str], store: str = "", **options: Any) -> Any:
-    assert report(desk_with(logs, as_json=True, LogRetentionDays="30"), store, **options) is True
+    assert report(context_with(logs, as_json=True, LogRetentionDays="30"), store, **options) is True
     return json.loads(capsys.readouterr().out)
 
 
@@ -206,11 +206,11 @@ def test_fields_of_another_version_spoil_nothing(
     logs.write(ORDER, outcome(1, "created") | fields, at=NOON - 5)
 
     assert said(logs, capsys)["orders"]["all"] == 1
-    assert report(desk_with(logs), "") is True
+    assert report(context_with(logs), "") is True
 
 
-def test_a_period_without_orders_says_so(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    assert report(desk, "abc123") is True
+def test_a_period_without_orders_says_so(context: Context, capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(context, "abc123") is True
 
     text = capsys.readouterr().out
     assert "No orders in this period." in text
@@ -231,8 +231,10 @@ def test_only_the_period_and_the_store_that_were_asked_for_count(
     assert said(logs, capsys, since="3h", until="1h")["orders"]["all"] == 1
 
 
-def test_a_period_before_the_logs_begin_is_said(logs: FakeLogs, desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
-    report(desk, "", days=31.0)
+def test_a_period_before_the_logs_begin_is_said(
+    logs: FakeLogs, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report(context, "", days=31.0)
 
     assert "The logs are kept for 30 days" in capsys.readouterr().out
     assert said(logs, capsys, days=31.0)["since_is_before_retention"] is True
@@ -240,14 +242,14 @@ def test_a_period_before_the_logs_begin_is_said(logs: FakeLogs, desk: Desk, caps
 
 
 def test_people_read_what_the_apis_were_seen_to_do(
-    logs: FakeLogs, desk: Desk, capsys: pytest.CaptureFixture[str]
+    logs: FakeLogs, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
     calls = call("core.get_order", 200, 1.0), call("b2b.create", 400, 1.2), call("b2b.get", 200, 1.4, remaining=120)
     logs.write(
         ORDER, outcome(1, "updated", *calls, po_number_found=True, rules_empty=["all.extra_fields.Team"]), at=NOON - 5
     )
 
-    report(desk, "")
+    report(context, "")
 
     text = capsys.readouterr().out
     assert "Create Order refused: record there   1, 1.2 to 1.2 s after the order's creation" in text
@@ -257,15 +259,15 @@ def test_people_read_what_the_apis_were_seen_to_do(
 
 
 @pytest.mark.parametrize("options", [{"days": 1.0, "since": "1h"}, {"since": "1h", "until": "2h"}, {"since": "soon"}])
-def test_a_period_that_is_none_is_wrong_usage(desk: Desk, options: dict[str, Any]) -> None:
+def test_a_period_that_is_none_is_wrong_usage(context: Context, options: dict[str, Any]) -> None:
     with pytest.raises(typer.BadParameter):
-        report(desk, "", **options)
+        report(context, "", **options)
 
 
 def test_many_lines_are_read_in_pages_with_progress(
-    logs: FakeLogs, desk: Desk, monkeypatch: pytest.MonkeyPatch
+    logs: FakeLogs, context: Context, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from relay.desk import Desk as DeskType  # noqa: PLC0415
+    from relay.context import Context as DeskType  # noqa: PLC0415
 
     told: list[float] = []
 
@@ -287,7 +289,7 @@ def test_many_lines_are_read_in_pages_with_progress(
     for number in range(2_000):
         logs.write(ORDER, outcome(number + 1, "created"), at=NOON - 7200 + number)
 
-    report(desk, "", since="2h")
+    report(context, "", since="2h")
 
     assert told == sorted(told)
     assert len(told) >= 6

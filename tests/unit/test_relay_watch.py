@@ -10,10 +10,10 @@ import typer
 
 from relay.watch import OVERLAP_SECONDS, watch
 from support.clock import NOON, FakeClock
-from support.logs import ORDER, RECOVERY, FakeLogs, desk_with
+from support.logs import ORDER, RECOVERY, FakeLogs, context_with
 
 if TYPE_CHECKING:
-    from relay.desk import Desk
+    from relay.context import Context
 
 ODD = [
     "START RequestId: 6f1c Version: 3",
@@ -51,8 +51,8 @@ def logs() -> FakeLogs:
 
 
 @pytest.fixture
-def desk(logs: FakeLogs) -> Desk:
-    return desk_with(logs)
+def context(logs: FakeLogs) -> Context:
+    return context_with(logs)
 
 
 def shown(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
@@ -60,12 +60,12 @@ def shown(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 
 
 def test_an_order_is_followed_from_the_webhook_to_its_creation(
-    logs: FakeLogs, desk: Desk, capsys: pytest.CaptureFixture[str]
+    logs: FakeLogs, context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.write(ORDER, webhook(), at=NOON + 3)
     logs.write(ORDER, created(), at=NOON + 4)
 
-    assert watch(desk, "abc123", orders=1) == 0
+    assert watch(context, "abc123", orders=1) == 0
 
     text = capsys.readouterr().out
     steps = [
@@ -78,7 +78,9 @@ def test_an_order_is_followed_from_the_webhook_to_its_creation(
     assert sorted(steps, key=text.index) == steps
 
 
-def test_it_says_what_it_waits_for_before_it_reads_anything(desk: Desk, capsys: pytest.CaptureFixture[str]) -> None:
+def test_it_says_what_it_waits_for_before_it_reads_anything(
+    context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
     class NoStack(Exception):  # noqa: N818  a test's own
         pass
 
@@ -86,9 +88,9 @@ def test_it_says_what_it_waits_for_before_it_reads_anything(desk: Desk, capsys: 
         assert "Waiting for 2 orders of store abc123, for 5m at most" in capsys.readouterr().err
         raise NoStack
 
-    desk.__dict__["logs"].get_paginator = fails
+    context.__dict__["logs"].get_paginator = fails
     with pytest.raises(NoStack):
-        watch(desk, "abc123", orders=2, lasting="5m")
+        watch(context, "abc123", orders=2, lasting="5m")
 
 
 def test_a_line_that_appears_late_is_shown_once_and_so_are_the_others(
@@ -98,7 +100,7 @@ def test_a_line_that_appears_late_is_shown_once_and_so_are_the_others(
     logs.write(ORDER, webhook(2), at=NOON + 2)
     logs.write(RECOVERY, created(1), at=NOON + 5, visible_after=OVERLAP_SECONDS / 2)
 
-    watch(desk_with(logs, as_json=True), "abc123", lasting="120s")
+    watch(context_with(logs, as_json=True), "abc123", lasting="120s")
 
     assert [(step["order"], step["step"]) for step in shown(capsys)] == [
         (2, "webhook"),
@@ -113,7 +115,7 @@ def test_lines_of_one_look_are_shown_in_the_order_in_which_they_were_written(
     logs.write(RECOVERY, created(1), at=NOON + 1.5)
     logs.write(ORDER, webhook(1) | {"timestamp": "2026-07-25 17:20:00,900+0000"}, at=NOON + 1.9)
 
-    watch(desk_with(logs, as_json=True), "abc123", orders=1)
+    watch(context_with(logs, as_json=True), "abc123", orders=1)
 
     assert [step["step"] for step in shown(capsys)] == ["webhook", "outcome"]
 
@@ -125,7 +127,7 @@ def test_what_is_no_line_of_the_relays_is_not_shown(
     for text in ODD:
         logs.write(ORDER, text, at=NOON + 1)
 
-    assert watch(desk_with(logs, as_json=True), store, lasting="4s") == 0
+    assert watch(context_with(logs, as_json=True), store, lasting="4s") == 0
     assert shown(capsys) == []
 
 
@@ -133,11 +135,11 @@ def test_only_the_store_that_was_asked_for_is_shown(logs: FakeLogs, capsys: pyte
     logs.write(ORDER, webhook(1, store="other"), at=NOON + 1)
     logs.write(ORDER, webhook(2), at=NOON + 1)
 
-    watch(desk_with(logs, as_json=True), "abc123", lasting="4s")
+    watch(context_with(logs, as_json=True), "abc123", lasting="4s")
     assert [step["order"] for step in shown(capsys)] == [2]
 
     logs.clock.now = NOON
-    watch(desk_with(logs, as_json=True), "", lasting="4s")
+    watch(context_with(logs, as_json=True), "", lasting="4s")
     assert [step["store"] for step in shown(capsys)] == ["other", "abc123"]
 
 
@@ -146,7 +148,7 @@ def test_a_step_in_json_has_an_iso_time_and_the_fields_of_the_line(
 ) -> None:
     logs.write(ORDER, created(correlation_id="secret?", xray_trace_id="1"), at=NOON + 1)
 
-    watch(desk_with(logs, as_json=True), "abc123", orders=1)
+    watch(context_with(logs, as_json=True), "abc123", orders=1)
 
     [step] = shown(capsys)
     assert step["at"] == "2026-07-25T17:20:01.000+00:00"
@@ -184,11 +186,11 @@ def test_a_step_in_json_has_an_iso_time_and_the_fields_of_the_line(
     ],
 )
 def test_each_step_is_told_in_words(
-    logs: FakeLogs, desk: Desk, fields: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
+    logs: FakeLogs, context: Context, fields: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.write(ORDER, line(**fields), at=NOON + 1)
 
-    watch(desk, "abc123", lasting="4s")
+    watch(context, "abc123", lasting="4s")
 
     assert words in capsys.readouterr().out
 
@@ -206,59 +208,61 @@ def test_each_step_is_told_in_words(
     ],
 )
 def test_the_exit_code_says_whether_the_awaited_orders_were_created_or_updated(
-    logs: FakeLogs, desk: Desk, outcomes: list[str], code: int
+    logs: FakeLogs, context: Context, outcomes: list[str], code: int
 ) -> None:
     for number, outcome in enumerate(outcomes, start=1):
         logs.write(ORDER, webhook(number), at=NOON + number)
         logs.write(ORDER, line(number, outcome=outcome), at=NOON + number)
 
-    assert watch(desk, "abc123", orders=2, lasting="60s") == code
+    assert watch(context, "abc123", orders=2, lasting="60s") == code
 
 
-def test_a_late_order_is_awaited_until_it_is_finished(logs: FakeLogs, desk: Desk) -> None:
+def test_a_late_order_is_awaited_until_it_is_finished(logs: FakeLogs, context: Context) -> None:
     logs.write(ORDER, line(outcome="late", cause="no_answer"), at=NOON + 1)
     logs.write(RECOVERY, line(outcome="updated"), at=NOON + 40)
     logs.write(ORDER, line(outcome="duplicate"), at=NOON + 41)
 
-    assert watch(desk, "abc123", orders=1, lasting="5m") == 0
+    assert watch(context, "abc123", orders=1, lasting="5m") == 0
     assert logs.clock.now < NOON + 45
 
 
-def test_a_duplicate_says_nothing_of_the_fate_of_an_order(logs: FakeLogs, desk: Desk) -> None:
+def test_a_duplicate_says_nothing_of_the_fate_of_an_order(logs: FakeLogs, context: Context) -> None:
     logs.write(ORDER, created(), at=NOON + 1)
     logs.write(ORDER, line(outcome="duplicate"), at=NOON + 2)
 
-    assert watch(desk, "abc123", lasting="10s") == 0
+    assert watch(context, "abc123", lasting="10s") == 0
 
 
 @pytest.mark.parametrize(("outcome", "code"), [("created", 0), ("skipped", 0), ("late", 1), ("dead", 1), ("", 1)])
 def test_a_watch_for_a_time_ends_well_when_no_order_is_left_over(
-    logs: FakeLogs, desk: Desk, outcome: str, code: int
+    logs: FakeLogs, context: Context, outcome: str, code: int
 ) -> None:
     logs.write(ORDER, webhook(), at=NOON + 1)
     if outcome:
         logs.write(ORDER, line(outcome=outcome), at=NOON + 2)
 
-    assert watch(desk, "abc123", lasting="10s") == code
+    assert watch(context, "abc123", lasting="10s") == code
     assert logs.clock.now == pytest.approx(NOON + 10, abs=0.2)
 
 
 def test_without_an_order_it_names_the_command_that_looks_at_the_webhook(
-    desk: Desk, capsys: pytest.CaptureFixture[str]
+    context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert watch(desk, "abc123", lasting="3m") == 0
+    assert watch(context, "abc123", lasting="3m") == 0
 
     assert capsys.readouterr().err.count("relay doctor abc123") == 1
 
 
-def test_orders_from_before_are_shown_when_asked_for(logs: FakeLogs, desk: Desk) -> None:
+def test_orders_from_before_are_shown_when_asked_for(logs: FakeLogs, context: Context) -> None:
     logs.write(ORDER, created(), at=NOON - 200)
 
-    assert watch(desk, "abc123", orders=1, lasting="4s") == 1
-    assert watch(desk, "abc123", orders=1, lasting="4s", since="10m") == 0
+    assert watch(context, "abc123", orders=1, lasting="4s") == 1
+    assert watch(context, "abc123", orders=1, lasting="4s", since="10m") == 0
 
 
-def test_the_memory_of_shown_lines_is_bounded(logs: FakeLogs, desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_memory_of_shown_lines_is_bounded(
+    logs: FakeLogs, context: Context, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from relay import watch as module  # noqa: PLC0415  the module, not the command
 
     sizes: list[int] = []
@@ -273,11 +277,11 @@ def test_the_memory_of_shown_lines_is_bounded(logs: FakeLogs, desk: Desk, monkey
     for second in range(600):
         logs.write(ORDER, line(outcome="created"), at=NOON + second)
 
-    watch(desk, "abc123", lasting="10m")
+    watch(context, "abc123", lasting="10m")
 
     assert max(sizes) <= OVERLAP_SECONDS + 10
 
 
-def test_a_time_that_is_none_is_wrong_usage(desk: Desk) -> None:
+def test_a_time_that_is_none_is_wrong_usage(context: Context) -> None:
     with pytest.raises(typer.BadParameter):
-        watch(desk, "abc123", lasting="soon")
+        watch(context, "abc123", lasting="soon")

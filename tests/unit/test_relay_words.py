@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 
 from handler.errors import Cause, Refused, RetryLater, Unauthorised
 from relay.cli import app
+from relay.errors import CliError, explained
 from relay.plain import plain
 from relay.timespan import clock_time, moment, rough, seconds
-from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,7 +133,7 @@ def test_every_failure_says_what_is_wrong_and_what_mends_it(error: Exception, wh
 
 def test_a_fault_of_our_own_is_not_explained_away() -> None:
     assert explained(KeyError("x")) is None
-    assert explained(Trouble("x")) is not None
+    assert explained(CliError("x")) is not None
     assert explained(aws_error("Odd")) is not None
 
 

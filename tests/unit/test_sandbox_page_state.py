@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from relay import desk
+from relay import context
 from sandbox.aws.log_watch import LogWatch
 from sandbox.console.commands import Counter
 from sandbox.console.faults import FaultDesk
@@ -48,7 +48,7 @@ class Logs:
         return [{"events": [event for event in self.events if event["timestamp"] >= startTime]}]
 
 
-class Vault:
+class StoreSecrets:
     """The stores' secrets."""
 
     def __init__(self, *stores: Store) -> None:
@@ -68,7 +68,7 @@ class Stage:
         self.sandbox = SandboxStore(clock=lambda: NOW)
         self.store = self.sandbox.add_store(demo_store())
         self.outlet = self.sandbox.add_store(outlet_store())
-        self.vault = Vault(self.store, self.outlet)
+        self.store_secrets = StoreSecrets(self.store, self.outlet)
         self.queues = Queues()
         self.logs = Logs()
         self.letters = LetterWatch(self.queues, OUTPUTS, self.depths, lambda: 0.0)  # type: ignore[arg-type]
@@ -78,7 +78,7 @@ class Stage:
             self.store,
             self.letters,
             "http://127.0.0.1/",
-            self.vault,  # type: ignore[arg-type]
+            self.store_secrets,  # type: ignore[arg-type]
         )
 
     def depths(self) -> dict[str, tuple[int, int]]:
@@ -174,7 +174,7 @@ class TestFaultsOfTheStore:
                 method=method,
                 path=f"/stores/{of.hash}/v3/x",
                 store_hash=of.hash,
-                token=str(stage.vault.read(of.hash)["access_token"]),
+                token=str(stage.store_secrets.read(of.hash)["access_token"]),
                 body=json.dumps(bodies.get(method)).encode(),
                 order_id=order,
                 customer_id=BUYER,
@@ -227,27 +227,27 @@ class TestFaultsOfTheStore:
         assert self.answers(stage, elsewhere, *calls, store=stage.outlet) == [200, 200, 200]
 
     def test_a_revoked_token_is_mended_in_the_relays_secret(self, stage: Stage) -> None:
-        before = dict(stage.vault.read("sandbox"))
+        before = dict(stage.store_secrets.read("sandbox"))
         stage.take("token", "all")
         new = stage.store.access_token
         stage.take("token", "all")
         assert before["access_token"] != new == stage.store.access_token
-        assert stage.vault.read("sandbox") == before
+        assert stage.store_secrets.read("sandbox") == before
 
         [shown] = stage.counter.faults_as_json()
         assert (shown["for_whom"], shown["verb"]) == ("until mended", "Mend")
         stage.counter.remove_fault(shown["id"])
 
-        assert stage.vault.read("sandbox") == before | {"access_token": new}
+        assert stage.store_secrets.read("sandbox") == before | {"access_token": new}
 
     def test_a_revoked_token_is_over_when_the_operator_has_given_the_new_one_to_the_relay(self, stage: Stage) -> None:
         stage.take("token", "all")
 
-        stage.vault.write("sandbox", {"access_token": stage.store.access_token})
+        stage.store_secrets.write("sandbox", {"access_token": stage.store.access_token})
 
         assert stage.counter.faults_as_json() == []
         stage.take("token", "all")
-        assert stage.vault.read("sandbox")["access_token"] != stage.store.access_token
+        assert stage.store_secrets.read("sandbox")["access_token"] != stage.store.access_token
 
     def test_a_hook_that_is_off_is_over_when_the_operator_has_switched_it_on(self, stage: Stage) -> None:
         hook = stage.sandbox.add_hook(stage.store, "https://relay.example.com/")
@@ -391,7 +391,7 @@ class TestPicture:
 
     def test_what_the_operators_own_commands_ask_is_not_counted_as_the_relays(self, stage: Stage) -> None:
         order = stage.place()
-        for agent in ("b2b-order-relay", desk.USER_AGENT):
+        for agent in ("b2b-order-relay", context.USER_AGENT):
             call = Call(endpoint="b2b.get", store_hash="sandbox", order_id=order, user_agent=agent)
             stage.sandbox._bigcommerce.arrived(call)
 

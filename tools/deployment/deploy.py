@@ -26,9 +26,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from deployment.build import BUILD, ROOT
 from relay.command import INTERRUPTED, UNKNOWN, WRONG, report
-from relay.desk import AWS_CALLS, AwsSession
+from relay.context import AWS_CALLS, AwsSession
+from relay.errors import CliError, explained
 from relay.stack import LONGEST_NAME
-from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,18 +58,18 @@ class Environment:
 
     @classmethod
     def read(cls, text: str, name: str) -> Environment:
-        """The environment of this name in samconfig.toml. Raises Trouble if there is none, or if its stack cannot be."""
+        """The environment of this name in samconfig.toml. Raises CliError if there is none, or if its stack cannot be."""
         config = tomllib.loads(text)
         config.pop("version", None)
         if name not in config:
-            raise Trouble(
+            raise CliError(
                 f"samconfig.toml has no environment {name}.", f"Choose one with CONFIG_ENV: {', '.join(config)}"
             )
         tables = [config[name].get(command, {}).get("parameters", {}) for command in ("global", "deploy")]
         known: dict[str, Any] = {**tables[0], **tables[1]}
         stack = known.get("stack_name", "")
         if not STACK_NAME.fullmatch(stack):
-            raise Trouble(
+            raise CliError(
                 f"A stack cannot be named {stack!r}.",
                 f"Set stack_name below [{name}.global.parameters] in samconfig.toml: a letter, then letters, digits and "
                 f"-, {LONGEST_NAME} characters at most.",
@@ -135,18 +135,18 @@ def deployed_parameters(session: AwsSession, region: str, stack: str) -> dict[st
 
 
 def region_of(environment: Environment, given: str, session: AwsSession) -> str:
-    """REGION, else that of samconfig.toml, of the shell, of the profile; else it is asked for. Raises Trouble."""
+    """REGION, else that of samconfig.toml, of the shell, of the profile; else it is asked for. Raises CliError."""
     shell = os.environ.get("AWS_REGION", "")
     region = given or environment.region or shell or session.get_config_variable("region") or ""
     if not region and sys.stdin.isatty():
         region = input("AWS region, such as eu-west-1: ").strip()
     if not region:
-        raise Trouble("No AWS region is set.", "Name it: make deploy REGION=eu-west-1")
+        raise CliError("No AWS region is set.", "Name it: make deploy REGION=eu-west-1")
     return str(region)
 
 
 def deploy(environment: Environment, options: argparse.Namespace) -> int:
-    """Checks, builds, deploys; the exit code. Raises Trouble and botocore's errors."""
+    """Checks, builds, deploys; the exit code. Raises CliError and botocore's errors."""
     session = AwsSession(profile=environment.profile or None)
     region = region_of(environment, options.region, session)
     # What the command line gives stands in the place of all that samconfig.toml has: both are given.
@@ -199,8 +199,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(environment.stack)
             return 0
         return deploy(environment, options)
-    except (Trouble, BotoCoreError, ClientError) as error:
-        report(explained(error) or Trouble(str(error)), as_json=False)
+    except (CliError, BotoCoreError, ClientError) as error:
+        report(explained(error) or CliError(str(error)), as_json=False)
         return WRONG
     except (KeyboardInterrupt, EOFError):
         return INTERRUPTED

@@ -14,11 +14,11 @@ from handler.errors import Cause, RetryLater
 from handler.order_event import OrderEvent
 from handler.outcomes import Late
 from relay.command import DryRunOption, StoreOption, YesOption, confirm
-from relay.desk import Desk
+from relay.context import Context
+from relay.errors import CliError
 from relay.plain import counted, plain
 from relay.record_of_order import forget, remembered
 from relay.timespan import clock_time, iso, moment
-from relay.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -76,7 +76,7 @@ class _Sorted:
 
 
 def backfill(  # noqa: PLR0913  the command's options
-    desk: Desk,
+    context: Context,
     *,
     store: StoreOption,
     since: SinceOption = None,
@@ -114,17 +114,17 @@ def backfill(  # noqa: PLR0913  the command's options
         raise typer.BadParameter("say either which period (--since, --until) or which orders (--order)")
     if order:
         begin = end = None
-        what, pages = "Looking the orders up", _single(desk, store, order)
+        what, pages = "Looking the orders up", _single(context, store, order)
     else:
-        begin, end = _period(desk, since or "", until or "0s")
+        begin, end = _period(context, since or "", until or "0s")
         what = f"Listing the orders from {clock_time(begin)} to {clock_time(end)}"
-        pages = _pages(desk, store, begin, end)
+        pages = _pages(context, store, begin, end)
     found = _Sorted()
     what += f" (in an outage for {LISTING_SECONDS:.0f} s at most)"
     listed = 0
-    with desk.err.status(what) as shown:
+    with context.err.status(what) as shown:
         for page in pages:
-            _sort(desk, store, page, found, again=again, rules_failed=rules_failed)
+            _sort(context, store, page, found, again=again, rules_failed=rules_failed)
             listed += len(page)
             shown.update(f"{what}: {counted(listed, 'order')}")
     if found.again and not (order or rules_failed or dry_run):
@@ -134,7 +134,7 @@ def backfill(  # noqa: PLR0913  the command's options
             yes=yes,
         )
     if not dry_run:
-        _hand_over(desk, store, found, per_minute)
+        _hand_over(context, store, found, per_minute)
     done = "would be handed over" if dry_run else HANDED_OVER
     value: dict[str, Any] = {
         "store": store,
@@ -157,45 +157,45 @@ def backfill(  # noqa: PLR0913  the command's options
     selection += f" --until {until}" if until else ""
 
     def picture() -> None:
-        _print(desk, store, found, done)
+        _print(context, store, found, done)
         if found.finished and not rules_failed and (found.rules_failed or order):
             wish = "Once the rules are corrected and deployed" if found.rules_failed else "To do finished orders again"
             flag = "--rules-failed" if found.rules_failed else "--again"
-            desk.out.print(f"  {wish}: relay backfill --store {store} {selection} {flag}", soft_wrap=True)
+            context.out.print(f"  {wish}: relay backfill --store {store} {selection} {flag}", soft_wrap=True)
 
-    desk.show(value, picture)
+    context.show(value, picture)
     return True
 
 
-def _period(desk: Desk, since: str, until: str) -> tuple[float, float]:
+def _period(context: Context, since: str, until: str) -> tuple[float, float]:
     """The period in unix seconds. Raises typer.BadParameter."""
-    now = desk.clock()
+    now = context.clock()
     begin, end = moment(since, now), min(moment(until, now), now)
     if begin >= end:
         raise typer.BadParameter(f"the period ends ({clock_time(end)}) before it begins ({clock_time(begin)})")
     return begin, end
 
 
-def _single(desk: Desk, store: str, numbers: list[int]) -> Iterator[list[dict[str, Any]]]:
-    """The core orders with these numbers. Raises Trouble when there is no such order."""
+def _single(context: Context, store: str, numbers: list[int]) -> Iterator[list[dict[str, Any]]]:
+    """The core orders with these numbers. Raises CliError when there is no such order."""
     for number in dict.fromkeys(numbers):
         try:
-            order = desk.store_api.get_order(store, number, Deadline.after(LOOK_UP_SECONDS, desk.clock))
+            order = context.store_api.get_order(store, number, Deadline.after(LOOK_UP_SECONDS, context.clock))
         except RetryLater as error:
             if error.cause is not Cause.ORDER_NOT_FOUND:
                 raise
-            raise Trouble(
+            raise CliError(
                 f"Store {store} has no order {number}; nothing was handed over.", "Check the number and --store."
             ) from error
         yield [order]
 
 
-def _pages(desk: Desk, store: str, begin: float, end: float) -> Iterator[list[dict[str, Any]]]:
+def _pages(context: Context, store: str, begin: float, end: float) -> Iterator[list[dict[str, Any]]]:
     """The core orders created in the period, each once, oldest first."""
     seen: set[int] = set()
     for first, last in _days(begin, end):
-        # Day by day, so that each has its own policy, and trouble with one page does not end the whole.
-        for page in desk.store_api.list_orders(store, first, last, Deadline.after(LISTING_SECONDS, desk.clock)):
+        # Day by day, so that each has its own policy, and a failure of one page does not end the whole.
+        for page in context.store_api.list_orders(store, first, last, Deadline.after(LISTING_SECONDS, context.clock)):
             yield [order for order in page if order["id"] not in seen]
             seen |= {order["id"] for order in page}
 
@@ -207,12 +207,12 @@ def _days(begin: float, end: float) -> Iterator[tuple[float, float]]:
 
 
 def _sort(
-    desk: Desk, store: str, page: list[dict[str, Any]], found: _Sorted, *, again: bool, rules_failed: bool
+    context: Context, store: str, page: list[dict[str, Any]], found: _Sorted, *, again: bool, rules_failed: bool
 ) -> None:
     """Adds these orders to what was found."""
     found.guests += [order["id"] for order in page if order.get("customer_id") == GUEST]
-    dated = {order["id"]: date_created(order) or desk.clock() for order in page if order.get("customer_id") != GUEST}
-    for order, known in remembered(desk, store, dated).items():
+    dated = {order["id"]: date_created(order) or context.clock() for order in page if order.get("customer_id") != GUEST}
+    for order, known in remembered(context, store, dated).items():
         for rule in known.rules_failed:
             found.rules_failed.setdefault(rule, []).append(order)
         if known.in_progress:
@@ -226,38 +226,38 @@ def _sort(
             found.again += [order] if known.finished else []
 
 
-def _hand_over(desk: Desk, store: str, found: _Sorted, per_minute: int) -> None:
+def _hand_over(context: Context, store: str, found: _Sorted, per_minute: int) -> None:
     """Hands over what is to be done, oldest first; what is being worked on by then is passed over.
 
     A finished order is forgotten first and handed over then. The other way round the message could be worked on before
     the order is forgotten, and would count as a duplicate. What happens when the command ends in between: `forget`.
     """
     late = Late(Cause.RECONCILED, "handed over by relay backfill")
-    began = desk.clock()
+    began = context.clock()
     to_do, forget_first = list(found.to_do.items()), frozenset(found.again)
-    with desk.progress() as progress:
+    with context.progress() as progress:
         for place, (order, created_at) in enumerate(
             progress.track(to_do, description="Handing over", total=len(to_do))
         ):
             try:
-                desk.sleep(max(began + place * 60 / per_minute - desk.clock(), 0.0))
-                if order in forget_first and not forget(desk, store, order):
+                context.sleep(max(began + place * 60 / per_minute - context.clock(), 0.0))
+                if order in forget_first and not forget(context, store, order):
                     del found.to_do[order]
                     found.again.remove(order)
                     found.in_progress.append(order)
                     continue
                 event = OrderEvent(store, order, created_at, f"{store}-{order}")
-                desk.queues.send_late(event, late.cause, late.detail)
-                desk.order_notes.note(event, late)
+                context.queues.send_late(event, late.cause, late.detail)
+                context.order_notes.note(event, late)
             except BaseException:  # Ctrl-C, too
-                desk.err.print(
+                context.err.print(
                     f"[yellow]![/] Stopped at order {order}, created {clock_time(created_at)}; before it, "
                     f"{place} of {len(to_do)} were gone through. Run the same command again for the rest."
                 )
                 raise
 
 
-def _print(desk: Desk, store: str, found: _Sorted, done: str) -> None:
+def _print(context: Context, store: str, found: _Sorted, done: str) -> None:
     passed_over = {
         "finished before": found.finished,
         "not finished": found.unfinished,
@@ -266,15 +266,15 @@ def _print(desk: Desk, store: str, found: _Sorted, done: str) -> None:
     }
     counts = ", ".join(f"{len(orders)} {words}" for words, orders in passed_over.items() if orders)
     again = f" ({len(found.again)} of them finished before)" if found.again else ""
-    desk.out.print(
+    context.out.print(
         f"[green]✓[/] {_counted(found.to_do)} {done}{again}; passed over: {counts or 'none'}.", soft_wrap=True
     )
     for rule, orders in found.rules_failed.items():
-        desk.out.print(f"  The rule {plain(rule)} failed on {_counted(orders)}.", soft_wrap=True)
+        context.out.print(f"  The rule {plain(rule)} failed on {_counted(orders)}.", soft_wrap=True)
     if found.in_progress:
-        desk.out.print("  For those being processed, run the same command again in a few minutes.")
+        context.out.print("  For those being processed, run the same command again in a few minutes.")
     if found.to_do and done == HANDED_OVER:
-        desk.out.print(f"  What became of one: relay status {next(iter(found.to_do))} --store {store}")
+        context.out.print(f"  What became of one: relay status {next(iter(found.to_do))} --store {store}")
 
 
 def _counted(orders: Collection[int]) -> str:

@@ -13,8 +13,8 @@ from handler.bigcommerce.api_answer import FORBIDDEN, NOT_FOUND, SUCCESS, UNAUTH
 from handler.bigcommerce.b2b_api import ORDERS, USER_OF_CUSTOMER
 from handler.deadline import Deadline
 from handler.errors import Cause, RelayError, RetryLater
+from relay.errors import CliError, explained
 from relay.plain import plain
-from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.credentials import StoreSecret
     from handler.http.client import Response
-    from relay.desk import Desk
+    from relay.context import Context
 
 ACCOUNTS = "store admin: Settings > Store-level API accounts"
 STATUS_PAGE = "https://status.bigcommerce.com"
@@ -102,12 +102,12 @@ def known(step: str, look: Callable[[], Iterable[Finding]]) -> Iterator[Finding]
     except RetryLater as error:
         yield Finding(step, State.UNKNOWN, f"not looked at: no answer ({error.detail})", OUTAGE, Who.BIGCOMMERCE)
     except (ClientError, BotoCoreError) as error:
-        trouble = explained(error)
-        what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
+        failure = explained(error)
+        what, mend = (failure.what, failure.mend) if failure else (str(error), "")
         yield Finding(step, State.UNKNOWN, f"not looked at: {what}", mend)
-    except (RelayError, Trouble) as error:
-        trouble = explained(error)
-        what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
+    except (RelayError, CliError) as error:
+        failure = explained(error)
+        what, mend = (failure.what, failure.mend) if failure else (str(error), "")
         yield Finding(step, State.BAD, what, mend)
 
 
@@ -147,42 +147,42 @@ _HOOKS = _Probe(
 )
 
 
-def check_core(desk: Desk, store_hash: str, secret: StoreSecret) -> tuple[Finding, Response | None]:
+def check_core(context: Context, store_hash: str, secret: StoreSecret) -> tuple[Finding, Response | None]:
     """Whether the token reads core orders; and the answer, for its clock."""
-    url = f"{desk.settings.store_api_url}/stores/{store_hash}/v2/orders?limit=1"
-    return _probe(desk, _CORE, url, {"X-Auth-Token": secret.access_token}, store_hash)
+    url = f"{context.settings.store_api_url}/stores/{store_hash}/v2/orders?limit=1"
+    return _probe(context, _CORE, url, {"X-Auth-Token": secret.access_token}, store_hash)
 
 
-def check_hooks(desk: Desk, store_hash: str, secret: StoreSecret) -> Finding:
+def check_hooks(context: Context, store_hash: str, secret: StoreSecret) -> Finding:
     """Whether the token sees the store's webhooks."""
-    url = f"{desk.settings.store_api_url}/stores/{store_hash}/v3/hooks?limit=1"
-    return _probe(desk, _HOOKS, url, {"X-Auth-Token": secret.access_token}, store_hash)[0]
+    url = f"{context.settings.store_api_url}/stores/{store_hash}/v3/hooks?limit=1"
+    return _probe(context, _HOOKS, url, {"X-Auth-Token": secret.access_token}, store_hash)[0]
 
 
-def check_b2b(desk: Desk, store_hash: str, secret: StoreSecret) -> Finding:
+def check_b2b(context: Context, store_hash: str, secret: StoreSecret) -> Finding:
     """Whether the token reads B2B orders."""
-    return _probe_b2b(desk, _B2B, f"{ORDERS}?limit=1", store_hash, secret)
+    return _probe_b2b(context, _B2B, f"{ORDERS}?limit=1", store_hash, secret)
 
 
-def check_users(desk: Desk, store_hash: str, secret: StoreSecret) -> Finding:
+def check_users(context: Context, store_hash: str, secret: StoreSecret) -> Finding:
     """Whether the token reads the companies' users, by which the relay knows whose orders are B2B."""
-    return _probe_b2b(desk, _USERS, f"{USER_OF_CUSTOMER}/{ANY_CUSTOMER}", store_hash, secret)
+    return _probe_b2b(context, _USERS, f"{USER_OF_CUSTOMER}/{ANY_CUSTOMER}", store_hash, secret)
 
 
-def _probe_b2b(desk: Desk, probe: _Probe, path: str, store_hash: str, secret: StoreSecret) -> Finding:
+def _probe_b2b(context: Context, probe: _Probe, path: str, store_hash: str, secret: StoreSecret) -> Finding:
     headers = {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store_hash}
-    return _probe(desk, probe, f"{desk.settings.b2b_api_url}{path}", headers, store_hash)[0]
+    return _probe(context, probe, f"{context.settings.b2b_api_url}{path}", headers, store_hash)[0]
 
 
 def _probe(
-    desk: Desk, probe: _Probe, url: str, headers: dict[str, str], store_hash: str
+    context: Context, probe: _Probe, url: str, headers: dict[str, str], store_hash: str
 ) -> tuple[Finding, Response | None]:
     try:
-        answer = desk.http.call(
+        answer = context.http.call(
             "GET",
             url,
             headers | {"Accept": "application/json"},
-            Deadline.after(PROBE_SECONDS, desk.clock),
+            Deadline.after(PROBE_SECONDS, context.clock),
             read=probe.read,
         )
     except RetryLater as error:

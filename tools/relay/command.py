@@ -1,4 +1,4 @@
-"""How a function becomes a command: the options that all have in common, a desk to work at, and errors in plain words."""
+"""How a function becomes a command: the options that all have in common, their context, and errors in plain words."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler import telemetry
 from handler.errors import RelayError
 from handler.order_event import STORE_HASH
-from relay.desk import AwsSession, Desk
+from relay.context import AwsSession, Context
+from relay.errors import CliError, explained
 from relay.plain import printable
-from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -98,7 +98,7 @@ _DEFAULTS = {"stack": "b2b-order-relay", "region": None, "profile": None, "as_js
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]], Callable[..., bool | int]]:
-    """Adds a function `(desk, ...) -> bool | int` to `app`: its own parameters and the common options.
+    """Adds a function `(context, ...) -> bool | int` to `app`: its own parameters and the common options.
 
     True is exit code 0, False is WRONG, and a number is the exit code itself.
     """
@@ -131,11 +131,11 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]]
             with _in_plain_words(given, as_json=as_json), _functions_silenced():
                 session = AwsSession(profile=profile)
                 session.set_config_variable("region", region)
-                desk = Desk(cast("boto3.Session", session), stack, as_json, time.time, time.sleep)
-                session.announce(desk.waiting)
+                context = Context(cast("boto3.Session", session), stack, as_json, time.time, time.sleep)
+                session.announce(context.waiting)
                 if store_type in {StoreArgument, StoreOption}:
-                    given["store"] = given["store"] or desk.default_store()
-                result = function(desk, **given)
+                    given["store"] = given["store"] or context.default_store()
+                result = function(context, **given)
             code = result if type(result) is int else (0 if result else WRONG)
             if code:
                 raise typer.Exit(code)
@@ -157,7 +157,7 @@ def group(name: str, help_text: str, app: typer.Typer) -> typer.Typer:
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Returns only when the operator agrees. Raises Trouble otherwise."""
+    """Returns only when the operator agrees. Raises CliError otherwise."""
     if yes:
         return
     try:
@@ -165,31 +165,31 @@ def confirm(question: str, *, yes: bool) -> None:
     except typer.Abort:
         if sys.stdin.isatty():
             raise KeyboardInterrupt from None
-        raise Trouble("The question could not be asked, since there is no terminal.", "Add --yes to agree.") from None
+        raise CliError("The question could not be asked, since there is no terminal.", "Add --yes to agree.") from None
     if not agreed:
-        raise Trouble("Nothing was changed.")
+        raise CliError("Nothing was changed.")
 
 
-def report(trouble: Trouble, *, as_json: bool) -> None:
+def report(failure: CliError, *, as_json: bool) -> None:
     """Prints an error: one sentence and how to mend it on standard error; with --json an object on standard output."""
     if as_json:
-        typer.echo(json.dumps({"error": {"message": trouble.what, "mend": trouble.mend}}))
+        typer.echo(json.dumps({"error": {"message": failure.what, "mend": failure.mend}}))
         return
-    # Not the desk's console: there may be none yet, when the profile or the region is what is wrong.
-    typer.secho(f"✗ {printable(trouble.what)}", fg=typer.colors.RED, err=True)
-    if trouble.mend:
-        typer.echo(f"  → {printable(trouble.mend)}", err=True)
+    # Not the context's console: there may be none yet, when the profile or the region is what is wrong.
+    typer.secho(f"✗ {printable(failure.what)}", fg=typer.colors.RED, err=True)
+    if failure.mend:
+        typer.echo(f"  → {printable(failure.mend)}", err=True)
 
 
 @contextmanager
 def _in_plain_words(given: dict[str, Any], *, as_json: bool) -> Iterator[None]:
     try:
         yield
-    except (Trouble, RelayError, ClientError, BotoCoreError) as error:
-        trouble = explained(error, given.get("store") or "")
-        if trouble is None:
+    except (CliError, RelayError, ClientError, BotoCoreError) as error:
+        failure = explained(error, given.get("store") or "")
+        if failure is None:
             raise
-        report(trouble, as_json=as_json)
+        report(failure, as_json=as_json)
         raise typer.Exit(WRONG) from None
 
 

@@ -12,13 +12,13 @@ from handler.enrichment import RULES_FILE, Rules
 from handler.errors import ConfigurationError
 from handler.settings import Settings
 from relay.checks import Finding, State, not_looked_at
+from relay.errors import CliError
 from relay.stack import FUNCTIONS
-from relay.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from relay.desk import Desk
+    from relay.context import Context
 
 ALIAS = "live"
 RULES_IN_CODE = "handler/enrichment.toml"
@@ -27,15 +27,15 @@ OWN_DEFECT = "deploy again: make deploy"
 RULES = "src/handler/enrichment.toml"
 
 
-def read_functions(desk: Desk, live: dict[str, Mapping[str, Any]]) -> Iterator[Finding]:
+def read_functions(context: Context, live: dict[str, Mapping[str, Any]]) -> Iterator[Finding]:
     """Puts Lambda's description of each function's live version into `live`, by logical name. Raises botocore's errors."""
     for function in FUNCTIONS:
-        name = desk.stack.outputs[f"{function}Name"]
-        live[function] = desk.functions.get_function(FunctionName=name, Qualifier=ALIAS)
+        name = context.stack.outputs[f"{function}Name"]
+        live[function] = context.functions.get_function(FunctionName=name, Qualifier=ALIAS)
     yield from ()
 
 
-def check_settings(desk: Desk, live: Mapping[str, Mapping[str, Any]]) -> Finding:
+def check_settings(context: Context, live: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Whether the functions that run have the stack's parameters."""
     wrong = []
     for function, described in live.items():
@@ -47,7 +47,7 @@ def check_settings(desk: Desk, live: Mapping[str, Mapping[str, Any]]) -> Finding
             continue
         # Only one function is told the webhook's URL.
         names = [field.name for field in fields(Settings) if field.name != "webhook_url"]
-        different = [name.upper() for name in names if getattr(settings, name) != getattr(desk.settings, name)]
+        different = [name.upper() for name in names if getattr(settings, name) != getattr(context.settings, name)]
         if different:
             wrong.append(f"{function}: {', '.join(different)}")
     if wrong:
@@ -60,9 +60,9 @@ def check_settings(desk: Desk, live: Mapping[str, Mapping[str, Any]]) -> Finding
     return Finding("settings", State.GOOD, "the functions run with the stack's parameters")
 
 
-def check_architecture(desk: Desk, live: Mapping[str, Mapping[str, Any]]) -> Finding:
+def check_architecture(context: Context, live: Mapping[str, Mapping[str, Any]]) -> Finding:
     """Whether the layer is for the functions' processor, as far as Lambda's descriptions say. Raises botocore's errors."""
-    expected = desk.stack.parameters.get("Architecture", "")
+    expected = context.stack.parameters.get("Architecture", "")
     of_layers: dict[str, Sequence[str]] = {}
     for function, described in live.items():
         configuration = described["Configuration"]
@@ -73,7 +73,7 @@ def check_architecture(desk: Desk, live: Mapping[str, Mapping[str, Any]]) -> Fin
         for layer in configuration.get("Layers", []):
             arn = layer["Arn"]
             if arn not in of_layers:
-                of_layers[arn] = desk.functions.get_layer_version_by_arn(Arn=arn).get("CompatibleArchitectures", [])
+                of_layers[arn] = context.functions.get_layer_version_by_arn(Arn=arn).get("CompatibleArchitectures", [])
             if of_layers[arn] and architecture not in of_layers[arn]:
                 what = f"{function} runs on {architecture}, and its layer is for {', '.join(of_layers[arn])}"
                 return Finding("architecture", State.BAD, what, OWN_DEFECT)
@@ -82,17 +82,17 @@ def check_architecture(desk: Desk, live: Mapping[str, Mapping[str, Any]]) -> Fin
     return Finding("architecture", State.GOOD, "the layer is for the functions' processor")
 
 
-def read_rules(desk: Desk, live: Mapping[str, Mapping[str, Any]], text: list[str]) -> Iterator[Finding]:
-    """Puts the rules that OrderFunction runs with into `text`. Raises RetryLater, and Trouble if its code is unreadable."""
+def read_rules(context: Context, live: Mapping[str, Mapping[str, Any]], text: list[str]) -> Iterator[Finding]:
+    """Puts the rules that OrderFunction runs with into `text`. Raises RetryLater, and CliError if its code is unreadable."""
     location = live["OrderFunction"].get("Code", {}).get("Location", "")
-    answer = desk.http.call("GET", location, {}, desk.deadline())
+    answer = context.http.call("GET", location, {}, context.deadline())
     if answer.status != SUCCEEDED:
-        raise Trouble(f"The deployed code cannot be downloaded: HTTP {answer.status}.")
+        raise CliError(f"The deployed code cannot be downloaded: HTTP {answer.status}.")
     try:
         with zipfile.ZipFile(io.BytesIO(answer.body)) as code:
             text.append(code.read(RULES_IN_CODE).decode())
     except (zipfile.BadZipFile, KeyError, UnicodeDecodeError) as error:
-        raise Trouble(f"The deployed code has no readable {RULES_IN_CODE}.", OWN_DEFECT) from error
+        raise CliError(f"The deployed code has no readable {RULES_IN_CODE}.", OWN_DEFECT) from error
     yield from ()
 
 

@@ -10,7 +10,7 @@ from relay.checks import PROBE_SECONDS, Finding, State, Who
 from relay.stack import HEALTHY
 
 if TYPE_CHECKING:
-    from relay.desk import Desk
+    from relay.context import Context
 
 MALFORMED = 400
 RECOVERY_AT_ONCE = 5
@@ -30,9 +30,9 @@ ENOUGH_FOR_ALL = 1000
 """AWS's default for accounts that are not new."""
 
 
-def check_stack(desk: Desk) -> Finding:
+def check_stack(context: Context) -> Finding:
     """Whether the last deployment went well."""
-    stack = desk.stack
+    stack = context.stack
     if stack.status in HEALTHY:
         return Finding("stack", State.GOOD, f"{stack.name} is there and complete ({stack.status})")
     if stack.status.endswith("_IN_PROGRESS"):
@@ -46,11 +46,11 @@ def check_stack(desk: Desk) -> Finding:
     )
 
 
-def check_endpoint(desk: Desk, url: str) -> Finding:
+def check_endpoint(context: Context, url: str) -> Finding:
     """Whether the relay answers at the webhook URL: an empty object is no webhook, and it says so."""
     mend = "check the URL, its DNS name and certificate, and the API in the API Gateway console"
     try:
-        answer = desk.http.call("POST", url, {}, Deadline.after(PROBE_SECONDS, desk.clock), body={})
+        answer = context.http.call("POST", url, {}, Deadline.after(PROBE_SECONDS, context.clock), body={})
     except RetryLater as error:
         return Finding("webhook URL", State.BAD, f"{url} does not answer ({error.detail})", mend)
     if answer.status == MALFORMED:
@@ -60,17 +60,17 @@ def check_endpoint(desk: Desk, url: str) -> Finding:
     )
 
 
-def check_concurrency(desk: Desk, recovery_at_once: int) -> Finding:
+def check_concurrency(context: Context, recovery_at_once: int) -> Finding:
     """Whether the account can run as many functions at once as the relay may need. Raises botocore's errors.
 
     `recovery_at_once`: RecoveryFunction's maximum concurrency.
     """
-    limit = desk.functions.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
+    limit = context.functions.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     kept = recovery_at_once + RECONCILE_AT_ONCE
     need = f"late orders may use {recovery_at_once} of them and reconcile {RECONCILE_AT_ONCE}"
     request = (
         "ask AWS for more, which is free: aws service-quotas request-service-quota-increase --service-code lambda "
-        f"--quota-code {QUOTA_CODE} --desired-value {ENOUGH_FOR_ALL} --region {desk.functions.meta.region_name}"
+        f"--quota-code {QUOTA_CODE} --desired-value {ENOUGH_FOR_ALL} --region {context.functions.meta.region_name}"
     )
     what = f"{limit} concurrent executions for all functions of the account in this region; {need}"
     if limit < kept + LEAST_FOR_ORDERS:
@@ -81,14 +81,14 @@ def check_concurrency(desk: Desk, recovery_at_once: int) -> Finding:
     return Finding("concurrency", State.GOOD, what)
 
 
-def check_late_trigger(desk: Desk, at_once: list[int]) -> Finding:
+def check_late_trigger(context: Context, at_once: list[int]) -> Finding:
     """Whether RecoveryFunction gets the recovery queue's messages; puts its maximum concurrency into `at_once`.
 
     Raises botocore's errors.
     """
-    name = desk.stack.outputs["RecoveryFunctionName"]
-    pages = desk.functions.get_paginator("list_event_source_mappings").paginate()
-    queue = f":{desk.settings.recovery_queue_url.rpartition('/')[2]}"
+    name = context.stack.outputs["RecoveryFunctionName"]
+    pages = context.functions.get_paginator("list_event_source_mappings").paginate()
+    queue = f":{context.settings.recovery_queue_url.rpartition('/')[2]}"
     mappings = [
         mapping
         for page in pages
@@ -104,14 +104,14 @@ def check_late_trigger(desk: Desk, at_once: list[int]) -> Finding:
     return Finding("late trigger", State.BAD, what, "enable it: make deploy")
 
 
-def check_secret_prefix(desk: Desk) -> Finding:
+def check_secret_prefix(context: Context) -> Finding:
     """Whether another stack of the account and region uses the same secrets. Raises botocore's errors."""
-    own = desk.settings.secret_prefix
+    own = context.settings.secret_prefix
     shared = []
-    for page in desk.cloudformation.get_paginator("describe_stacks").paginate():
+    for page in context.cloudformation.get_paginator("describe_stacks").paginate():
         for stack in page["Stacks"]:
             outputs = {output.get("OutputKey") for output in stack.get("Outputs", [])}
-            if stack["StackName"] == desk.stack.name or not {"WebhookUrl", "IdempotencyTableName"} <= outputs:
+            if stack["StackName"] == context.stack.name or not {"WebhookUrl", "IdempotencyTableName"} <= outputs:
                 continue
             parameters = {p.get("ParameterKey"): p.get("ParameterValue", "") for p in stack.get("Parameters", [])}
             other = parameters.get("SecretPrefix") or stack["StackName"]

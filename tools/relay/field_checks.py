@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from handler.bigcommerce.api_answer import SUCCESS
 from handler.desired import GUEST
 from relay.checks import ADDRESSES, Finding, State
+from relay.errors import CliError
 from relay.plain import counted
-from relay.trouble import Trouble
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from handler.bigcommerce.credentials import StoreSecret
     from handler.enrichment import StoreRules
     from handler.rule_failed import RuleFailed
-    from relay.desk import Desk
+    from relay.context import Context
 
 PAGE_SIZE = 100
 RECENT_ORDERS = 50
@@ -83,27 +83,27 @@ def _options(value: Any) -> Iterator[str]:
         yield str(value)
 
 
-def field_configs(desk: Desk, store: str, secret: StoreSecret) -> list[FieldConfig]:
-    """The store's extra fields. Raises RetryLater, or Trouble."""
+def field_configs(context: Context, store: str, secret: StoreSecret) -> list[FieldConfig]:
+    """The store's extra fields. Raises RetryLater, or CliError."""
     configs: list[FieldConfig] = []
     headers = {"X-Auth-Token": secret.b2b_token, "X-Store-Hash": store, "Accept": "application/json"}
     while True:
-        url = f"{desk.settings.b2b_api_url}/api/v3/io/orders/extra-fields?limit={PAGE_SIZE}&offset={len(configs)}"
-        answer = desk.http.call("GET", url, headers, desk.deadline())
+        url = f"{context.settings.b2b_api_url}/api/v3/io/orders/extra-fields?limit={PAGE_SIZE}&offset={len(configs)}"
+        answer = context.http.call("GET", url, headers, context.deadline())
         whole = answer.json()
         rows = whole.get("data") if answer.status in SUCCESS and isinstance(whole, dict) else None
         if not isinstance(rows, list):
-            raise Trouble(f"The store's extra fields cannot be read: HTTP {answer.status}.", ADDRESSES)
+            raise CliError(f"The store's extra fields cannot be read: HTTP {answer.status}.", ADDRESSES)
         configs += [FieldConfig.of(row) for row in rows if isinstance(row, dict)]
         if len(rows) < PAGE_SIZE:
             return configs
 
 
-def recent_orders(desk: Desk, store: str, secret: StoreSecret) -> list[dict[str, Any]]:
+def recent_orders(context: Context, store: str, secret: StoreSecret) -> list[dict[str, Any]]:
     """The newest orders of customers (guests' are left alone). Raises RetryLater."""
-    url = f"{desk.settings.store_api_url}/stores/{store}/v2/orders?sort=date_created:desc&limit={RECENT_ORDERS}"
+    url = f"{context.settings.store_api_url}/stores/{store}/v2/orders?sort=date_created:desc&limit={RECENT_ORDERS}"
     headers = {"X-Auth-Token": secret.access_token, "Accept": "application/json"}
-    orders = desk.http.call("GET", url, headers, desk.deadline()).json()
+    orders = context.http.call("GET", url, headers, context.deadline()).json()
     rows = orders if isinstance(orders, list) else []
     return [order for order in rows if isinstance(order, dict) and order.get("customer_id") != GUEST]
 

@@ -14,12 +14,12 @@ from handler.bigcommerce.credentials import SecretInvalid, StoreSecret
 from handler.bigcommerce.hooks_api import ORDER_CREATED, silent
 from handler.table.idempotency import SECONDS_A_DAY
 from relay.command import DestinationOption, NamedStoreArgument, StoreArgument, YesOption, confirm
-from relay.desk import Desk
+from relay.context import Context
+from relay.errors import CliError
 from relay.hook_checks import obstacles
 from relay.hooks import carries
 from relay.plain import plain
 from relay.timespan import iso
-from relay.trouble import Trouble
 
 HEADER_NAME = "x-relay-secret"
 HEADER_BYTES = 32
@@ -30,7 +30,7 @@ NO_ID = 0
 AS_IT_WAS = "as it was"
 
 
-def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption = "") -> bool:
+def create(context: Context, store: StoreArgument, *, destination: DestinationOption = "") -> bool:
     """Register the store's webhook for created orders, or put right the one that is there.
 
     The hook carries a random secret header, which is kept in the store's secret and checked on every
@@ -40,43 +40,43 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
       relay hook create abc123
       relay hook create abc123 --destination https://hooks.example.com/webhooks
     """
-    url = destination or desk.stack.destination
-    values, secret = secret_of(desk, store)
-    hooks = desk.hooks_api.pointing_at(store, url, desk.deadline())
+    url = destination or context.stack.destination
+    values, secret = secret_of(context, store)
+    hooks = context.hooks_api.pointing_at(store, url, context.deadline())
     header = secret.webhook_header or (HEADER_NAME, secrets.token_hex(HEADER_BYTES))
     # Without a client secret nothing proves a webhook until the header is saved: a new hook stays silent for so long.
     saved_first = secret.client_secret is None and secret.webhook_header is None
     if saved_first:
-        _save_header(desk, store, values, header)
+        _save_header(context, store, values, header)
     changed = False
     for hook in hooks:
         # All of them, even doubles: the functions will refuse whatever comes without the header.
         if not carries(hook, header):
             headers = (hook.get("headers") or {}) | dict([header])
-            desk.hooks_api.call("PUT", store, f"/{hook['id']}", desk.deadline(), {"headers": headers})
+            context.hooks_api.call("PUT", store, f"/{hook['id']}", context.deadline(), {"headers": headers})
             changed = True
     if hooks:
         hook_id, scope = hooks[0]["id"], hooks[0]["scope"]
         for hook in silent(hooks):
-            desk.hooks_api.switch(store, hook["id"], desk.deadline(), active=True)
+            context.hooks_api.switch(store, hook["id"], context.deadline(), active=True)
             changed = True
     else:
         scope = ORDER_CREATED
         body = {"scope": scope, "destination": url, "is_active": True, "headers": dict([header])}
-        hook_id = desk.hooks_api.call("POST", store, "", desk.deadline(), body).json()["data"]["id"]
+        hook_id = context.hooks_api.call("POST", store, "", context.deadline(), body).json()["data"]["id"]
     if secret.webhook_header is None and not saved_first:
         # Last: until now the signature alone proved every webhook, with the header and without.
-        _save_header(desk, store, values, header)
-    desk.stores.note_hook(store, rests=False)
+        _save_header(context, store, values, header)
+    context.stores.note_hook(store, paused=False)
     change = "created" if not hooks else "put right" if changed else AS_IT_WAS
-    warnings = obstacles(desk, store, url)
+    warnings = obstacles(context, store, url)
 
     def picture() -> None:
-        desk.out.print(f"[green]✓[/] Hook {hook_id}: {change}; {scope} → {url}", soft_wrap=True)
+        context.out.print(f"[green]✓[/] Hook {hook_id}: {change}; {scope} → {url}", soft_wrap=True)
         for warning in warnings:
-            warning.print(desk.out)
+            warning.print(context.out)
 
-    desk.show(
+    context.show(
         {
             "store": store,
             "id": hook_id,
@@ -89,7 +89,7 @@ def create(desk: Desk, store: StoreArgument, *, destination: DestinationOption =
     return True
 
 
-def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOption = "") -> bool:
+def list_hooks(context: Context, store: StoreArgument, *, destination: DestinationOption = "") -> bool:
     """List the store's webhooks on created orders.
 
     The API shows a token only the hooks that were made with the same API account.
@@ -97,8 +97,8 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
     Example:
       relay hook list abc123
     """
-    url = destination or desk.stack.destination
-    _, secret = secret_of(desk, store)
+    url = destination or context.stack.destination
+    _, secret = secret_of(context, store)
     header = secret.webhook_header
     rows: list[dict[str, Any]] = [
         {
@@ -110,9 +110,9 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
             "carries_our_header": header is not None and carries(hook, header),
             "updated_at": iso(hook.get("updated_at")) if isinstance(hook.get("updated_at"), int) else None,
         }
-        for hook in desk.hooks_api.list_hooks(store, desk.deadline())
+        for hook in context.hooks_api.list_hooks(store, context.deadline())
     ]
-    warnings = obstacles(desk, store, url)
+    warnings = obstacles(context, store, url)
 
     def picture() -> None:
         if rows:
@@ -121,20 +121,24 @@ def list_hooks(desk: Desk, store: StoreArgument, *, destination: DestinationOpti
                 flags = ["yes" if row[key] else "no" for key in ("active", "points_here", "carries_our_header")]
                 changed = (row["updated_at"] or "").partition("+")[0].replace("T", " ")
                 table.add_row(str(row["id"]), *flags, changed)
-            desk.out.print(table)
+            context.out.print(table)
             for row in rows:
                 # Below the table: in a column, a terminal of 80 columns would cut it.
-                desk.out.print(f"{row['id']}: {plain(row['scope'])} → {plain(str(row['destination']))}", soft_wrap=True)
+                context.out.print(
+                    f"{row['id']}: {plain(row['scope'])} → {plain(str(row['destination']))}", soft_wrap=True
+                )
         else:
-            desk.out.print(f"No webhook yet. Create it: relay hook create {store}")
+            context.out.print(f"No webhook yet. Create it: relay hook create {store}")
         for warning in warnings:
-            warning.print(desk.out)
+            warning.print(context.out)
 
-    desk.show({"hooks": rows, "warnings": [w.as_json() for w in warnings]}, picture)
+    context.show({"hooks": rows, "warnings": [w.as_json() for w in warnings]}, picture)
     return any(row["points_here"] and row["active"] for row in rows)
 
 
-def enable(desk: Desk, store: StoreArgument, *, hook_id: HookId = NO_ID, destination: DestinationOption = "") -> bool:
+def enable(
+    context: Context, store: StoreArgument, *, hook_id: HookId = NO_ID, destination: DestinationOption = ""
+) -> bool:
     """Switch the store's webhook on again, for example after BigCommerce has switched it off.
 
     Orders whose webhook did not come meanwhile are found by `relay backfill` (and every quarter of
@@ -143,11 +147,11 @@ def enable(desk: Desk, store: StoreArgument, *, hook_id: HookId = NO_ID, destina
     Example:
       relay hook enable abc123
     """
-    return _switch(desk, store, hook_id, destination, active=True)
+    return _switch(context, store, hook_id, destination, active=True)
 
 
 def disable(
-    desk: Desk,
+    context: Context,
     store: NamedStoreArgument,
     *,
     hook_id: HookId = NO_ID,
@@ -163,11 +167,11 @@ def disable(
       relay hook disable abc123
     """
     confirm("New orders will miss their window. Switch the webhook off?", yes=yes)
-    return _switch(desk, store, hook_id, destination, active=False)
+    return _switch(context, store, hook_id, destination, active=False)
 
 
 def delete(
-    desk: Desk,
+    context: Context,
     store: NamedStoreArgument,
     *,
     hook_id: HookId = NO_ID,
@@ -180,32 +184,32 @@ def delete(
       relay hook delete abc123
       relay hook delete abc123 --id 18048287
     """
-    hook = _chosen(desk, store, hook_id, destination)
+    hook = _chosen(context, store, hook_id, destination)
     confirm(f"Delete the hook {hook['id']} → {hook.get('destination')}?", yes=yes)
-    desk.hooks_api.call("DELETE", store, f"/{hook['id']}", desk.deadline())
-    desk.show(
+    context.hooks_api.call("DELETE", store, f"/{hook['id']}", context.deadline())
+    context.show(
         {"store": store, "id": hook["id"], "change": "deleted"},
-        lambda: desk.out.print(f"[green]✓[/] Hook {hook['id']} is deleted."),
+        lambda: context.out.print(f"[green]✓[/] Hook {hook['id']} is deleted."),
     )
     return True
 
 
-def _switch(desk: Desk, store: str, hook_id: int, destination: str, *, active: bool) -> bool:
-    hook = _chosen(desk, store, hook_id, destination)
+def _switch(context: Context, store: str, hook_id: int, destination: str, *, active: bool) -> bool:
+    hook = _chosen(context, store, hook_id, destination)
     change = AS_IT_WAS
     if bool(hook.get("is_active")) != active:
-        desk.hooks_api.switch(store, hook["id"], desk.deadline(), active=active)
+        context.hooks_api.switch(store, hook["id"], context.deadline(), active=active)
         change = "switched on" if active else "switched off"
-    desk.stores.note_hook(store, rests=not active)
+    context.stores.note_hook(store, paused=not active)
     off_since = hook.get("updated_at")
     missed = f"relay backfill --store {store} --since {_moment(off_since)}"
 
     def picture() -> None:
-        desk.out.print(f"[green]✓[/] Hook {hook['id']}: {change}.")
+        context.out.print(f"[green]✓[/] Hook {hook['id']}: {change}.")
         if active and change != AS_IT_WAS:
-            desk.out.print(f"  Orders since it was switched off came without a webhook; process them: {missed}")
+            context.out.print(f"  Orders since it was switched off came without a webhook; process them: {missed}")
 
-    desk.show(
+    context.show(
         {"store": store, "id": hook["id"], "change": change}
         | ({"missed_orders": missed} if active and change != AS_IT_WAS else {}),
         picture,
@@ -223,35 +227,35 @@ def _moment(off_since: Any) -> str:
     return datetime.fromtimestamp(off_since - 2 * SECONDS_A_DAY, UTC).strftime("%Y-%m-%dT%H:%M")
 
 
-def _chosen(desk: Desk, store: str, hook_id: int, destination: str) -> dict[str, Any]:
+def _chosen(context: Context, store: str, hook_id: int, destination: str) -> dict[str, Any]:
     """The hook that is meant: the one with this id, or the only one that points here."""
     if hook_id != NO_ID:
-        hooks = [hook for hook in desk.hooks_api.list_hooks(store, desk.deadline()) if hook["id"] == hook_id]
+        hooks = [hook for hook in context.hooks_api.list_hooks(store, context.deadline()) if hook["id"] == hook_id]
         if not hooks:
-            raise Trouble(f"The store shows no hook {hook_id} to this token.", f"See them: relay hook list {store}")
+            raise CliError(f"The store shows no hook {hook_id} to this token.", f"See them: relay hook list {store}")
         return hooks[0]
-    hooks = desk.hooks_api.pointing_at(store, destination or desk.stack.destination, desk.deadline())
+    hooks = context.hooks_api.pointing_at(store, destination or context.stack.destination, context.deadline())
     if not hooks:
-        raise Trouble("No webhook of the store points here.", f"Create it: relay hook create {store}")
+        raise CliError("No webhook of the store points here.", f"Create it: relay hook create {store}")
     if len(hooks) > 1:
         ids = ", ".join(str(hook["id"]) for hook in hooks)
-        raise Trouble(f"{len(hooks)} hooks point here: {ids}.", "Say which one: --id ID")
+        raise CliError(f"{len(hooks)} hooks point here: {ids}.", "Say which one: --id ID")
     return hooks[0]
 
 
-def secret_of(desk: Desk, store: str) -> tuple[dict[str, Any], StoreSecret]:
-    """The store's secret, its values as they are and read. Raises Trouble."""
-    values = desk.vault.read(store)
+def secret_of(context: Context, store: str) -> tuple[dict[str, Any], StoreSecret]:
+    """The store's secret, its values as they are and read. Raises CliError."""
+    values = context.store_secrets.read(store)
     if values is None:
-        raise Trouble(f"The store {store} has no secret.", f"Add it first: relay store add {store}")
+        raise CliError(f"The store {store} has no secret.", f"Add it first: relay store add {store}")
     try:
         return values, StoreSecret.parse(json.dumps(values))
     except SecretInvalid as error:
-        raise Trouble(
+        raise CliError(
             f"The store's secret is malformed: {error.detail}.", f"Mend it: relay store add {store}"
         ) from error
 
 
-def _save_header(desk: Desk, store: str, values: dict[str, Any], header: tuple[str, str]) -> None:
+def _save_header(context: Context, store: str, values: dict[str, Any], header: tuple[str, str]) -> None:
     name, value = header
-    desk.vault.write(store, values | {"webhook_header": {"name": name, "value": value}})
+    context.store_secrets.write(store, values | {"webhook_header": {"name": name, "value": value}})

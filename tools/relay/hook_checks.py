@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handler.bigcommerce.credentials import StoreSecret
-    from relay.desk import Desk
+    from relay.context import Context
 
 REFUSAL_HOURS = 24.0
 UNAUTHENTICATED = "webhook.unauthenticated"
 """The log line of a refused webhook (handler.intake)."""
 
 
-def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterator[Finding]:
+def check_hook(context: Context, store: str, url: str, secret: StoreSecret) -> Iterator[Finding]:
     """Whether an active hook points here and carries the secret header. Raises RetryLater, Unauthorised or Refused."""
-    hooks = desk.hooks_api.pointing_at(store, url, desk.deadline())
+    hooks = context.hooks_api.pointing_at(store, url, context.deadline())
     create = f"correct it: relay hook create {store}"
-    if not hooks and desk.stack.parameters.get("StoresSendWebhooks") == "false":
+    if not hooks and context.stack.parameters.get("StoresSendWebhooks") == "false":
         yield Finding("webhook", State.GOOD, "none, and none is expected (StoresSendWebhooks is false)")
     elif not hooks:
-        others = desk.hooks_api.list_hooks(store, desk.deadline())
+        others = context.hooks_api.list_hooks(store, context.deadline())
         elsewhere = (
             f"; the store's hooks point to {', '.join(str(h.get('destination')) for h in others)}" if others else ""
         )
@@ -40,7 +40,7 @@ def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterato
     elif switched_off := silent(hooks):
         by_whom = (
             "by relay hook disable"
-            if desk.stores.hook_is_paused(store)
+            if context.stores.hook_is_paused(store)
             else "BigCommerce does so after 48 hours of failures or 90 idle days"
         )
         yield Finding(
@@ -59,7 +59,7 @@ def check_hook(desk: Desk, store: str, url: str, secret: StoreSecret) -> Iterato
     else:
         header = "" if secret.webhook_header is None else " and carries the secret header"
         yield Finding("webhook", State.GOOD, f"hook {hooks[0]['id']} is active, points here{header}")
-    yield from obstacles(desk, store, url)
+    yield from obstacles(context, store, url)
 
 
 def _without_header(hooks: list[dict[str, Any]], secret: StoreSecret) -> list[dict[str, Any]]:
@@ -68,9 +68,9 @@ def _without_header(hooks: list[dict[str, Any]], secret: StoreSecret) -> list[di
     return [] if header is None else [hook for hook in hooks if hook.get("is_active") and not carries(hook, header)]
 
 
-def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
+def check_refusals(context: Context, store: str, secret: StoreSecret) -> Finding:
     """Whether webhooks in the store's name were refused lately, and by which check. Raises botocore's errors."""
-    refused = lines(desk, desk.stack.log_groups[:1], REFUSAL_HOURS, event=UNAUTHENTICATED, store=store)
+    refused = lines(context, context.stack.log_groups[:1], REFUSAL_HOURS, event=UNAUTHENTICATED, store=store)
     if not refused:
         return Finding("refusals", State.GOOD, f"no webhook was refused in the last {REFUSAL_HOURS:g} hours")
     [(check, _), *_] = Counter(str(line.get("check")) for line in refused).most_common()
@@ -83,7 +83,7 @@ def check_refusals(desk: Desk, store: str, secret: StoreSecret) -> Finding:
     return Finding(
         "refusals",
         State.UNKNOWN,
-        f"{counted(len(refused), 'webhook')} in the store's name refused, the last {rough(desk.clock() - refused[-1]['at'])} "
+        f"{counted(len(refused), 'webhook')} in the store's name refused, the last {rough(context.clock() - refused[-1]['at'])} "
         f"ago ({check}); whether the store sent them or somebody forged them is not known",
         mend,
     )
@@ -93,10 +93,10 @@ def _fetch(store: str) -> str:
     return f"relay backfill --store {store} --since 48h"
 
 
-def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
+def obstacles(context: Context, store: str, url: str) -> list[Finding]:
     """What stands in the way of a webhook to `url`, seen from the store's side."""
     warnings = []
-    active = [hook for hook in desk.hooks_api.pointing_at(store, url, desk.deadline()) if hook.get("is_active")]
+    active = [hook for hook in context.hooks_api.pointing_at(store, url, context.deadline()) if hook.get("is_active")]
     # Those of different channels announce different orders.
     doubles = [
         str(hook["id"])
@@ -112,7 +112,7 @@ def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
                 f"harmless, but wasteful; delete all but one: relay hook delete {store} --id {doubles[-1]}",
             )
         )
-    if domain := blocked(desk, store, url):
+    if domain := blocked(context, store, url):
         left = domain.get("time_left")
         until = f"for another {rough(left)}" if isinstance(left, int) else "for a while"
         warnings.append(
@@ -124,12 +124,12 @@ def obstacles(desk: Desk, store: str, url: str) -> list[Finding]:
                 Who.BIGCOMMERCE,
             )
         )
-    if url != desk.stack.destination and urlsplit(url).hostname not in LOOPBACK:
+    if url != context.stack.destination and urlsplit(url).hostname not in LOOPBACK:
         warnings.append(
             Finding(
                 "watched URL",
                 State.BAD,
-                f"the relay itself watches over hooks to {desk.stack.destination}, not over this one",
+                f"the relay itself watches over hooks to {context.stack.destination}, not over this one",
                 f"deploy with the parameter CustomWebhookUrl={url}",
             )
         )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 if TYPE_CHECKING:
-    from relay.desk import Desk
+    from relay.context import Context
 
 
 def carries(hook: dict[str, Any], header: tuple[str, str]) -> bool:
@@ -15,12 +15,12 @@ def carries(hook: dict[str, Any], header: tuple[str, str]) -> bool:
     return {str(key).lower(): text for key, text in (hook.get("headers") or {}).items()}.get(name.lower()) == value
 
 
-def blocked(desk: Desk, store: str, destination: str) -> dict[str, Any] | None:
+def blocked(context: Context, store: str, destination: str) -> dict[str, Any] | None:
     """What BigCommerce says about `destination`'s domain if it holds back deliveries to it, else None.
 
     Raises RetryLater, Unauthorised or Refused.
     """
-    whole = desk.hooks_api.call("GET", store, "/admin", desk.deadline()).json()
+    whole = context.hooks_api.call("GET", store, "/admin", context.deadline()).json()
     data = whole.get("data") if isinstance(whole, dict) else None
     domains = data.get("blocked_domains") if isinstance(data, dict) else None
     host = urlsplit(destination).hostname

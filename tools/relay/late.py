@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 from rich.table import Table
 
 from relay.command import DryRunOption, OrderArgument, StoreOption, YesOption, confirm
-from relay.desk import Desk
+from relay.context import Context
+from relay.errors import CliError
 from relay.late_orders import late_orders, make_visible
 from relay.mends import late_mend
 from relay.plain import counted, plain
@@ -17,7 +18,6 @@ from relay.selection import Selection, selecting
 from relay.status import status
 from relay.store import check_store
 from relay.timespan import rough
-from relay.trouble import Trouble
 
 if TYPE_CHECKING:
     from relay.order_notes import OrderNote
@@ -27,7 +27,7 @@ NOUN = "late order"
 
 
 @selecting(by_id=False, needed=False)
-def list_late(desk: Desk, *, selection: Selection) -> bool:
+def list_late(context: Context, *, selection: Selection) -> bool:
     """List the late orders: why they wait, how often they were tried, when they are tried again and given up.
 
     They are found by their notes in the table. Exit code 1 when late orders wait and none matches.
@@ -36,9 +36,9 @@ def list_late(desk: Desk, *, selection: Selection) -> bool:
       relay late list
       relay late list --store abc123 --cause unauthorised
     """
-    found, chosen = _found(desk, selection)
-    now = desk.clock()
-    in_queue = _messages(desk)
+    found, chosen = _found(context, selection)
+    now = context.clock()
+    in_queue = _messages(context)
     value = {
         "count": len(chosen),
         "in_all": len(found),
@@ -49,43 +49,43 @@ def list_late(desk: Desk, *, selection: Selection) -> bool:
 
     def picture() -> None:
         if not found:
-            desk.out.print("[green]✓[/] No late orders.")
+            context.out.print("[green]✓[/] No late orders.")
         elif not chosen:
-            desk.out.print(f"No late orders match the filter ({len(found)} in all).")
+            context.out.print(f"No late orders match the filter ({len(found)} in all).")
         else:
-            _print_orders(desk, chosen, now)
+            _print_orders(context, chosen, now)
             for (store, cause), _ in _groups(chosen):
                 first = next(note for note in chosen if (note.store, note.cause) == (store, cause))
                 mend = late_mend(cause, store, first.order, group=True)
-                desk.out.print(f"{store}, {cause}: {plain(mend)}", soft_wrap=True)
+                context.out.print(f"{store}, {cause}: {plain(mend)}", soft_wrap=True)
         if in_queue > len(found):
-            desk.out.print(
+            context.out.print(
                 f"The recovery queue holds about {counted(in_queue, 'message')}: those without a note were not tried yet."
             )
 
-    desk.show(value, picture)
+    context.show(value, picture)
     return bool(chosen) or not found
 
 
-def show(desk: Desk, order: OrderArgument, *, store: StoreOption) -> bool:
+def show(context: Context, order: OrderArgument, *, store: StoreOption) -> bool:
     """Show one late order: why it waits, when it is tried again, its record's values, and its log lines.
 
     Examples:
       relay late show 1042
       relay late show 1042 --store abc123
     """
-    note = remembered(desk, store, [order])[order].note
-    if note is None or note.is_dead or finished(desk, [note.record_id]):
-        check_store(desk, store)
-        raise Trouble(
+    note = remembered(context, store, [order])[order].note
+    if note is None or note.is_dead or finished(context, [note.record_id]):
+        check_store(context, store)
+        raise CliError(
             f"Order {order} of store {store} is not late.", f"Its story: relay status {order} --store {store}"
         )
-    status(desk, order, store=store)
+    status(context, order, store=store)
     return True
 
 
 @selecting(by_id=False, needed=True)
-def retry(desk: Desk, *, selection: Selection, dry_run: DryRunOption = False) -> bool:
+def retry(context: Context, *, selection: Selection, dry_run: DryRunOption = False) -> bool:
     """Try late orders again at once, after the cause is mended, instead of at their next try.
 
     Nothing is sent or deleted: the waiting messages become visible. Orders stay below the stack's
@@ -96,17 +96,17 @@ def retry(desk: Desk, *, selection: Selection, dry_run: DryRunOption = False) ->
       relay late retry --store abc123 --order 1042
       relay late retry --all
     """
-    chosen = _chosen(desk, selection)
+    chosen = _chosen(context, selection)
     fates = [(note, "") for note in chosen]
     if not dry_run:
-        with desk.progress() as progress:
-            fates = list(progress.track(make_visible(desk, chosen), total=len(chosen), description="Retrying"))
-    _report(desk, fates, "would be tried at once" if dry_run else "tried at once")
+        with context.progress() as progress:
+            fates = list(progress.track(make_visible(context, chosen), total=len(chosen), description="Retrying"))
+    _report(context, fates, "would be tried at once" if dry_run else "tried at once")
     return not any(fate.startswith("SQS") for _, fate in fates)
 
 
 @selecting(by_id=False, needed=True)
-def drop(desk: Desk, *, selection: Selection, dry_run: DryRunOption = False, yes: YesOption = False) -> bool:
+def drop(context: Context, *, selection: Selection, dry_run: DryRunOption = False, yes: YesOption = False) -> bool:
     """Give late orders up for good: the relay leaves them alone, and their records stay as they are.
 
     The orders count as finished from then on. `relay backfill --again` processes them all the same.
@@ -114,43 +114,43 @@ def drop(desk: Desk, *, selection: Selection, dry_run: DryRunOption = False, yes
     Example:
       relay late drop --store abc123 --order 1042
     """
-    chosen = _chosen(desk, selection)
+    chosen = _chosen(context, selection)
     fates = [(note, "") for note in chosen]
     if not dry_run:
         confirm(f"Give up {counted(len(chosen), NOUN)} for good?", yes=yes)
-        with desk.progress() as progress:
+        with context.progress() as progress:
             fates = [
-                (note, "" if leave_alone(desk, note) else "it is being processed, or finished")
+                (note, "" if leave_alone(context, note) else "it is being processed, or finished")
                 for note in progress.track(chosen, description="Dropping")
             ]
         # Their messages leave the queue at once instead of at their next try.
-        list(make_visible(desk, [note for note, fate in fates if not fate]))
-    _report(desk, fates, "would be dropped" if dry_run else "dropped")
+        list(make_visible(context, [note for note, fate in fates if not fate]))
+    _report(context, fates, "would be dropped" if dry_run else "dropped")
     return not any(fate for _, fate in fates)
 
 
-def _found(desk: Desk, selection: Selection) -> tuple[list[OrderNote], list[OrderNote]]:
-    """All late orders, and the selected ones. Raises Trouble for a store that does not exist."""
-    with desk.err.status("Looking through the table") as told:
-        found = late_orders(desk, lambda items: told.update(f"Looking through the table: {counted(items, 'item')}"))
+def _found(context: Context, selection: Selection) -> tuple[list[OrderNote], list[OrderNote]]:
+    """All late orders, and the selected ones. Raises CliError for a store that does not exist."""
+    with context.err.status("Looking through the table") as told:
+        found = late_orders(context, lambda items: told.update(f"Looking through the table: {counted(items, 'item')}"))
     chosen = [note for note in found if note.is_in(selection)]
     if selection.store and not chosen:
-        check_store(desk, selection.store)
+        check_store(context, selection.store)
     return found, chosen
 
 
-def _chosen(desk: Desk, selection: Selection) -> list[OrderNote]:
-    """The selected late orders, at least one. Raises Trouble."""
-    found, chosen = _found(desk, selection)
+def _chosen(context: Context, selection: Selection) -> list[OrderNote]:
+    """The selected late orders, at least one. Raises CliError."""
+    found, chosen = _found(context, selection)
     if not chosen and selection != Selection():
-        raise Trouble(f"No late orders match the filter ({len(found)} in all).", "See them: relay late list")
+        raise CliError(f"No late orders match the filter ({len(found)} in all).", "See them: relay late list")
     return chosen
 
 
-def _messages(desk: Desk) -> int:
+def _messages(context: Context) -> int:
     """About how many messages the recovery queue holds, delayed ones and those in flight included."""
     names: Any = [f"ApproximateNumberOfMessages{kind}" for kind in ("", "NotVisible", "Delayed")]
-    answer = desk.sqs.get_queue_attributes(QueueUrl=desk.settings.recovery_queue_url, AttributeNames=names)
+    answer = context.sqs.get_queue_attributes(QueueUrl=context.settings.recovery_queue_url, AttributeNames=names)
     return sum(int(answer.get("Attributes", {}).get(name, 0)) for name in names)
 
 
@@ -158,7 +158,7 @@ def _groups(notes: list[OrderNote]) -> list[tuple[tuple[str, str], int]]:
     return Counter((note.store, note.cause) for note in notes).most_common()
 
 
-def _print_orders(desk: Desk, notes: list[OrderNote], now: float) -> None:
+def _print_orders(context: Context, notes: list[OrderNote], now: float) -> None:
     table = Table("order", "store", "late for", "cause", "tries", "next try", "gives up", title_justify="left")
     table.title = counted(len(notes), NOUN)
     table.columns[4].justify = "right"
@@ -173,12 +173,12 @@ def _print_orders(desk: Desk, notes: list[OrderNote], now: float) -> None:
             note.next_try(now),
             f"in {rough(note.give_up_at - now)}",
         )
-    desk.out.print(table)
+    context.out.print(table)
     if len(notes) > MOST_ROWS:
-        desk.out.print(f"... and {len(notes) - MOST_ROWS} more; choose with --store, --cause, or see all: --json")
+        context.out.print(f"... and {len(notes) - MOST_ROWS} more; choose with --store, --cause, or see all: --json")
 
 
-def _report(desk: Desk, fates: list[tuple[OrderNote, str]], done: str) -> None:
+def _report(context: Context, fates: list[tuple[OrderNote, str]], done: str) -> None:
     others = [fate for _, fate in fates if fate]
     value = {
         "done": done,
@@ -191,8 +191,8 @@ def _report(desk: Desk, fates: list[tuple[OrderNote, str]], done: str) -> None:
         for note, fate in fates[:MOST_ROWS]:
             mark = "[yellow]![/]" if fate else "[green]✓[/]"
             name = f"order {note.order} of store {note.store}"
-            desk.out.print(f"{mark} {name:<30} {note.cause:<20} {fate or done}", soft_wrap=True)
+            context.out.print(f"{mark} {name:<30} {note.cause:<20} {fate or done}", soft_wrap=True)
         more = f"; {len(others)} not" if others else ""
-        desk.out.print(f"{counted(len(fates) - len(others), NOUN)} {done}{more}.")
+        context.out.print(f"{counted(len(fates) - len(others), NOUN)} {done}{more}.")
 
-    desk.show(value, picture)
+    context.show(value, picture)

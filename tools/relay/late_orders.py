@@ -17,25 +17,25 @@ from relay.record_of_order import finished
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from relay.desk import Desk
+    from relay.context import Context
 
 NOT_IN_FLIGHT = frozenset({"MessageNotInflight", "ReceiptHandleIsInvalid", "InvalidParameterValue"})
 """What SQS says of a receipt handle whose message is visible again, or was received again."""
 
 
-def late_orders(desk: Desk, on_page: Callable[[int], None] = lambda _items: None) -> list[OrderNote]:
+def late_orders(context: Context, on_page: Callable[[int], None] = lambda _items: None) -> list[OrderNote]:
     """All late orders, the oldest first. Tells `on_page` how many items of the table were looked at, page by page.
 
     Raises botocore's errors, and RetryLater when the table is throttled.
     """
     found: list[OrderNote] = []
-    for notes in _noted(desk, on_page):
-        done = finished(desk, [note.record_id for note in notes])
+    for notes in _noted(context, on_page):
+        done = finished(context, [note.record_id for note in notes])
         found += [note for note in notes if note.record_id not in done]
     return sorted(found, key=lambda note: note.late_at)
 
 
-def make_visible(desk: Desk, notes: Iterable[OrderNote]) -> Iterator[tuple[OrderNote, str]]:
+def make_visible(context: Context, notes: Iterable[OrderNote]) -> Iterator[tuple[OrderNote, str]]:
     """Makes the orders' messages visible at once; tells each one's fate: nothing if it was done, else why not.
 
     The message itself becomes visible, with the receipt handle that the function has noted: nothing is sent or
@@ -49,8 +49,8 @@ def make_visible(desk: Desk, notes: Iterable[OrderNote]) -> Iterator[tuple[Order
         ]
         refused: dict[OrderNote, str] = {}
         if entries:
-            answer = desk.sqs.change_message_visibility_batch(
-                QueueUrl=desk.settings.recovery_queue_url, Entries=entries
+            answer = context.sqs.change_message_visibility_batch(
+                QueueUrl=context.settings.recovery_queue_url, Entries=entries
             )
             refused = {hidden[int(entry["Id"])]: entry["Code"] for entry in answer.get("Failed", [])}
         for note in some:
@@ -62,22 +62,22 @@ def make_visible(desk: Desk, notes: Iterable[OrderNote]) -> Iterator[tuple[Order
                 yield note, f"SQS refused ({code})" if code else ""
 
 
-def _noted(desk: Desk, on_page: Callable[[int], None]) -> Iterator[list[OrderNote]]:
+def _noted(context: Context, on_page: Callable[[int], None]) -> Iterator[list[OrderNote]]:
     """The notes of late orders, page by page, also of those that are finished by now."""
     shown = {f"#{place}": name for place, name in enumerate(OF_A_NOTE)}
-    pages = desk.dynamodb.get_paginator("scan").paginate(
-        TableName=desk.settings.idempotency_table,
+    pages = context.dynamodb.get_paginator("scan").paginate(
+        TableName=context.settings.idempotency_table,
         FilterExpression="begins_with(id, :prefix) AND outcome = :late AND expiration >= :now",
         ProjectionExpression=", ".join(shown),
         ExpressionAttributeNames=shown,
         ExpressionAttributeValues={
             ":prefix": {"S": NOTE_PREFIX},
             ":late": {"S": Late.__name__},
-            ":now": {"N": str(int(desk.clock()))},
+            ":now": {"N": str(int(context.clock()))},
         },
     )
     looked_at = 0
     for page in pages:
         looked_at += page["ScannedCount"]
         on_page(looked_at)
-        yield [OrderNote.of(item, desk.settings) for item in page["Items"]]
+        yield [OrderNote.of(item, context.settings) for item in page["Items"]]

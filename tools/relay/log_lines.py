@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from relay.desk import Desk
+    from relay.context import Context
 
 MOST_LINES = 500
 
@@ -25,14 +25,14 @@ class Event(NamedTuple):
     line: dict[str, Any]
 
 
-def lines(desk: Desk, groups: list[str], hours: float, **fields: Any) -> list[dict[str, Any]]:
+def lines(context: Context, groups: list[str], hours: float, **fields: Any) -> list[dict[str, Any]]:
     """The structured lines of the last hours with exactly these fields, oldest first, MOST_LINES of each group at most."""
     # A quoted text in the pattern stands for itself.
     terms = " && ".join(f"$.{name} = {json.dumps(value)}" for name, value in fields.items())
     found: list[dict[str, Any]] = []
     for group in groups:
         of_group = 0
-        for _, _, line in events(desk, group, f"{{ {terms} }}", desk.clock() - hours * 3600):
+        for _, _, line in events(context, group, f"{{ {terms} }}", context.clock() - hours * 3600):
             # Filtered once more: emulators take a pattern of this form for "everything".
             if all(line.get(name) == value for name, value in fields.items()):
                 found.append(line)
@@ -42,7 +42,7 @@ def lines(desk: Desk, groups: list[str], hours: float, **fields: Any) -> list[di
     return sorted(found, key=lambda line: line["at"])
 
 
-def events(desk: Desk, group: str, pattern: str, since: float, until: float | None = None) -> Iterator[Event]:
+def events(context: Context, group: str, pattern: str, since: float, until: float | None = None) -> Iterator[Event]:
     """The log events of a group between two moments (unix seconds), in pages, roughly the oldest first.
 
     None when the group is not there, since the function has not run yet. Raises botocore's errors.
@@ -50,7 +50,9 @@ def events(desk: Desk, group: str, pattern: str, since: float, until: float | No
     period: dict[str, Any] = {"startTime": int(max(since, 0) * 1000)}
     if until is not None:
         period["endTime"] = int(until * 1000)
-    pages = desk.logs.get_paginator("filter_log_events").paginate(logGroupName=group, filterPattern=pattern, **period)
+    pages = context.logs.get_paginator("filter_log_events").paginate(
+        logGroupName=group, filterPattern=pattern, **period
+    )
     try:
         for page in pages:
             for event in page["events"]:
@@ -58,7 +60,7 @@ def events(desk: Desk, group: str, pattern: str, since: float, until: float | No
                 line = _parsed(event.get("message", ""))
                 identity = event.get("eventId") or f"{event.get('logStreamName')} {at} {event.get('message')}"
                 yield Event(identity, at, line and line | {"at": _moment(line.get("timestamp"), at), "group": group})
-    except desk.logs.exceptions.ResourceNotFoundException:
+    except context.logs.exceptions.ResourceNotFoundException:
         return
 
 

@@ -22,7 +22,7 @@ def _run() -> int:
 
     from relay.cli import app  # noqa: PLC0415
     from relay.command import INTERRUPTED, USAGE, WRONG, report  # noqa: PLC0415
-    from relay.trouble import Trouble  # noqa: PLC0415
+    from relay.errors import CliError  # noqa: PLC0415
 
     as_json = "--json" in sys.argv
     relay = get_command(app)
@@ -34,13 +34,13 @@ def _run() -> int:
     except typer.TyperException as error:
         path = " ".join(["relay", *(word for word in sys.argv[1:3] if word.isalpha())])
         message = error.format_message()
-        report(Trouble(message if message.endswith(".") else f"{message}.", f"{path} --help"), as_json=as_json)
+        report(CliError(message if message.endswith(".") else f"{message}.", f"{path} --help"), as_json=as_json)
         return USAGE
     except Exception as error:
         if os.environ.get("RELAY_DEBUG"):
             raise
         fault = f"Unexpected {type(error).__name__}: this is a fault of the relay command."
-        report(Trouble(fault, "Set RELAY_DEBUG=1, run it again, and report what it prints."), as_json=as_json)
+        report(CliError(fault, "Set RELAY_DEBUG=1, run it again, and report what it prints."), as_json=as_json)
         return WRONG
     return code if isinstance(code, int) else 0
 

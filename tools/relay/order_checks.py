@@ -16,7 +16,7 @@ from relay.timespan import rough
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from relay.desk import Desk
+    from relay.context import Context
 
 LONGEST_PAUSE = timedelta(minutes=75)
 """Between two tries of a late order."""
@@ -83,13 +83,13 @@ def roots(found: Mapping[str, Sequence[Finding]]) -> Roots:
     return topics
 
 
-def check_late(desk: Desk, known: Roots) -> Finding:
+def check_late(context: Context, known: Roots) -> Finding:
     """How many orders are late, for how long, and when they are given up. Raises botocore's errors."""
-    waiting = _depth(desk, desk.settings.recovery_queue_url)
+    waiting = _depth(context, context.settings.recovery_queue_url)
     if not waiting:
         return Finding(LATE, State.GOOD, "none")
-    age = _oldest_late_seconds(desk)
-    gives_up = desk.settings.give_up_after_minutes * 60
+    age = _oldest_late_seconds(context)
+    gives_up = context.settings.give_up_after_minutes * 60
     what = f"{counted(waiting, 'order')} in the recovery queue; "
     if age is None:
         what += f"since when is not known yet; each is given up {rough(gives_up)} after it became late"
@@ -103,13 +103,13 @@ def check_late(desk: Desk, known: Roots) -> Finding:
     return Finding(LATE, State.UNKNOWN, what, f"they are tried again and mostly finish; {which}", Who.NOBODY)
 
 
-def check_dead(desk: Desk, known: Roots) -> Finding:
+def check_dead(context: Context, known: Roots) -> Finding:
     """How many orders wait for a person, with the API's words for some of them. Raises botocore's errors."""
-    url = desk.settings.dead_letter_queue_url
-    dead = _depth(desk, url)
+    url = context.settings.dead_letter_queue_url
+    dead = _depth(context, url)
     if not dead:
         return Finding(DEAD, State.GOOD, "none")
-    age, letters = _oldest_seconds(desk, url), _sample(desk, url)
+    age, letters = _oldest_seconds(context, url), _sample(context, url)
     since = "" if age is None else f", the oldest for {rough(age)}"
     alike = Counter((letter.cause, letter.detail) for letter in letters).most_common()
     words = "; ".join(f"{number} x {cause}: {detail}" for (cause, detail), number in alike)
@@ -126,24 +126,24 @@ def check_dead(desk: Desk, known: Roots) -> Finding:
     )
 
 
-def check_alarms(desk: Desk, known: Roots, found: Sequence[Finding]) -> Iterator[Finding]:
+def check_alarms(context: Context, known: Roots, found: Sequence[Finding]) -> Iterator[Finding]:
     """Which of the stack's alarms ring; `found` are the findings about late and dead orders. Raises botocore's errors."""
-    names = _resources(desk, "AWS::CloudWatch::Alarm")
-    alarms = desk.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"] if names else []
+    names = _resources(context, "AWS::CloudWatch::Alarm")
+    alarms = context.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"] if names else []
     if not alarms:
         yield Finding("alarms", State.BAD, "the stack has no alarms: nobody is told of anything", "make deploy")
         return
     known = known | {finding.step: finding.step for finding in found if finding.state is not State.GOOD}
     ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
     for alarm in ringing:
-        since = (datetime.fromtimestamp(desk.clock(), UTC) - alarm["StateUpdatedTimestamp"]).total_seconds()
+        since = (datetime.fromtimestamp(context.clock(), UTC) - alarm["StateUpdatedTimestamp"]).total_seconds()
         name = alarm["AlarmName"]
         yield Finding(
             "alarms",
             State.BAD,
             f"{name} has been ringing for {rough(since)}",
             alarm.get("AlarmDescription", "") or "docs/runbook.md has a section for it",
-            because=_because(ALARMS.get(name.removeprefix(f"{desk.stack.name}-"), set()), known),
+            because=_because(ALARMS.get(name.removeprefix(f"{context.stack.name}-"), set()), known),
         )
     if waiting := sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in alarms):
         yield Finding(
@@ -157,15 +157,15 @@ def check_alarms(desk: Desk, known: Roots, found: Sequence[Finding]) -> Iterator
         yield Finding("alarms", State.GOOD, f"none of {len(alarms)} rings")
 
 
-def check_told(desk: Desk) -> Finding:
+def check_told(context: Context) -> Finding:
     """Whether anybody is told when an alarm rings. Raises botocore's errors."""
     step = "who is told"
-    email = desk.stack.parameters.get("AlarmEmail", "")
-    topics = _resources(desk, "AWS::SNS::Topic")
+    email = context.stack.parameters.get("AlarmEmail", "")
+    topics = _resources(context, "AWS::SNS::Topic")
     if not topics:
         return Finding(step, State.BAD, "the stack has no topic for its alarms: nobody is told", "make deploy")
     topic = topics[0]
-    pages = desk.sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
+    pages = context.sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     subscriptions = [each for page in pages for each in page["Subscriptions"]]
     confirmed = [each for each in subscriptions if each.get("SubscriptionArn", "").startswith("arn:")]
     pending = [
@@ -188,9 +188,9 @@ def check_told(desk: Desk) -> Finding:
     )
 
 
-def _resources(desk: Desk, kind: str) -> list[str]:
+def _resources(context: Context, kind: str) -> list[str]:
     """The names or ARNs of the stack's resources of this type."""
-    pages = desk.cloudformation.get_paginator("list_stack_resources").paginate(StackName=desk.stack.name)
+    pages = context.cloudformation.get_paginator("list_stack_resources").paginate(StackName=context.stack.name)
     resources = [resource for page in pages for resource in page["StackResourceSummaries"]]
     return [each.get("PhysicalResourceId", "") for each in resources if each["ResourceType"] == kind]
 
@@ -204,9 +204,9 @@ def _because(topics: set[str], known: Roots) -> str:
     return next((known[topic] for topic in sorted(topics) if topic in known), "")
 
 
-def _sample(desk: Desk, url: str) -> list[DeadLetter]:
+def _sample(context: Context, url: str) -> list[DeadLetter]:
     """Up to ten dead letters; they are visible to others again at once."""
-    messages = desk.sqs.receive_message(
+    messages = context.sqs.receive_message(
         QueueUrl=url,
         MaxNumberOfMessages=AT_ONCE,
         VisibilityTimeout=SAMPLE_HIDDEN_SECONDS,
@@ -219,12 +219,12 @@ def _sample(desk: Desk, url: str) -> list[DeadLetter]:
             {"Id": str(place), "ReceiptHandle": message["ReceiptHandle"], "VisibilityTimeout": 0}
             for place, message in enumerate(messages)
         ]
-        desk.sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
+        context.sqs.change_message_visibility_batch(QueueUrl=url, Entries=entries)
     return [DeadLetter.of(message) for message in messages]
 
 
-def _depth(desk: Desk, url: str) -> int:
-    attributes = desk.sqs.get_queue_attributes(
+def _depth(context: Context, url: str) -> int:
+    attributes = context.sqs.get_queue_attributes(
         QueueUrl=url,
         AttributeNames=[
             "ApproximateNumberOfMessages",
@@ -235,25 +235,27 @@ def _depth(desk: Desk, url: str) -> int:
     return sum(int(count) for count in attributes.values())
 
 
-def _oldest_late_seconds(desk: Desk) -> float | None:
+def _oldest_late_seconds(context: Context) -> float | None:
     """The age of the oldest late order: as RecoveryFunction last saw it, or of those that it has hardly touched.
 
     SQS's own figure leaves out what was received more than three times, which is every order that waits for long.
     """
-    seen = _last_maximum(desk, NAMESPACE, Metric.LATE_ORDER_AGE, ("service", desk.stack.name), LONGEST_PAUSE)
-    ages = [age for age in (seen, _oldest_seconds(desk, desk.settings.recovery_queue_url)) if age is not None]
+    seen = _last_maximum(context, NAMESPACE, Metric.LATE_ORDER_AGE, ("service", context.stack.name), LONGEST_PAUSE)
+    ages = [age for age in (seen, _oldest_seconds(context, context.settings.recovery_queue_url)) if age is not None]
     return max(ages, default=None)
 
 
-def _oldest_seconds(desk: Desk, url: str) -> float | None:
+def _oldest_seconds(context: Context, url: str) -> float | None:
     """The age of the queue's oldest message as CloudWatch last saw it, or None when it has not."""
     queue = ("QueueName", url.rpartition("/")[2])
-    return _last_maximum(desk, "AWS/SQS", "ApproximateAgeOfOldestMessage", queue, timedelta(minutes=15))
+    return _last_maximum(context, "AWS/SQS", "ApproximateAgeOfOldestMessage", queue, timedelta(minutes=15))
 
 
-def _last_maximum(desk: Desk, namespace: str, metric: str, dimension: tuple[str, str], back: timedelta) -> float | None:
-    now = datetime.fromtimestamp(desk.clock(), UTC)
-    points = desk.cloudwatch.get_metric_statistics(
+def _last_maximum(
+    context: Context, namespace: str, metric: str, dimension: tuple[str, str], back: timedelta
+) -> float | None:
+    now = datetime.fromtimestamp(context.clock(), UTC)
+    points = context.cloudwatch.get_metric_statistics(
         Namespace=namespace,
         MetricName=metric,
         Dimensions=[{"Name": dimension[0], "Value": dimension[1]}],

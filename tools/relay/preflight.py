@@ -13,12 +13,12 @@ from handler.aws_errors import error_code
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import ConfigurationError
 from relay.checks import Finding, State, Who, known, not_looked_at
+from relay.context import AWS_CALLS, Context
 from relay.deployed import RULES
 from relay.deployment_checks import check_concurrency
-from relay.desk import AWS_CALLS, Desk
+from relay.errors import EXPIRED, explained
 from relay.plain import counted
 from relay.stack import LONGEST_NAME
-from relay.trouble import EXPIRED, explained
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -58,66 +58,66 @@ NOUNS = {
 """The resource types that a reader of the bill or of the account knows; the others belong to one of these."""
 
 
-def sections(desk: Desk) -> Iterator[tuple[str, Iterable[Finding]]]:
+def sections(context: Context) -> Iterator[tuple[str, Iterable[Finding]]]:
     """What is looked at before a deployment, by section."""
     deployed = template.read()
-    region = check_region(desk)
+    region = check_region(context)
     if region.state is State.BAD:
         credentials = not_looked_at("credentials", region.what, region.step)
     else:
-        credentials = check_credentials(desk)
+        credentials = check_credentials(context)
     root = next((each for each in (region, credentials) if each.state is State.BAD), None)
     if root is None and credentials.state is not State.GOOD:
         root = credentials
-    yield "Account", [region, credentials, *_of_account(desk, deployed, root)]
-    yield "Stack", [check_name(desk), *_of_stack(desk, deployed, root)]
+    yield "Account", [region, credentials, *_of_account(context, deployed, root)]
+    yield "Stack", [check_name(context), *_of_stack(context, deployed, root)]
     yield "Rules", [check_rules()]
     yield "What is deployed", [what_it_creates(deployed), what_it_costs(deployed)]
 
 
-def _of_account(desk: Desk, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
+def _of_account(context: Context, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
     if root is not None:
         return [not_looked_at("concurrency", root.what, root.step)]
-    return list(known("concurrency", lambda: [check_concurrency(desk, recovery_at_once(deployed))]))
+    return list(known("concurrency", lambda: [check_concurrency(context, recovery_at_once(deployed))]))
 
 
-def _of_stack(desk: Desk, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
+def _of_stack(context: Context, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
     if root is not None:
         return [not_looked_at(step, root.what, root.step) for step in ("stack", "names")]
     states: list[str] = []
-    found = list(known("stack", lambda: [check_state(desk, states)]))
+    found = list(known("stack", lambda: [check_state(context, states)]))
     if not states and found[0].state is State.GOOD:
-        found += known("names", lambda: [check_names(desk, deployed)])
+        found += known("names", lambda: [check_names(context, deployed)])
     return found
 
 
-def check_region(desk: Desk) -> Finding:
+def check_region(context: Context) -> Finding:
     """Whether a region is set, and whether there is such a one."""
     try:
-        region = desk.cloudformation.meta.region_name
+        region = context.cloudformation.meta.region_name
     except NoRegionError:
         return Finding("region", State.BAD, "no region is set", "make deploy REGION=eu-west-1, or set AWS_REGION")
-    names = desk.session.get_available_regions("cloudformation", _partition(desk, region))
+    names = context.session.get_available_regions("cloudformation", _partition(context, region))
     if region in names:
         return Finding("region", State.GOOD, region)
     mend = f"is it spelled right? Regions: {', '.join(names)}"
     return Finding("region", State.UNKNOWN, f"{region} is not a region that this botocore knows", mend)
 
 
-def _partition(desk: Desk, region: str) -> str:
+def _partition(context: Context, region: str) -> str:
     try:
-        return desk.session.get_partition_for_region(region)
+        return context.session.get_partition_for_region(region)
     except BotoCoreError:
         return "aws"
 
 
-def check_credentials(desk: Desk) -> Finding:
+def check_credentials(context: Context) -> Finding:
     """Whether AWS takes the credentials, and whose they are."""
     try:
-        identity = desk.session.client("sts", config=AWS_CALLS).get_caller_identity()
+        identity = context.session.client("sts", config=AWS_CALLS).get_caller_identity()
     except (ClientError, BotoCoreError) as error:
-        trouble = explained(error)
-        what, mend = (trouble.what, trouble.mend) if trouble else (str(error), "")
+        failure = explained(error)
+        what, mend = (failure.what, failure.mend) if failure else (str(error), "")
         refused = isinstance(error, NoCredentialsError) or (
             isinstance(error, ClientError) and error_code(error) in EXPIRED | {"SignatureDoesNotMatch"}
         )
@@ -125,9 +125,9 @@ def check_credentials(desk: Desk) -> Finding:
     return Finding("credentials", State.GOOD, f"account {identity['Account']}, as {identity['Arn']}")
 
 
-def check_name(desk: Desk) -> Finding:
+def check_name(context: Context) -> Finding:
     """Whether the stack's name fits into the names that are made from it."""
-    name = desk.stack_name
+    name = context.stack_name
     mend = "set another stack_name in samconfig.toml, or name another of its environments: make deploy CONFIG_ENV=prod"
     if not VALID_NAME.fullmatch(name):
         return Finding(
@@ -149,11 +149,11 @@ def _names(deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
                 yield resource["Type"], name
 
 
-def check_state(desk: Desk, states: list[str]) -> Finding:
+def check_state(context: Context, states: list[str]) -> Finding:
     """Whether the stack can be created or updated; puts its state, if it is there, into `states`. Raises botocore's errors."""
-    name = desk.stack_name
+    name = context.stack_name
     try:
-        stacks = desk.cloudformation.describe_stacks(StackName=name)["Stacks"]
+        stacks = context.cloudformation.describe_stacks(StackName=name)["Stacks"]
     except ClientError as error:
         if error_code(error) != "ValidationError":
             raise
@@ -162,7 +162,7 @@ def check_state(desk: Desk, states: list[str]) -> Finding:
     if not states:
         return Finding("stack", State.GOOD, f"there is no {name} yet: it is created")
     [state] = states
-    at = f"--stack-name {name} --region {desk.cloudformation.meta.region_name}"
+    at = f"--stack-name {name} --region {context.cloudformation.meta.region_name}"
     if state in DELETE_FIRST:
         mend = f"delete it, then deploy again: aws cloudformation delete-stack {at}"
         return Finding("stack", State.BAD, f"{name} is in state {state}, in which it cannot be updated", mend)
@@ -175,13 +175,15 @@ def check_state(desk: Desk, states: list[str]) -> Finding:
     return Finding("stack", State.GOOD, f"{name} is there ({state}): it is updated")
 
 
-def check_names(desk: Desk, deployed: dict[str, Any]) -> Finding:
+def check_names(context: Context, deployed: dict[str, Any]) -> Finding:
     """Whether something else has one of the names already that a new stack needs. Raises botocore's errors."""
-    region = desk.cloudformation.meta.region_name
+    region = context.cloudformation.meta.region_name
     names: dict[str, list[str]] = {}
     for kind, name in _names(deployed):
-        names.setdefault(kind, []).append(name.replace(STACK_NAME, desk.stack_name).replace("${AWS::Region}", region))
-    taken = [f"{NOUNS[kind]} {name}" for kind, of_kind in names.items() for name in _taken(desk, kind, of_kind)]
+        names.setdefault(kind, []).append(
+            name.replace(STACK_NAME, context.stack_name).replace("${AWS::Region}", region)
+        )
+    taken = [f"{NOUNS[kind]} {name}" for kind, of_kind in names.items() for name in _taken(context, kind, of_kind)]
     if taken:
         return Finding(
             "names",
@@ -192,18 +194,18 @@ def check_names(desk: Desk, deployed: dict[str, Any]) -> Finding:
     return Finding("names", State.GOOD, "no queue, function, bus, log group, alarm or dashboard has one of its names")
 
 
-def _taken(desk: Desk, kind: str, names: list[str]) -> list[str]:
+def _taken(context: Context, kind: str, names: list[str]) -> list[str]:
     """Those of the names that a resource of this type has already."""
     if kind == "AWS::CloudWatch::Alarm":
-        return [alarm["AlarmName"] for alarm in desk.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]]
+        return [alarm["AlarmName"] for alarm in context.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]]
     describe: dict[str, Callable[[str], Any]] = {
-        "AWS::Serverless::Function": lambda name: desk.functions.get_function_configuration(FunctionName=name),
-        "AWS::SQS::Queue": lambda name: desk.sqs.get_queue_url(QueueName=name),
-        "AWS::Events::EventBus": lambda name: desk.session.client("events", config=AWS_CALLS).describe_event_bus(
+        "AWS::Serverless::Function": lambda name: context.functions.get_function_configuration(FunctionName=name),
+        "AWS::SQS::Queue": lambda name: context.sqs.get_queue_url(QueueName=name),
+        "AWS::Events::EventBus": lambda name: context.session.client("events", config=AWS_CALLS).describe_event_bus(
             Name=name
         ),
-        "AWS::CloudWatch::Dashboard": lambda name: desk.cloudwatch.get_dashboard(DashboardName=name),
-        "AWS::Logs::LogGroup": lambda name: desk.logs.describe_log_streams(logGroupName=name, limit=1),
+        "AWS::CloudWatch::Dashboard": lambda name: context.cloudwatch.get_dashboard(DashboardName=name),
+        "AWS::Logs::LogGroup": lambda name: context.logs.describe_log_streams(logGroupName=name, limit=1),
     }
     return [name for name in names if kind in describe and _is_there(describe[kind], name)]
 

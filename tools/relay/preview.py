@@ -17,11 +17,11 @@ from handler.errors import RelayError, RetryLater
 from handler.record import merge
 from relay.checks import Finding, State
 from relay.command import OrderArgument, StoreOption
-from relay.desk import Desk
+from relay.context import Context
+from relay.errors import CliError, explained
 from relay.field_checks import check_fields, field_configs
 from relay.hook import secret_of
 from relay.plain import plain
-from relay.trouble import Trouble, explained
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,7 +45,7 @@ RulesOption = Annotated[
 ]
 
 
-def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: RulesOption = RULES_FILE) -> bool:
+def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules: RulesOption = RULES_FILE) -> bool:
     """Show what the rules would bring for a real order, beside what its B2B record holds. Nothing is written.
 
     The rules are those of this folder, which may not be deployed yet: change them, look, deploy.
@@ -56,14 +56,14 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
       relay preview 1042 --store abc123 --rules /tmp/enrichment.toml
     """
     chosen = Rules.load(rules).of_store(store)
-    found = desk.store_api.get_order(store, order, Deadline.after(LOOK_UP_SECONDS, desk.clock))
+    found = context.store_api.get_order(store, order, Deadline.after(LOOK_UP_SECONDS, context.clock))
     customer_id = found["customer_id"]
     failed: list[RuleFailed] = []
     skipped = customer_id == GUEST or chosen.skips(found, failed.append)
     wanted = chosen.content(found, failed.append)
-    record = desk.b2b_api.get_record(store, order, desk.deadline())
+    record = context.b2b_api.get_record(store, order, context.deadline())
     company = record is not None or (
-        customer_id != GUEST and desk.b2b_api.has_company_user(store, customer_id, desk.deadline())
+        customer_id != GUEST and context.b2b_api.has_company_user(store, customer_id, context.deadline())
     )
     unreadable = ""
     body: dict[str, Any] | None = None
@@ -77,7 +77,7 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
         sent = [(row["fieldName"], row["fieldValue"]) for row in body.get("extraFields", [])]
         after = _fields(body.get("poNumber"), sent)
     brought = _fields(wanted.po_number, wanted.extra_fields)
-    findings = [] if skipped or not company else _fields_checked(desk, store, chosen, brought, after)
+    findings = [] if skipped or not company else _fields_checked(context, store, chosen, brought, after)
     conclusion = _conclusion(
         customer_id,
         skipped=skipped,
@@ -97,16 +97,16 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
         table = Table("field", "on the record now", "by the rules", "afterwards")
         for row in rows:
             table.add_row(*(plain(text) for text in row.values()))
-        desk.out.print(table)
+        context.out.print(table)
         for failure in failed:
-            desk.out.print(
+            context.out.print(
                 f"[red]✗[/] The rule {plain(failure.rule)} fails on this order: {plain(failure.why)}. "
                 "Its field is left out.",
                 soft_wrap=True,
             )
         for finding in findings:
-            finding.print(desk.out)
-        desk.out.print(conclusion, soft_wrap=True)
+            finding.print(context.out)
+        context.out.print(conclusion, soft_wrap=True)
 
     value: dict[str, Any] = {
         "store": store,
@@ -118,19 +118,19 @@ def preview(desk: Desk, order: OrderArgument, *, store: StoreOption, rules: Rule
         "fields_checked": [finding.as_json() for finding in findings],
         "conclusion": conclusion,
     }
-    desk.show(value, picture)
+    context.show(value, picture)
     return not failed and not any(finding.state is State.BAD for finding in findings)
 
 
 def _fields_checked(
-    desk: Desk, store: str, rules: StoreRules, brought: dict[str, str], after: dict[str, str]
+    context: Context, store: str, rules: StoreRules, brought: dict[str, str], after: dict[str, str]
 ) -> list[Finding]:
     """What `relay doctor` says about the rules and the store's extra fields, and whether these values fit."""
     try:
-        configs = field_configs(desk, store, secret_of(desk, store)[1])
-    except (RelayError, Trouble) as error:
-        trouble = explained(error)
-        return [Finding(STEP, State.UNKNOWN, trouble.what if trouble else str(error))]
+        configs = field_configs(context, store, secret_of(context, store)[1])
+    except (RelayError, CliError) as error:
+        failure = explained(error)
+        return [Finding(STEP, State.UNKNOWN, failure.what if failure else str(error))]
     findings = [finding for finding in check_fields(rules, configs, [], store) if finding.state is State.BAD]
     ruled = {name for name, _ in rules.extra_fields}
     for config in configs:

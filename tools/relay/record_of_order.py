@@ -14,7 +14,7 @@ from relay.order_notes import OF_A_NOTE, OrderNote, number, text
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from relay.desk import Desk
+    from relay.context import Context
 
 COMPLETED, IN_PROGRESS = "COMPLETED", "INPROGRESS"
 """Powertools' words for the status of an idempotency record."""
@@ -40,17 +40,19 @@ class Remembered:
     note: OrderNote | None = None
 
 
-def remembered(desk: Desk, store: str, orders: Collection[int]) -> dict[int, Remembered]:
+def remembered(context: Context, store: str, orders: Collection[int]) -> dict[int, Remembered]:
     """What is remembered of each of these orders. Raises botocore's errors, and RetryLater when the table is throttled."""
     ids = [name(store, order) for order in orders for name in (order_id, note_id)]
-    items = read_items(desk.dynamodb, desk.settings.idempotency_table, ids, dict.fromkeys((*OF_A_RECORD, *OF_A_NOTE)))
+    items = read_items(
+        context.dynamodb, context.settings.idempotency_table, ids, dict.fromkeys((*OF_A_RECORD, *OF_A_NOTE))
+    )
     return {
-        order: _remembered(desk, items.get(order_id(store, order), {}), items.get(note_id(store, order), {}))
+        order: _remembered(context, items.get(order_id(store, order), {}), items.get(note_id(store, order), {}))
         for order in orders
     }
 
 
-def forget(desk: Desk, store: str, order: int) -> bool:
+def forget(context: Context, store: str, order: int) -> bool:
     """Makes the functions forget that they have finished this order: they work on it again when it is handed over.
 
     False when the order is being worked on again already; then nothing is changed. Raises botocore's errors.
@@ -60,44 +62,44 @@ def forget(desk: Desk, store: str, order: int) -> bool:
     order over, the same command finds the order again.
     """
     try:
-        desk.dynamodb.update_item(
-            TableName=desk.settings.idempotency_table,
+        context.dynamodb.update_item(
+            TableName=context.settings.idempotency_table,
             Key={"id": {"S": order_id(store, order)}},
             UpdateExpression="SET expiration = :past",
             ConditionExpression="#status = :completed",
             ExpressionAttributeNames={"#status": "status"},
             ExpressionAttributeValues={
-                ":past": {"N": str(int(desk.clock()) - SECONDS_A_DAY)},
+                ":past": {"N": str(int(context.clock()) - SECONDS_A_DAY)},
                 ":completed": {"S": COMPLETED},
             },
         )
-    except desk.dynamodb.exceptions.ConditionalCheckFailedException:
+    except context.dynamodb.exceptions.ConditionalCheckFailedException:
         return False
     return True
 
 
-def leave_alone(desk: Desk, note: OrderNote) -> bool:
+def leave_alone(context: Context, note: OrderNote) -> bool:
     """Marks a late order as finished, so that its message leaves the queue at its next try. Raises botocore's errors.
 
     False when the order is being worked on or finished; then nothing is changed.
     """
-    marked = _mark_dropped(desk, note.record_id)
+    marked = _mark_dropped(context, note.record_id)
     if marked and note.values_digest:
         # Only now, and if nothing else is known of it: otherwise a repeated event would find the order unfinished.
-        _mark_dropped(desk, order_id(note.store, note.order))
+        _mark_dropped(context, order_id(note.store, note.order))
     return marked
 
 
-def _mark_dropped(desk: Desk, record_id: str) -> bool:
-    now = desk.clock()
+def _mark_dropped(context: Context, record_id: str) -> bool:
+    now = context.clock()
     try:
-        desk.dynamodb.put_item(
-            TableName=desk.settings.idempotency_table,
+        context.dynamodb.put_item(
+            TableName=context.settings.idempotency_table,
             Item={
                 "id": {"S": record_id},
                 "status": {"S": COMPLETED},
                 "data": {"S": json.dumps({"outcome": DROPPED})},
-                "expiration": {"N": str(int(now) + int(desk.settings.remember_done_days * SECONDS_A_DAY))},
+                "expiration": {"N": str(int(now) + int(context.settings.remember_done_days * SECONDS_A_DAY))},
             },
             # As Powertools claims an order (DynamoDBPersistenceLayer): void claims and expired records do not count.
             ConditionExpression="attribute_not_exists(id) OR expiration < :now OR "
@@ -109,18 +111,20 @@ def _mark_dropped(desk: Desk, record_id: str) -> bool:
                 ":in_progress": {"S": IN_PROGRESS},
             },
         )
-    except desk.dynamodb.exceptions.ConditionalCheckFailedException:
+    except context.dynamodb.exceptions.ConditionalCheckFailedException:
         return False
     return True
 
 
-def finished(desk: Desk, record_ids: Collection[str]) -> set[str]:
+def finished(context: Context, record_ids: Collection[str]) -> set[str]:
     """Those of the idempotency records that say that an order, or an event with values, is finished.
 
     Raises botocore's errors, and RetryLater when the table is throttled.
     """
-    items = read_items(desk.dynamodb, desk.settings.idempotency_table, list(dict.fromkeys(record_ids)), OF_A_RECORD)
-    now = desk.clock()
+    items = read_items(
+        context.dynamodb, context.settings.idempotency_table, list(dict.fromkeys(record_ids)), OF_A_RECORD
+    )
+    now = context.clock()
     return {
         key
         for key, item in items.items()
@@ -128,8 +132,8 @@ def finished(desk: Desk, record_ids: Collection[str]) -> set[str]:
     }
 
 
-def _remembered(desk: Desk, done: dict[str, Any], note: dict[str, Any]) -> Remembered:
-    now = desk.clock()
+def _remembered(context: Context, done: dict[str, Any], note: dict[str, Any]) -> Remembered:
+    now = context.clock()
     status, expires = text(done, "status"), number(done, "expiration")
     # DynamoDB deletes expired items within days; Powertools does not look at them any more.
     in_force = expires is not None and expires >= now
@@ -139,11 +143,11 @@ def _remembered(desk: Desk, done: dict[str, Any], note: dict[str, Any]) -> Remem
     return Remembered(
         finished=outcome if finished else None,
         # Written as: when it was finished, and so many days.
-        finished_at=expires - desk.settings.remember_done_days * SECONDS_A_DAY if finished and expires else None,
+        finished_at=expires - context.settings.remember_done_days * SECONDS_A_DAY if finished and expires else None,
         rules_failed=rules_failed if status == COMPLETED else (),
         # A claim outlives an invocation that was killed; it is void at the end of the invocation's time.
         in_progress=in_force and status == IN_PROGRESS and (claimed_until_ms is None or claimed_until_ms >= now * 1000),
-        note=OrderNote.of(note, desk.settings) if "outcome" in note else None,
+        note=OrderNote.of(note, context.settings) if "outcome" in note else None,
     )
 
 

@@ -12,7 +12,7 @@ import typer
 from rich.table import Table
 
 from relay.command import AllStoresArgument
-from relay.desk import Desk
+from relay.context import Context
 from relay.log_lines import events
 from relay.plain import plain
 from relay.summary import Summary
@@ -40,7 +40,7 @@ UntilOption = Annotated[str, typer.Option("--until", metavar="MOMENT", show_defa
 
 
 def report(
-    desk: Desk,
+    context: Context,
     store: AllStoresArgument = "",
     *,
     days: DaysOption = None,
@@ -58,13 +58,13 @@ def report(
     """
     if days is not None and since is not None:
         raise typer.BadParameter("give either --days or --since")
-    now = desk.clock()
+    now = context.clock()
     begin = now - (7 if days is None else days) * SECONDS_A_DAY if since is None else moment(since, now)
     end = moment(until, now)
     if begin >= end:
         raise typer.BadParameter("the period ends before it begins")
-    kept = _days_kept(desk)
-    summary = _read(desk, store, begin, end)
+    kept = _days_kept(context)
+    summary = _read(context, store, begin, end)
     value = {
         "store": store or None,
         "since": _iso(begin),
@@ -73,12 +73,12 @@ def report(
         "since_is_before_retention": kept is not None and begin < now - kept * SECONDS_A_DAY,
         **summary.as_json(),
     }
-    desk.show(value, lambda: _print(desk, value))
+    context.show(value, lambda: _print(context, value))
     return True
 
 
-def _days_kept(desk: Desk) -> int | None:
-    days = desk.stack.parameters.get("LogRetentionDays", "")
+def _days_kept(context: Context) -> int | None:
+    days = context.stack.parameters.get("LogRetentionDays", "")
     return int(days) if days.isdecimal() else None
 
 
@@ -86,16 +86,16 @@ def _iso(at: float) -> str:
     return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
 
 
-def _read(desk: Desk, store: str, begin: float, end: float) -> Summary:
+def _read(context: Context, store: str, begin: float, end: float) -> Summary:
     """Reads the outcomes of the period. The memory that it takes grows with orders and calls, not with their lines."""
     of_store = f' && $.store = "{store}"' if store else ""
-    groups = desk.stack.log_groups
+    groups = context.stack.log_groups
     summary = Summary()
-    with desk.progress() as progress:
+    with context.progress() as progress:
         task = progress.add_task("Reading the logs, percent of the period", total=100)
         for number, group in enumerate(groups):
             for read, (_, at, line) in enumerate(
-                events(desk, group, f'{{ $.outcome = "*"{of_store} }}', begin, end), start=1
+                events(context, group, f'{{ $.outcome = "*"{of_store} }}', begin, end), start=1
             ):
                 if not store or line.get("store") == store:
                     summary.add(line)
@@ -106,8 +106,8 @@ def _read(desk: Desk, store: str, begin: float, end: float) -> Summary:
     return summary
 
 
-def _print(desk: Desk, value: dict[str, Any]) -> None:
-    out = desk.out
+def _print(context: Context, value: dict[str, Any]) -> None:
+    out = context.out
     whose = f"store {value['store']}" if value["store"] else "all stores"
     since, until = (clock_time(datetime.fromisoformat(value[key]).timestamp()) for key in ("since", "until"))
     out.print(f"[bold]Orders of {whose}, {since} to {until}[/]")

@@ -15,7 +15,7 @@ from relay.timespan import moment, seconds
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from relay.desk import Desk
+    from relay.context import Context
 
 OTHER_SCOPE = "other_scope"
 """The cause shown for a dead letter that is no order's: an event of a scope that the relay does not process."""
@@ -91,9 +91,9 @@ def selecting(*, by_id: bool, needed: bool) -> Callable[[Callable[..., bool]], C
         del options["everything"]
 
     def decorate(function: Callable[..., bool]) -> Callable[..., bool]:
-        def run(desk: Desk, **given: Any) -> bool:
+        def run(context: Context, **given: Any) -> bool:
             values = {name: given.pop(name) for name in options}
-            now = desk.clock()
+            now = context.clock()
             selection = Selection(
                 values["store"] or "",
                 tuple(values["order"] or ()),
@@ -104,9 +104,9 @@ def selecting(*, by_id: bool, needed: bool) -> Callable[[Callable[..., bool]], C
             )
             if needed and (selection == Selection()) is not values["everything"]:
                 raise typer.BadParameter("say which ones (--store, --order, --cause, ...), or --all, and not both")
-            return function(desk, selection=selection, **given)
+            return function(context, selection=selection, **given)
 
-        desk, *own = inspect.signature(function, eval_str=True).parameters.values()
+        context, *own = inspect.signature(function, eval_str=True).parameters.values()
         chosen = [
             inspect.Parameter(
                 name,
@@ -117,7 +117,7 @@ def selecting(*, by_id: bool, needed: bool) -> Callable[[Callable[..., bool]], C
             for name, annotation in options.items()
         ]
         run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what `command` reads
-            [desk, *chosen, *(parameter for parameter in own if parameter.name != "selection")]
+            [context, *chosen, *(parameter for parameter in own if parameter.name != "selection")]
         )
         run.__doc__ = function.__doc__
         return run

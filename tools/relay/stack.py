@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import ClientError
 
 from handler.settings import Settings
-from relay.trouble import Trouble
+from relay.errors import CliError
 
 if TYPE_CHECKING:
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -67,13 +67,13 @@ class Stack:
 
     @classmethod
     def read(cls, client: CloudFormationClient, name: str) -> Stack:
-        """The stack of this name. Raises Trouble when there is none, or none that can be worked with."""
+        """The stack of this name. Raises CliError when there is none, or none that can be worked with."""
         try:
             found = client.describe_stacks(StackName=name)["Stacks"][0]
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationError":
                 raise
-            raise Trouble(
+            raise CliError(
                 f"There is no stack {name} in {client.meta.region_name}.",
                 "Choose it with --stack, --region and --profile, or deploy one: make deploy.",
             ) from error
@@ -86,7 +86,7 @@ class Stack:
         missing = [output for output in OUTPUTS if output not in stack.outputs]
         if stack.status not in USABLE or missing:
             lacking = f" and has no {', '.join(missing)}" if missing else ""
-            raise Trouble(
+            raise CliError(
                 f"The stack {name} is in state {stack.status}{lacking}.",
                 "Look at its events in the CloudFormation console, then deploy again: make deploy.",
             )

@@ -14,15 +14,15 @@ from botocore.exceptions import BotoCoreError, ClientError
 from handler.deadline import Deadline
 from handler.errors import RelayError
 from relay.command import OrderArgument, StoreOption
+from relay.context import Context
 from relay.dead_letters import DeadLetter, DeadLetters
-from relay.desk import Desk
+from relay.errors import explained
 from relay.log_lines import lines
 from relay.mends import dead_mend, late_mend
 from relay.plain import ordinal, plain
 from relay.record_of_order import DROPPED, Remembered, finished, remembered
 from relay.store import check_store
 from relay.timespan import clock_time, iso, rough, seconds
-from relay.trouble import explained
 
 if TYPE_CHECKING:
     from handler.content import Record
@@ -59,7 +59,7 @@ class _Story:
 
 
 def status(
-    desk: Desk,
+    context: Context,
     order: OrderArgument,
     *,
     store: StoreOption,
@@ -77,28 +77,28 @@ def status(
       relay status 1042 --store abc123 --hours 72
       relay status 1042 --store abc123 --follow
     """
-    told = _told(desk, hours, order, store)
-    story = _story(desk, store, order, heard_of=bool(told))
+    told = _told(context, hours, order, store)
+    story = _story(context, store, order, heard_of=bool(told))
     if story.verdict == "unknown" and not follow:
-        check_store(desk, store)
+        check_store(context, store)
     if follow:
-        story = _followed(desk, store, order, story, seconds(for_))
-        told = _told(desk, hours, order, store)
-    record, no_record = (None, "") if story.verdict == "unknown" else _record(desk, store, order)
+        story = _followed(context, store, order, story, seconds(for_))
+        told = _told(context, hours, order, store)
+    record, no_record = (None, "") if story.verdict == "unknown" else _record(context, store, order)
     known, note = story.known, story.known.note
 
     def picture() -> None:
         mark = {"finished": "[green]✓[/]", "dead": "[red]✗[/]", "unknown": "[red]✗[/]"}
-        desk.out.print(
+        context.out.print(
             f"{mark.get(story.verdict, '[yellow]…[/]')} Order {order} of store {store}: {plain(story.what)}",
             soft_wrap=True,
         )
-        for name, text in _facts(desk, story, record, no_record):
-            desk.out.print(f"  {name:<13} {plain(text)}", soft_wrap=True)
+        for name, text in _facts(context, story, record, no_record):
+            context.out.print(f"  {name:<13} {plain(text)}", soft_wrap=True)
         for same in _alike(told):
-            _print(desk, same)
+            _print(context, same)
         if not told:
-            desk.out.print(f"  No log lines of the last {hours:g} h; look further back with --hours.")
+            context.out.print(f"  No log lines of the last {hours:g} h; look further back with --hours.")
 
     value = {
         "store": store,
@@ -124,30 +124,30 @@ def status(
             for line in told
         ],
     }
-    desk.show(value, picture)
+    context.show(value, picture)
     return ENDED.get(story.verdict, False) if follow else story.verdict not in {"dead", "unknown"}
 
 
-def _followed(desk: Desk, store: str, order: int, story: _Story, most_seconds: float) -> _Story:
+def _followed(context: Context, store: str, order: int, story: _Story, most_seconds: float) -> _Story:
     """The order's story once it has ended, or after so many seconds; tells each change on the way."""
-    ends_at = desk.clock() + most_seconds
+    ends_at = context.clock() + most_seconds
     said: object = None
-    while story.verdict not in ENDED and desk.clock() < ends_at:
+    while story.verdict not in ENDED and context.clock() < ends_at:
         note = story.known.note
         if (now := (story.verdict, note and (note.cause, note.tries))) != said:  # not the sentence: it has the age
             said = now
-            desk.err.print(f"… Order {order} of store {store}: {plain(story.what)}")
-        desk.sleep(POLL_SECONDS)
-        story = _story(desk, store, order, heard_of=story.verdict != "unknown")
+            context.err.print(f"… Order {order} of store {store}: {plain(story.what)}")
+        context.sleep(POLL_SECONDS)
+        story = _story(context, store, order, heard_of=story.verdict != "unknown")
     return story
 
 
-def _facts(desk: Desk, story: _Story, record: Record | None, no_record: str) -> list[tuple[str, str]]:
+def _facts(context: Context, story: _Story, record: Record | None, no_record: str) -> list[tuple[str, str]]:
     """What is told below the verdict: name and text."""
     facts = []
     note = story.known.note
     if note and story.verdict in {"late", "dead", "redriven"}:
-        facts += _facts_of(note, desk.clock(), late=story.verdict == "late")
+        facts += _facts_of(note, context.clock(), late=story.verdict == "late")
     if story.mend:
         facts.append(("to mend", story.mend))
     if no_record:
@@ -179,28 +179,28 @@ def _shown(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
-def _record(desk: Desk, store: str, order: int) -> tuple[Record | None, str]:
+def _record(context: Context, store: str, order: int) -> tuple[Record | None, str]:
     """The order's record, and why it could not be read."""
     try:
-        return desk.b2b_api.get_record(store, order, Deadline.after(RECORD_SECONDS, desk.clock)), ""
+        return context.b2b_api.get_record(store, order, Deadline.after(RECORD_SECONDS, context.clock)), ""
     except (RelayError, ClientError, BotoCoreError) as error:
-        trouble = explained(error)
-        return None, trouble.what if trouble else str(error)
+        failure = explained(error)
+        return None, failure.what if failure else str(error)
 
 
-def _dead(desk: Desk, order: int, store: str) -> list[DeadLetter]:
-    queue = DeadLetters(desk.sqs, desk.settings.dead_letter_queue_url, time.monotonic)
+def _dead(context: Context, order: int, store: str) -> list[DeadLetter]:
+    queue = DeadLetters(context.sqs, context.settings.dead_letter_queue_url, time.monotonic)
     with queue.held() as letters:
         return [letter for letter in letters if (letter.store, letter.order) == (store, order)]
 
 
-def _told(desk: Desk, hours: float, order: int, store: str) -> list[dict[str, Any]]:
+def _told(context: Context, hours: float, order: int, store: str) -> list[dict[str, Any]]:
     """The order's log lines. The rest of the story is worth telling without them, too."""
     try:
-        return lines(desk, desk.stack.log_groups, hours, order=order, store=store)
+        return lines(context, context.stack.log_groups, hours, order=order, store=store)
     except (ClientError, BotoCoreError) as error:
-        trouble = explained(error)
-        desk.err.print(f"[yellow]![/] The logs cannot be read. {plain(trouble.what if trouble else str(error))}")
+        failure = explained(error)
+        context.err.print(f"[yellow]![/] The logs cannot be read. {plain(failure.what if failure else str(error))}")
         return []
 
 
@@ -218,32 +218,32 @@ def _alike(told: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
     return [list(group) for _, group in groups]
 
 
-def _print(desk: Desk, same: list[dict[str, Any]]) -> None:
+def _print(context: Context, same: list[dict[str, Any]]) -> None:
     first, last = same[0], same[-1]
     text = plain(str(first.get("message", "")))
     words = plain(_words(first))
-    desk.out.print(
+    context.out.print(
         f"  {clock_time(first['at'])}  {_function(first):<9} {first.get('level', ''):<7} {text}  [dim]{words}[/]",
         soft_wrap=True,
     )
     if len(same) > 1:
-        desk.out.print(f"  {clock_time(last['at'])}  [dim]... for the {ordinal(len(same))} time[/]")
+        context.out.print(f"  {clock_time(last['at'])}  [dim]... for the {ordinal(len(same))} time[/]")
 
 
-def _story(desk: Desk, store: str, order: int, *, heard_of: bool) -> _Story:
-    known = remembered(desk, store, [order])[order]
+def _story(context: Context, store: str, order: int, *, heard_of: bool) -> _Story:
+    known = remembered(context, store, [order])[order]
     note = known.note
-    late = note is not None and not note.is_dead and not finished(desk, [note.record_id])
-    dead = [] if known.finished and not late else _dead(desk, order, store)
-    verdict, what, mend = _verdict(desk, known, dead, order, store, late=late, heard_of=heard_of)
+    late = note is not None and not note.is_dead and not finished(context, [note.record_id])
+    dead = [] if known.finished and not late else _dead(context, order, store)
+    verdict, what, mend = _verdict(context, known, dead, order, store, late=late, heard_of=heard_of)
     return _Story(verdict, what, mend, known, dead)
 
 
 def _verdict(  # noqa: PLR0911  one return for each case
-    desk: Desk, known: Remembered, dead: list[DeadLetter], order: int, store: str, *, late: bool, heard_of: bool
+    context: Context, known: Remembered, dead: list[DeadLetter], order: int, store: str, *, late: bool, heard_of: bool
 ) -> tuple[str, str, str]:
     """In one word for programs, in a sentence for people, and what is to be done."""
-    now = desk.clock()
+    now = context.clock()
     this = f"--store {store} --order {order}"
     if known.finished == DROPPED and not late:
         when = clock_time(known.finished_at or 0.0)

@@ -16,9 +16,9 @@ from handler.bigcommerce.credentials import SecretInvalid, StoreSecret
 from handler.errors import MalformedEvent, Refused, RetryLater
 from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_hooks
 from relay.command import DestinationOption, NamedStoreArgument, YesOption, confirm
-from relay.desk import Desk
-from relay.trouble import Trouble
-from relay.vault import DAYS_TO_REPENT
+from relay.context import Context
+from relay.errors import CliError
+from relay.store_secrets import DAYS_TO_REPENT
 
 KEYS = frozenset({"access_token", "client_secret", "b2b_token", "webhook_header"})
 PROMPTS = {
@@ -41,7 +41,7 @@ NoCheck = Annotated[
 ]
 
 
-def add(desk: Desk, store: NamedStoreArgument, *, from_file: FromFile = None, no_check: NoCheck = False) -> bool:
+def add(context: Context, store: NamedStoreArgument, *, from_file: FromFile = None, no_check: NoCheck = False) -> bool:
     """Add a store, or change its token.
 
     Asks for the values without showing them (they never stand on the command line), tries the
@@ -53,39 +53,43 @@ def add(desk: Desk, store: NamedStoreArgument, *, from_file: FromFile = None, no
       relay store add abc123 --from-file secret.json
       pass show relay/abc123 | relay store add abc123 --from-file -
     """
-    present = desk.vault.read(store) or {}
+    present = context.store_secrets.read(store) or {}
     given = _from_file(from_file) if from_file else _asked_for(present)
     merged = {key: value for key, value in (present | given).items() if value is not None}
     try:
         secret = StoreSecret.parse(json.dumps(merged))
     except SecretInvalid as error:
-        raise Trouble(f"This cannot be saved: {error.detail}.", "Give the value again; nothing was changed.") from error
-    findings = [] if no_check else _checked(desk, store, secret)
+        raise CliError(
+            f"This cannot be saved: {error.detail}.", "Give the value again; nothing was changed."
+        ) from error
+    findings = [] if no_check else _checked(context, store, secret)
     if any(finding.state is State.BAD for finding in findings):
-        if desk.as_json:
-            desk.show({"store": store, "saved": False, "findings": [f.as_json() for f in findings]}, lambda: None)
+        if context.as_json:
+            context.show({"store": store, "saved": False, "findings": [f.as_json() for f in findings]}, lambda: None)
         else:
-            desk.err.print(
+            context.err.print(
                 "[red]✗[/] Nothing was saved. If a token was refused: was it pasted whole? "
                 f"Enter it again: relay store add {store}",
                 soft_wrap=True,
             )
         return False
     if merged != present:
-        desk.vault.write(store, merged)
-    _register(desk, store)
+        context.store_secrets.write(store, merged)
+    _register(context, store)
     change = "changed" if present and merged != present else "added" if not present else "as it was"
 
     def picture() -> None:
-        desk.out.print(f"[green]✓[/] Store {store}: {change}, in the secret {desk.vault.name(store)}")
+        context.out.print(f"[green]✓[/] Store {store}: {change}, in the secret {context.store_secrets.name(store)}")
         if secret.webhook_header is None:
-            desk.out.print(f"  Next: relay hook create {store}")
+            context.out.print(f"  Next: relay hook create {store}")
         if present and merged != present:
-            desk.out.print(
+            context.out.print(
                 f"  Orders that waited for it are tried by themselves; at once: relay late retry --store {store}"
             )
 
-    desk.show({"store": store, "saved": True, "change": change, "findings": [f.as_json() for f in findings]}, picture)
+    context.show(
+        {"store": store, "saved": True, "change": change, "findings": [f.as_json() for f in findings]}, picture
+    )
     return True
 
 
@@ -105,62 +109,62 @@ def _from_file(path: Path) -> dict[str, Any]:
         text = typer.get_text_stream("stdin").read() if str(path) == "-" else path.read_text(encoding="utf-8")
         values = strict_json.parse(text)
     except OSError as error:
-        raise Trouble(f"{name} cannot be read: {error.strerror}.", "Check --from-file.") from error
+        raise CliError(f"{name} cannot be read: {error.strerror}.", "Check --from-file.") from error
     except (MalformedEvent, UnicodeDecodeError):
-        raise Trouble(f"{name} is not JSON.", 'It must hold an object such as {"access_token": "..."}.') from None
+        raise CliError(f"{name} is not JSON.", 'It must hold an object such as {"access_token": "..."}.') from None
     if not isinstance(values, dict) or (values.keys() - KEYS):
-        raise Trouble(
+        raise CliError(
             f"{name} must hold an object with keys out of {', '.join(sorted(KEYS))}, and no others.",
             "docs/configuration.md describes each of them.",
         )
     return values
 
 
-def _checked(desk: Desk, store: str, secret: StoreSecret) -> list[Finding]:
-    core, _ = check_core(desk, store, secret)
-    findings = [core, check_b2b(desk, store, secret)]
+def _checked(context: Context, store: str, secret: StoreSecret) -> list[Finding]:
+    core, _ = check_core(context, store, secret)
+    findings = [core, check_b2b(context, store, secret)]
     if core.state is State.GOOD:
-        findings.append(check_hooks(desk, store, secret))  # the same token: what is refused is refused here, too
-    if not desk.as_json:
+        findings.append(check_hooks(context, store, secret))  # the same token: what is refused is refused here, too
+    if not context.as_json:
         for finding in findings:
-            finding.print(desk.err)
+            finding.print(context.err)
     return findings
 
 
-def _register(desk: Desk, store: str) -> None:
+def _register(context: Context, store: str) -> None:
     """Puts the store on the list that ReconcileFunction works off, too."""
-    desk.stores.note(store)
-    if store not in desk.stores.all():
-        raise Trouble(
-            f"The secret is saved, but the store could not be written into the table {desk.settings.idempotency_table}.",
+    context.stores.note(store)
+    if store not in context.stores.all():
+        raise CliError(
+            f"The secret is saved, but the store could not be written into the table {context.settings.idempotency_table}.",
             "Check that your role may write to it (dynamodb:UpdateItem), and run the command again.",
         )
 
 
-def known_stores(desk: Desk) -> dict[str, bool]:
+def known_stores(context: Context) -> dict[str, bool]:
     """Every store that the table lists or that has a secret, and whether the table lists it."""
-    listed = desk.stores.all()
+    listed = context.stores.all()
     try:
-        with_secret = desk.vault.stores()
+        with_secret = context.store_secrets.stores()
     except ClientError as error:
         with_secret = []
-        desk.err.print(
+        context.err.print(
             f"[yellow]![/] Stores that only have a secret are not shown: AWS refused ListSecrets ({error_code(error)})."
         )
     return {store: store in listed for store in sorted({*listed, *with_secret})}
 
 
-def check_store(desk: Desk, store: str) -> None:
-    """Raises Trouble when there is no such store: neither the table nor a secret knows it."""
-    stores = known_stores(desk)
-    if store not in stores and desk.vault.read(store) is None:
-        raise Trouble(
+def check_store(context: Context, store: str) -> None:
+    """Raises CliError when there is no such store: neither the table nor a secret knows it."""
+    stores = known_stores(context)
+    if store not in stores and context.store_secrets.read(store) is None:
+        raise CliError(
             f"There is no store {store}.",
             f"The stores: {', '.join(stores)}" if stores else f"Add it: relay store add {store}",
         )
 
 
-def list_stores(desk: Desk) -> bool:
+def list_stores(context: Context) -> bool:
     """List the stores, and what their secrets hold (never the values).
 
     A store whose secret was made by other means (Terraform) joins the relay's list with its first
@@ -169,28 +173,28 @@ def list_stores(desk: Desk) -> bool:
     Example:
       relay store list
     """
-    rows = [_described(desk, store) | {"listed": listed} for store, listed in known_stores(desk).items()]
+    rows = [_described(context, store) | {"listed": listed} for store, listed in known_stores(context).items()]
 
     def picture() -> None:
         if not rows:
-            desk.out.print("No store yet. Add the first one: relay store add, with the store's hash.")
+            context.out.print("No store yet. Add the first one: relay store add, with the store's hash.")
             return
         table = Table("store", "secret", "second token", "checks signatures", "checks a header", "on the list")
         for row in rows:
             flags = ["yes" if row[key] else "no" for key in ("b2b_token", "client_secret", "webhook_header", "listed")]
             table.add_row(row["store"], row["secret"], *flags)
-        desk.out.print(table)
+        context.out.print(table)
 
-    desk.show(rows, picture)
+    context.show(rows, picture)
     return all(row["secret"] == "complete" for row in rows)  # noqa: S105  a state, not a secret
 
 
-def _described(desk: Desk, store: str) -> dict[str, Any]:
+def _described(context: Context, store: str) -> dict[str, Any]:
     values: dict[str, Any] = {}
     try:
-        values = desk.vault.read(store) or {}
+        values = context.store_secrets.read(store) or {}
         secret = StoreSecret.parse(json.dumps(values))
-    except (SecretInvalid, Trouble) as error:
+    except (SecretInvalid, CliError) as error:
         state = "missing" if not values and isinstance(error, SecretInvalid) else "malformed"
     else:
         proves = secret.client_secret or secret.webhook_header
@@ -199,7 +203,7 @@ def _described(desk: Desk, store: str) -> dict[str, Any]:
 
 
 def remove(
-    desk: Desk, store: NamedStoreArgument, *, destination: DestinationOption = "", yes: YesOption = False
+    context: Context, store: NamedStoreArgument, *, destination: DestinationOption = "", yes: YesOption = False
 ) -> bool:
     """Forget a store: its secret is deleted, after a week in which `relay store add` brings it back.
 
@@ -209,27 +213,27 @@ def remove(
     Example:
       relay store remove abc123
     """
-    check_store(desk, store)
+    check_store(context, store)
     try:
         hooks = [
             h
-            for h in desk.hooks_api.pointing_at(store, destination or desk.stack.destination, desk.deadline())
+            for h in context.hooks_api.pointing_at(store, destination or context.stack.destination, context.deadline())
             if h.get("is_active")
         ]
     except (RetryLater, Refused) as error:
-        desk.err.print(f"[yellow]![/] Whether the store still has a webhook could not be seen ({error.detail}).")
+        context.err.print(f"[yellow]![/] Whether the store still has a webhook could not be seen ({error.detail}).")
     else:
         if hooks:
-            raise Trouble(
+            raise CliError(
                 f"The store still has an active webhook ({hooks[0]['id']}) that points here.",
                 f"Delete it first: relay hook delete {store}",
             )
-    confirm(f"Delete the secret {desk.vault.name(store)} and forget the store?", yes=yes)
-    had_secret = desk.vault.remove(store)
-    desk.stores.forget(store)
+    confirm(f"Delete the secret {context.store_secrets.name(store)} and forget the store?", yes=yes)
+    had_secret = context.store_secrets.remove(store)
+    context.stores.forget(store)
     fate = f"its secret goes in {DAYS_TO_REPENT} days" if had_secret else "it had no secret"
-    desk.show(
+    context.show(
         {"store": store, "removed": True, "had_secret": had_secret},
-        lambda: desk.out.print(f"[green]✓[/] Store {store} is forgotten; {fate}."),
+        lambda: context.out.print(f"[green]✓[/] Store {store} is forgotten; {fate}."),
     )
     return True

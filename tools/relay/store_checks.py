@@ -22,55 +22,55 @@ from relay.checks import (
     known,
     not_looked_at,
 )
+from relay.errors import DENIED
 from relay.field_checks import STEP as EXTRA_FIELDS
 from relay.field_checks import check_fields, field_configs, recent_orders
 from relay.hook_checks import check_hook, check_refusals
 from relay.po_checks import STEP as PO_NUMBER
 from relay.po_checks import check_po_number
-from relay.trouble import DENIED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from handler.enrichment import Rules, StoreRules
-    from relay.desk import Desk
+    from relay.context import Context
 
 
-def look_at(desk: Desk, store: str, url: str, rules: Rules | None) -> Iterator[Finding]:
+def look_at(context: Context, store: str, url: str, rules: Rules | None) -> Iterator[Finding]:
     """Findings about one store. What cannot be looked at, since something before it is wrong, is named.
 
     `url`: where its webhook shall point. `rules`: those to try on its orders; None when there are none that are valid.
     """
     secret: list[StoreSecret] = []
-    [looked] = known("secret", lambda: [_check_secret(desk, store, secret)])
+    [looked] = known("secret", lambda: [_check_secret(context, store, secret)])
     yield looked
     if not secret:
         for step in ("core API", "B2B API", "webhook", PO_NUMBER, EXTRA_FIELDS):
             yield not_looked_at(step, "there is no usable secret", looked.step)
         return
-    yield from known("secret key", lambda: _check_key(desk, store))
-    yield from known("list of stores", lambda: _check_listed(desk, store))
-    yield from _check_apis(desk, store, url, secret[0], rules)
-    yield from known("refusals", lambda: [check_refusals(desk, store, secret[0])])
+    yield from known("secret key", lambda: _check_key(context, store))
+    yield from known("list of stores", lambda: _check_listed(context, store))
+    yield from _check_apis(context, store, url, secret[0], rules)
+    yield from known("refusals", lambda: [check_refusals(context, store, secret[0])])
 
 
-def _check_apis(desk: Desk, store: str, url: str, token: StoreSecret, rules: Rules | None) -> Iterator[Finding]:
-    before = desk.clock()
-    core, answer = check_core(desk, store, token)
-    after = desk.clock()
+def _check_apis(context: Context, store: str, url: str, token: StoreSecret, rules: Rules | None) -> Iterator[Finding]:
+    before = context.clock()
+    core, answer = check_core(context, store, token)
+    after = context.clock()
     yield core
-    b2b = follows(check_b2b(desk, store, token), core, token)
+    b2b = follows(check_b2b(context, store, token), core, token)
     yield b2b
     if b2b.state is State.GOOD:
-        yield check_users(desk, store, token)
+        yield check_users(context, store, token)
     hooks = (
-        check_hooks(desk, store, token)
+        check_hooks(context, store, token)
         if core.state is State.GOOD
         else not_looked_at("hooks API", _why(core), core.step)  # the same token would be refused for the same reason
     )
     yield hooks
     if hooks.state is State.GOOD:
-        yield from known("webhook", lambda: check_hook(desk, store, url, token))
+        yield from known("webhook", lambda: check_hook(context, store, url, token))
     else:
         root = core if core.state is not State.GOOD else hooks
         yield not_looked_at("webhook", _why(root), root.step)
@@ -80,7 +80,7 @@ def _check_apis(desk: Desk, store: str, url: str, token: StoreSecret, rules: Rul
             yield not_looked_at(step, _why(root), root.step)
     elif rules is not None:
         of_store = rules.of_store(store)
-        yield from known(EXTRA_FIELDS, lambda: _check_rules(desk, store, token, of_store))
+        yield from known(EXTRA_FIELDS, lambda: _check_rules(context, store, token, of_store))
     if answer is not None:
         yield clock_finding(answer, before, after)
 
@@ -94,30 +94,30 @@ def _why(root: Finding) -> str:
     )
 
 
-def _check_rules(desk: Desk, store: str, secret: StoreSecret, rules: StoreRules) -> Iterator[Finding]:
+def _check_rules(context: Context, store: str, secret: StoreSecret, rules: StoreRules) -> Iterator[Finding]:
     """Findings about the store's rules, tried on its newest orders."""
-    orders = recent_orders(desk, store, secret)
+    orders = recent_orders(context, store, secret)
     yield check_po_number(rules, orders)
-    yield from check_fields(rules, field_configs(desk, store, secret), orders, store)
+    yield from check_fields(rules, field_configs(context, store, secret), orders, store)
 
 
-def _check_secret(desk: Desk, store: str, secret: list[StoreSecret]) -> Finding:
+def _check_secret(context: Context, store: str, secret: list[StoreSecret]) -> Finding:
     """Whether the store's secret is complete; puts it, if it can be used, into `secret`."""
     mend = f"enter it: relay store add {store}"
     try:
-        values = desk.vault.read(store)
+        values = context.store_secrets.read(store)
     except ClientError as error:
         if error_code(error) not in DENIED:
             raise
         return Finding(
             "secret",
             State.UNKNOWN,
-            f"AWS denies you the secret {desk.vault.name(store)} ({error_code(error)}): "
+            f"AWS denies you the secret {context.store_secrets.name(store)} ({error_code(error)}): "
             "your role may not read or decrypt it, or there is none",
             "use a role that may (--profile)",
         )
     if values is None:
-        return Finding("secret", State.BAD, desk.vault.why_none(store), mend)
+        return Finding("secret", State.BAD, context.store_secrets.why_none(store), mend)
     try:
         secret.append(StoreSecret.parse(json.dumps(values)))
     except SecretInvalid as error:
@@ -134,12 +134,12 @@ def _check_secret(desk: Desk, store: str, secret: list[StoreSecret]) -> Finding:
     return Finding("secret", State.GOOD, f"complete; webhooks are proven by {' and '.join(checks)}")
 
 
-def _check_key(desk: Desk, store: str) -> list[Finding]:
+def _check_key(context: Context, store: str) -> list[Finding]:
     """A finding about the secret's KMS key, when it is not the one that AWS keeps for Secrets Manager."""
-    key = desk.vault.key(store)
+    key = context.store_secrets.key(store)
     if not key or key.endswith("alias/aws/secretsmanager"):
         return []
-    allowed = desk.stack.secrets_key
+    allowed = context.stack.secrets_key
     if allowed and (allowed == key or allowed.endswith(f"/{key}")):
         return [Finding("secret key", State.GOOD, "the functions may decrypt the secret (SecretsKeyArn)")]
     return [
@@ -152,9 +152,9 @@ def _check_key(desk: Desk, store: str) -> list[Finding]:
     ]
 
 
-def _check_listed(desk: Desk, store: str) -> list[Finding]:
+def _check_listed(context: Context, store: str) -> list[Finding]:
     """A finding when the relay's list lacks the store: then it is known only by its secret."""
-    if store in desk.stores.all():
+    if store in context.stores.all():
         return []
     return [
         Finding(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from relay.command import WRONG, AllStoresArgument
-from relay.desk import Desk
+from relay.context import Context
 from relay.log_lines import events
 from relay.plain import plain
 from relay.timespan import moment, rough, seconds
@@ -70,7 +70,7 @@ SinceOption = Annotated[str, typer.Option("--since", metavar="WHEN", help="Show 
 
 
 def watch(
-    desk: Desk,
+    context: Context,
     store: AllStoresArgument = "",
     *,
     orders: OrdersOption = None,
@@ -89,51 +89,51 @@ def watch(
       relay watch abc123 --orders 1 --for 2m
       relay watch abc123 --since 10m --json
     """
-    begin = desk.clock()
+    begin = context.clock()
     ends_at = None if lasting is None else begin + seconds(lasting)
     since_at = moment(since, begin)
-    _say_what_is_awaited(desk, store, orders, lasting)
-    tail = _Tail(desk, store, since_at)
+    _say_what_is_awaited(context, store, orders, lasting)
+    tail = _Tail(context, store, since_at)
     seen: dict[tuple[str, int], str] = {}
     hinted = False
     while True:
         for line in tail.look():
-            _show(desk, line, with_store=not store)
+            _show(context, line, with_store=not store)
             _remember(seen, line)
         ended = [outcome for outcome in seen.values() if outcome in ENDED]
         if orders is not None and len(ended) >= orders:
             break
-        now = desk.clock()
+        now = context.clock()
         if ends_at is not None and now >= ends_at:
             break
         if not seen and not hinted and now - begin >= HINT_AFTER_SECONDS:
             hinted = True
-            desk.err.print(f"No order yet. Is the webhook well? relay doctor {store}".rstrip())
-        desk.sleep(LOOK_EVERY_SECONDS if ends_at is None else max(min(LOOK_EVERY_SECONDS, ends_at - now), 0.1))
-    _sum_up(desk, list(seen.values()), orders)
+            context.err.print(f"No order yet. Is the webhook well? relay doctor {store}".rstrip())
+        context.sleep(LOOK_EVERY_SECONDS if ends_at is None else max(min(LOOK_EVERY_SECONDS, ends_at - now), 0.1))
+    _sum_up(context, list(seen.values()), orders)
     if orders is not None:
         return 0 if len(ended) >= orders and DONE.issuperset(ended) else WRONG
     return 0 if len(ended) == len(seen) and "dead" not in ended else WRONG
 
 
-def _say_what_is_awaited(desk: Desk, store: str, orders: int | None, lasting: str | None) -> None:
+def _say_what_is_awaited(context: Context, store: str, orders: int | None, lasting: str | None) -> None:
     many = "orders" if orders is None else f"{orders} order{'s' * (orders != 1)}"
     whose = f"of store {store}" if store else "of all stores"
     ends = f"for {lasting} at most" if lasting else "until Ctrl-C"
-    desk.err.print(f"Waiting for {many} {whose}, {ends}. Log lines may take some seconds to appear.")
+    context.err.print(f"Waiting for {many} {whose}, {ends}. Log lines may take some seconds to appear.")
 
 
-def _sum_up(desk: Desk, outcomes: list[str], orders: int | None) -> None:
+def _sum_up(context: Context, outcomes: list[str], orders: int | None) -> None:
     counted = ", ".join(f"{outcomes.count(each)} {each.replace('_', ' ')}" for each in dict.fromkeys(outcomes))
     awaited = "" if orders is None else f" of {orders} awaited"
-    desk.err.print(f"{len(outcomes)}{awaited} seen{': ' * bool(counted)}{counted}.")
+    context.err.print(f"{len(outcomes)}{awaited} seen{': ' * bool(counted)}{counted}.")
 
 
 @dataclass
 class _Tail:
     """The functions' structured lines as they come, each once."""
 
-    desk: Desk
+    context: Context
     store: str
     since: float
     _newest: dict[str, float] = field(default_factory=dict)
@@ -141,7 +141,7 @@ class _Tail:
 
     def look(self) -> list[dict[str, Any]]:
         """The lines that have appeared since the last look, the oldest first. Raises botocore's errors."""
-        fresh = [line for group in self.desk.stack.log_groups for line in self._fresh(group)]
+        fresh = [line for group in self.context.stack.log_groups for line in self._fresh(group)]
         return sorted(fresh, key=lambda line: line["at"])
 
     def _fresh(self, group: str) -> Iterator[dict[str, Any]]:
@@ -149,7 +149,7 @@ class _Tail:
         begin = max(self.since, self._newest.get(group, 0.0) - OVERLAP_SECONDS)
         for key in [key for key, at in self._seen.items() if key[0] == group and at < begin]:
             del self._seen[key]
-        for identity, at, line in events(self.desk, group, pattern, begin):
+        for identity, at, line in events(self.context, group, pattern, begin):
             self._newest[group] = max(self._newest.get(group, 0.0), at)
             if (group, identity) in self._seen:
                 continue
@@ -184,8 +184,8 @@ def _remember(seen: dict[tuple[str, int], str], line: dict[str, Any]) -> None:
         seen.setdefault(key, "on its way")
 
 
-def _show(desk: Desk, line: dict[str, Any], *, with_store: bool) -> None:
-    if desk.as_json:
+def _show(context: Context, line: dict[str, Any], *, with_store: bool) -> None:
+    if context.as_json:
         at = datetime.fromtimestamp(line["at"], UTC).isoformat(timespec="milliseconds")
         head = {"at": at, "store": line.get("store"), "order": line.get("order"), "step": _step(line)}
         typer.echo(json.dumps(head | {name: line[name] for name in FIELDS if name in line}))
@@ -196,8 +196,8 @@ def _show(desk: Desk, line: dict[str, Any], *, with_store: bool) -> None:
         whose.insert(0, str(line["store"]))
     start = f"{time}  {plain(' '.join(whose) or '-'):<{20 if with_store else 12}}"
     for call in _calls(line):
-        desk.out.print(f"{start}  [dim]{plain(call)}[/]", soft_wrap=True)
-    desk.out.print(f"{start}  {_words(line)}", soft_wrap=True)
+        context.out.print(f"{start}  [dim]{plain(call)}[/]", soft_wrap=True)
+    context.out.print(f"{start}  {_words(line)}", soft_wrap=True)
 
 
 def _calls(line: dict[str, Any]) -> Iterator[str]:

@@ -56,7 +56,7 @@ class StoreRegistry:
 
     def forget(self, store_hash: str) -> None:
         """The opposite of `note`; a store that is added again later begins with a first look."""
-        self._update(store_hash, "DELETE hashes :store, resting :store")
+        self._update(store_hash, "DELETE hashes :store, paused :store")
         self._client.delete_item(TableName=self._table_name, Key={"id": {"S": progress_id(store_hash)}})
 
     def all(self) -> list[str]:
@@ -65,11 +65,11 @@ class StoreRegistry:
 
     def hook_is_paused(self, store_hash: str) -> bool:
         """Whether an operator has switched the store's hook off on purpose."""
-        return store_hash in self._read("resting")
+        return store_hash in self._read("paused")
 
-    def note_hook(self, store_hash: str, *, rests: bool) -> None:
+    def note_hook(self, store_hash: str, *, paused: bool) -> None:
         """Remembers whether the store's hook is off on purpose."""
-        self._update(store_hash, f"{'ADD' if rests else 'DELETE'} resting :store")
+        self._update(store_hash, f"{'ADD' if paused else 'DELETE'} paused :store")
 
     def progress(self, stores: Collection[str]) -> dict[str, Progress]:
         """How far reconcile has come, for those of `stores` that it has looked at. Raises what `read_items` raises."""

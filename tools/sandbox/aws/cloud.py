@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from handler.table.store_registry import StoreRegistry
-from relay.vault import Vault
+from relay.store_secrets import StoreSecrets
 from sandbox.aws import sam
 from sandbox.aws.emulator import LOOPBACK, CloudError, Emulator
 
@@ -115,7 +115,7 @@ class Cloud:
 
     def put_secret(self, store_hash: str, secret: Mapping[str, Any]) -> None:
         """Create or replace the secret of a store and put the store on the table's list, as `relay store add` does."""
-        self.vault.write(store_hash, dict(secret))
+        self.store_secrets.write(store_hash, dict(secret))
         StoreRegistry(self.outputs["IdempotencyTableName"], self.client("dynamodb")).note(store_hash)
 
     def variables(self, function: str) -> dict[str, str]:
@@ -125,9 +125,9 @@ class Cloud:
         return variables
 
     @property
-    def vault(self) -> Vault:
+    def store_secrets(self) -> StoreSecrets:
         """The stores' secrets, as `relay` reads and writes them."""
-        return Vault(self.client("secretsmanager"), self._parameters.get("SecretPrefix") or self.stack)
+        return StoreSecrets(self.client("secretsmanager"), self._parameters.get("SecretPrefix") or self.stack)
 
     def replace_file(self, name: str, content: bytes) -> str:
         """Bring a file of `src` with this content into the running functions; the version that OrderFunction has then.

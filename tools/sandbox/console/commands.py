@@ -13,7 +13,7 @@ from sandbox.console.store_faults import store_faults
 from sandbox.store.webhooks import DeliveryOptions
 
 if TYPE_CHECKING:
-    from relay.vault import Vault
+    from relay.store_secrets import StoreSecrets
     from sandbox.console.queues import LetterWatch
     from sandbox.console.requests import FaultWish, OrderWish
     from sandbox.store.orders import Order
@@ -46,15 +46,15 @@ class Counter:
         store: Store,
         letters: LetterWatch,
         webhook_url: str,
-        vault: Vault,
+        store_secrets: StoreSecrets,
     ) -> None:
-        """`store` is the one that can have faults of its own; `vault` holds what the relay knows of it."""
+        """`store` is the one that can have faults of its own; `store_secrets` holds what the relay knows of it."""
         self._sandbox = sandbox
         self._letters = letters
         self._webhook_url = webhook_url
         self._lock = threading.Lock()
         self._placed: list[Placed] = []
-        self.faults = FaultDesk(sandbox, store_faults(sandbox, store, vault))
+        self.faults = FaultDesk(sandbox, store_faults(sandbox, store, store_secrets))
 
     @property
     def placed(self) -> list[Placed]:

@@ -134,7 +134,7 @@ def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, conta
         lambda text: cloud.replace_file(RULES_IN_CODE, text),
         time.time,
     )
-    counter = Counter(sandbox, stores[0], letters, webhook_url, cloud.vault)
+    counter = Counter(sandbox, stores[0], letters, webhook_url, cloud.store_secrets)
     about = {
         "source": f"source {environment.shown(env)}",
         "tutorial": TUTORIAL,

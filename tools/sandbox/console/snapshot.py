@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from relay.desk import USER_AGENT
+from relay.context import USER_AGENT
 from sandbox.console.order_seen import Seen, line_as_json, record_as_json, request_as_json
 from sandbox.console.order_steps import STEP_NAMES, steps_of
 from sandbox.console.order_verdict import Verdict, verdict_of, window_of

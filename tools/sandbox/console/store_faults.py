@@ -11,7 +11,7 @@ from sandbox.store.settings import ExtraField
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from relay.vault import Vault
+    from relay.store_secrets import StoreSecrets
     from sandbox.store.faults import Rule
     from sandbox.store.server import SandboxStore
     from sandbox.store.settings import Store
@@ -28,8 +28,8 @@ class StoreFault:
     mended: Callable[[], bool] = lambda: False
 
 
-def store_faults(sandbox: SandboxStore, store: Store, vault: Vault) -> Mapping[str, StoreFault]:
-    """The faults of a store, by their words on the menu; `vault` holds what the relay knows of the store."""
+def store_faults(sandbox: SandboxStore, store: Store, store_secrets: StoreSecrets) -> Mapping[str, StoreFault]:
+    """The faults of a store, by their words on the menu; `store_secrets` holds what the relay knows of the store."""
     return {
         "b2b-down": _outage(sandbox, "b2b"),
         "both-down": _outage(sandbox, "*"),
@@ -38,8 +38,10 @@ def store_faults(sandbox: SandboxStore, store: Store, vault: Vault) -> Mapping[s
         ),
         "token": StoreFault(
             lambda: _revoke_token(sandbox, store),
-            lambda: vault.write(store.hash, (vault.read(store.hash) or {}) | {"access_token": store.access_token}),
-            lambda: (vault.read(store.hash) or {}).get("access_token") == store.access_token,
+            lambda: store_secrets.write(
+                store.hash, (store_secrets.read(store.hash) or {}) | {"access_token": store.access_token}
+            ),
+            lambda: (store_secrets.read(store.hash) or {}).get("access_token") == store.access_token,
         ),
         "hook-off": StoreFault(
             lambda: _switch_hooks(sandbox, store, active=False),

@@ -20,10 +20,10 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from handler.deadline import Clock, Deadline
 from handler.order_event import STORE_HASH
+from relay.errors import CliError
 from relay.plain import plain
 from relay.stack import Stack
-from relay.trouble import Trouble
-from relay.vault import Vault
+from relay.store_secrets import StoreSecrets
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -95,7 +95,7 @@ class Steps(Progress):
 
 
 @dataclass(frozen=True)
-class Desk:
+class Context:
     """One invocation of a command: for which deployment, and how it answers."""
 
     session: boto3.Session
@@ -114,7 +114,7 @@ class Desk:
 
     @cached_property
     def err(self) -> Console:
-        """What happens meanwhile: progress, warnings, trouble."""
+        """What happens meanwhile: progress, warnings, errors."""
         return Console(stderr=True, highlight=False, soft_wrap=True)
 
     def show(self, value: Any, picture: Callable[[], None]) -> None:
@@ -146,7 +146,7 @@ class Desk:
 
     @cached_property
     def stack(self) -> Stack:
-        """The deployment. Raises Trouble when it is not there."""
+        """The deployment. Raises CliError when it is not there."""
         return Stack.read(self.cloudformation, self.stack_name)
 
     @property
@@ -155,9 +155,9 @@ class Desk:
         return self.stack.settings
 
     @cached_property
-    def vault(self) -> Vault:
+    def store_secrets(self) -> StoreSecrets:
         """The stores' secrets, to be changed."""
-        return Vault(self._secretsmanager, self.settings.secret_prefix, self.stack.secrets_key)
+        return StoreSecrets(self._secretsmanager, self.settings.secret_prefix, self.stack.secrets_key)
 
     @cached_property
     def relay(self) -> Container:
@@ -199,20 +199,20 @@ class Desk:
         return self.relay.queues
 
     def default_store(self) -> str:
-        """RELAY_STORE, or the only store there is. Raises Trouble when that is not one store."""
+        """RELAY_STORE, or the only store there is. Raises CliError when that is not one store."""
         from relay.store import known_stores  # noqa: PLC0415  the commands import this module
 
         if store := os.environ.get("RELAY_STORE", ""):
             if not STORE_HASH.fullmatch(store):
-                raise Trouble(f"RELAY_STORE is {store!r}, which is no store hash.", "Set it to a hash such as abc123.")
+                raise CliError(f"RELAY_STORE is {store!r}, which is no store hash.", "Set it to a hash such as abc123.")
             return store
         match list(known_stores(self)):
             case [only]:
                 return only
             case []:
-                raise Trouble("There is no store yet.", "Add the first one: relay store add, with the store's hash.")
+                raise CliError("There is no store yet.", "Add the first one: relay store add, with the store's hash.")
             case several:
-                raise Trouble(
+                raise CliError(
                     f"There are {len(several)} stores, and this command works on one.",
                     f"Name it with --store, or set RELAY_STORE. The stores: {', '.join(several)}",
                 )

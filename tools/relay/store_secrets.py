@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from handler import strict_json
 from handler.errors import MalformedEvent
 from handler.order_event import STORE_HASH
-from relay.trouble import Trouble
+from relay.errors import CliError
 
 if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
@@ -18,7 +18,7 @@ DAYS_TO_REPENT = 7
 """A removed secret can be brought back for so long; Secrets Manager knows no shorter time."""
 
 
-class Vault:
+class StoreSecrets:
     """Secrets named <prefix>/<store hash>, as JSON objects. Nothing of them goes into an error."""
 
     def __init__(self, client: SecretsManagerClient, prefix: str, key: str = "") -> None:
@@ -32,7 +32,7 @@ class Vault:
         return f"{self._prefix}/{store_hash}"
 
     def read(self, store_hash: str) -> dict[str, Any] | None:
-        """The store's secret, or None when there is none (or one that waits to be deleted). Raises Trouble if it is not JSON."""
+        """The store's secret, or None when there is none (or one that waits to be deleted). Raises CliError if it is not JSON."""
         name = self.name(store_hash)
         try:
             text = self._client.get_secret_value(SecretId=name).get("SecretString", "")
@@ -45,9 +45,9 @@ class Vault:
         try:
             values = strict_json.parse(text)
         except MalformedEvent:
-            raise Trouble(f"The secret {name} is not JSON.", mend) from None
+            raise CliError(f"The secret {name} is not JSON.", mend) from None
         if not isinstance(values, dict):
-            raise Trouble(f"The secret {name} is not a JSON object.", mend)
+            raise CliError(f"The secret {name} is not a JSON object.", mend)
         return values
 
     def why_none(self, store_hash: str) -> str:
