@@ -147,7 +147,7 @@ def test_a_dead_order_says_why_and_how_to_bring_it_back(well: RelayCli) -> None:
     answer = verdict(well, 101, code=1)
 
     assert answer["verdict"] == "dead"
-    assert "relay failed redrive --store abc123 --order 101" in answer["mend"]
+    assert "relay failed redrive --store abc123 --order 101" in answer["fix"]
     boto3.client("sqs").purge_queue(QueueUrl=well.stack.outputs["DeadLetterQueueUrl"])
     assert verdict(well, 101)["verdict"] == "redriven"
 
@@ -188,7 +188,7 @@ def test_a_finished_order_names_the_rules_that_failed_on_it_and_their_mend(well:
 
     assert answer["rules_failed"] == ["all.po_number", "all.extra_fields.Team"]
     assert "all.po_number, all.extra_fields.Team" in answer["in_words"]
-    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["mend"]
+    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["fix"]
     assert "rules" not in verdict(well, 102)["in_words"]
 
 
@@ -224,7 +224,7 @@ def test_an_order_nobody_has_heard_of_says_what_to_do(well: RelayCli) -> None:
     answer = verdict(well, 999, code=1)
 
     assert answer["verdict"] == "unknown"
-    assert "relay backfill --store abc123 --order 999" in answer["mend"]
+    assert "relay backfill --store abc123 --order 999" in answer["fix"]
 
 
 def test_a_story_is_told_without_logs_when_they_may_not_be_read(
@@ -264,7 +264,7 @@ def test_a_preview_shows_record_and_rules_and_writes_nothing(relay_cli: RelayCli
 
 @pytest.mark.parametrize(
     ("customer", "conclusion"),
-    [(BUYER, "would create a record"), (OUTSIDER, "belongs to no company"), (GUEST, "a guest's order")],
+    [(BUYER, "would create a record"), (OUTSIDER, "belongs to no company"), (GUEST, "customer is a guest")],
 )
 def test_a_preview_says_what_would_be_done(relay_cli: RelayCli, customer: int, conclusion: str) -> None:
     order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=customer, external_order_id="Blue")
@@ -345,7 +345,7 @@ def test_a_period_is_handed_over_without_guests_and_finished_orders(relay_cli: R
     answer = relay_cli.json(*arguments)
 
     letters = handed_over(relay_cli)
-    assert answer["done"] == "handed over"
+    assert answer["done"] == "queued"
     assert [letter["order"]["data"]["id"] for letter in letters] == [desired, other]
     assert {letter["reason"]["cause"] for letter in letters} == {"reconciled"}
     assert {before, guest}.isdisjoint(answer["orders"])
@@ -443,7 +443,7 @@ def test_finished_orders_of_a_period_are_done_again(relay_cli: RelayCli, monkeyp
     answer = relay_cli.json(*LAST_HOUR, "--again", "--yes")
 
     assert (answer["orders"], answer["again"]) == ([first, second, new], [first, second])
-    assert answer["passed_over"] == {"finished": [], "not_finished": [], "in_progress": [], "guests": [guest]}
+    assert answer["skipped"] == {"finished": [], "not_finished": [], "in_progress": [], "guests": [guest]}
     assert [type(outcome) for outcome in became.values()] == [Created, Created, Created]
 
 
@@ -502,7 +502,7 @@ def test_exactly_the_finished_orders_on_which_a_rule_failed_are_done_again(
 
     assert answer["orders"] == answer["again"] == [both, one]
     assert answer["rules_failed"] == {"all.po_number": [both, one], "all.extra_fields.Team": [both]}
-    assert answer["passed_over"] == {
+    assert answer["skipped"] == {
         "finished": [well_done],
         "not_finished": [new],
         "in_progress": [],
@@ -532,12 +532,12 @@ def test_orders_are_given_by_number(relay_cli: RelayCli, monkeypatch: pytest.Mon
     answer = relay_cli.json(*by_number(second, first, guest, first), "--again")
 
     assert (answer["orders"], answer["again"]) == ([second, first], [first])
-    assert answer["passed_over"]["guests"] == [guest]
+    assert answer["skipped"]["guests"] == [guest]
     assert [type(outcome) for outcome in became.values()] == [Created, Created]
     assert isinstance(finish(other), Duplicate)
 
 
-def test_a_finished_order_given_by_number_is_passed_over_unless_it_is_wanted_again(relay_cli: RelayCli) -> None:
+def test_a_finished_order_given_by_number_is_skipped_unless_it_is_wanted_again(relay_cli: RelayCli) -> None:
     done = place(relay_cli)
     finish(done)
 
@@ -584,7 +584,7 @@ def test_a_look_up_that_is_refused_is_not_taken_for_a_missing_order(relay_cli: R
 def test_either_a_period_or_orders_are_given(relay_cli: RelayCli, selection: tuple[str, ...]) -> None:
     output = relay_cli.run("backfill", "--store", "abc123", *selection, code=2).output
 
-    assert "either which period" in " ".join(output.split())
+    assert "either a period" in " ".join(output.split())
 
 
 @pytest.mark.parametrize("flag", [(), ("--again", "--yes"), ("--rules-failed",)])
@@ -597,7 +597,7 @@ def test_an_order_that_is_being_worked_on_is_left_alone_and_said_so(relay_cli: R
     assert "0 orders handed over; passed over: 1 being worked on right now." in output
     assert "the same command again" in output
     assert handed_over(relay_cli) == []
-    assert relay_cli.json(*LAST_HOUR, *flag)["passed_over"]["in_progress"] == [busy]
+    assert relay_cli.json(*LAST_HOUR, *flag)["skipped"]["in_progress"] == [busy]
     assert finish(busy) == Duplicate(in_progress=True)
 
 
@@ -615,7 +615,7 @@ def test_an_order_that_is_being_worked_on_since_it_was_listed_is_left_alone(
 
     answer = relay_cli.json(*LAST_HOUR, "--rules-failed")
 
-    assert (answer["orders"], answer["again"], answer["passed_over"]["in_progress"]) == ([], [], [busy])
+    assert (answer["orders"], answer["again"], answer["skipped"]["in_progress"]) == ([], [], [busy])
     assert handed_over(relay_cli) == []
     assert finish(busy) == Duplicate(in_progress=True)
 
