@@ -239,7 +239,7 @@ def test_a_story_is_told_without_logs_when_they_may_not_be_read(
     output = well.run("status", "101", "--store", "abc123").output
 
     assert "rate_limited: HTTP 429" in output
-    assert "AWS does not let you call FilterLogEvents" in output
+    assert "Your role may not call FilterLogEvents" in output
 
 
 # --- preview ---------------------------------------------------------------------------------------------------------
@@ -293,13 +293,13 @@ def test_a_preview_says_that_the_rules_bring_nothing(relay_cli: RelayCli) -> Non
 
     answer = relay_cli.json("preview", str(order.id), "--store", "abc123")
 
-    assert answer["conclusion"] == "The rules bring nothing for this order; nothing would be sent."
+    assert answer["conclusion"] == "The rules have no result for this order. Nothing would be sent."
 
 
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ((ExtraField(name="Squad"),), 'the rules name "Team", which the store has not configured'),
+        ((ExtraField(name="Squad"),), 'the rules name "Team", which is not a field of the store'),
         ((ExtraField(name="Team", maximum_length=3),), 'the value for "Team" is longer than 3 characters'),
         ((ExtraField(name="Team"), ExtraField(name="RelayCli", required=True)), 'the store requires "RelayCli"'),
     ],
@@ -453,7 +453,7 @@ def test_finished_orders_of_a_period_are_done_again_only_with_consent(relay_cli:
 
     output = relay_cli.run(*LAST_HOUR, "--again", typed="n\n", code=1).output
 
-    assert "1 order that the relay has finished will be done again" in output
+    assert "Process 1 order of store abc123 again" in output
     assert handed_over(relay_cli) == []
     assert isinstance(finish(done), Duplicate)
     relay_cli.run(*LAST_HOUR, "--again", typed="y\n")
@@ -477,7 +477,7 @@ def test_a_dry_run_asks_nothing_and_forgets_nothing(relay_cli: RelayCli) -> None
 
     output = relay_cli.run(*LAST_HOUR, "--again", "--dry-run").output
 
-    assert "2 orders would be handed over (1 of them finished before)" in output
+    assert "2 orders would be queued (1 of them finished before)" in output
     assert "all.po_number failed on 1 order." in output
     assert handed_over(relay_cli) == []
     assert isinstance(finish(done), Duplicate)
@@ -518,7 +518,7 @@ def test_a_plain_backfill_tells_of_failed_rules_and_how_to_mend_them(relay_cli: 
 
     output = relay_cli.run(*LAST_HOUR, "--until", "1s").output
 
-    assert "0 orders handed over; passed over: 2 finished before." in output
+    assert "0 orders queued; skipped: 2 finished." in output
     assert "all.po_number failed on 2 orders." in output
     assert "relay backfill --store abc123 --since 1h --until 1s --rules-failed" in output
 
@@ -543,7 +543,7 @@ def test_a_finished_order_given_by_number_is_skipped_unless_it_is_wanted_again(r
 
     output = relay_cli.run(*by_number(done)).output
 
-    assert "0 orders handed over; passed over: 1 finished before." in output
+    assert "0 orders queued; skipped: 1 finished." in output
     assert f"relay backfill --store abc123 --order {done} --again" in output
     assert handed_over(relay_cli) == []
 
@@ -568,7 +568,7 @@ def test_a_number_that_the_store_does_not_have_hands_nothing_over(
 
     output = relay_cli.run(*by_number(place(relay_cli), 99_999), code=1).output
 
-    assert "Store abc123 has no order 99999; nothing was handed over." in output
+    assert "Store abc123 has no order 99999. No order was queued." in output
     assert handed_over(relay_cli) == []
 
 
@@ -594,7 +594,7 @@ def test_an_order_that_is_being_worked_on_is_left_alone_and_said_so(relay_cli: R
 
     output = relay_cli.run(*LAST_HOUR, *flag).output
 
-    assert "0 orders handed over; passed over: 1 being worked on right now." in output
+    assert "0 orders queued; skipped: 1 in progress." in output
     assert "the same command again" in output
     assert handed_over(relay_cli) == []
     assert relay_cli.json(*LAST_HOUR, *flag)["skipped"]["in_progress"] == [busy]
@@ -654,7 +654,7 @@ def test_a_command_that_ends_between_forgetting_and_handing_over_is_made_up_for_
         *LAST_HOUR, "--rules-failed", code=130 if isinstance(trouble, KeyboardInterrupt) else 1
     ).output
     assert f"Stopped at order {orders[1]}" in output
-    assert "1 of 3 were gone through" in output
+    assert "after 1 of 3 orders" in output
     finish(orders[0])  # RecoveryFunction has done what was handed over
 
     answer = relay_cli.json(*LAST_HOUR, "--rules-failed")
@@ -687,7 +687,7 @@ def test_a_listing_that_the_store_refuses_is_one_sentence(relay_cli: RelayCli, s
 
     output = relay_cli.run(*LAST_HOUR, code=1).output
 
-    assert f"BigCommerce refused: core Orders API: HTTP {status}: The field 'min_date_created' is invalid." in output
+    assert f"BigCommerce refused the request: core Orders API: HTTP {status}: The field 'min_date_created' is invalid." in output
     assert len(output.strip().splitlines()) == 2
     assert handed_over(relay_cli) == []
 
@@ -705,6 +705,6 @@ def test_a_listing_that_ends_in_the_middle_hands_nothing_over(
 
     output = relay_cli.run(*LAST_HOUR, code=1).output
 
-    assert "BigCommerce does not answer as it should (unexpected_answer): core Orders API: the list ignores" in output
+    assert "BigCommerce did not answer as expected (unexpected_answer): core Orders API: the list ignores" in output
     assert len(output.strip().splitlines()) == 2
     assert handed_over(relay_cli) == []

@@ -82,7 +82,7 @@ def test_without_the_right_to_list_secrets_the_stores_on_the_list_are_shown(
 
     result = relay_cli.run("store", "list")
 
-    assert "AWS refused ListSecrets (AccessDeniedException)" in result.output
+    assert "ListSecrets was denied (AccessDeniedException)" in result.output
     assert "abc123" in result.stdout
 
 
@@ -372,7 +372,7 @@ def test_a_blocked_domain_is_told_with_its_remaining_time(relay_cli: RelayCli) -
 
     output = relay_cli.run("hook", "create", "abc123").output
 
-    assert "holds back all webhooks to this domain for another 3 m" in output
+    assert "blocks all webhooks to this domain for another 3 m" in output
 
 
 def test_a_hook_is_switched_and_deleted(relay_cli: RelayCli) -> None:

@@ -268,12 +268,12 @@ def test_the_memory_of_shown_lines_is_bounded(
     sizes: list[int] = []
     genuine = module._Tail.poll
 
-    def look(tail: Any) -> Any:
+    def poll(tail: Any) -> Any:
         found = genuine(tail)
         sizes.append(len(tail._seen))
         return found
 
-    monkeypatch.setattr(module._Tail, "look", look)
+    monkeypatch.setattr(module._Tail, "poll", poll)
     for second in range(600):
         logs.write(ORDER, line(outcome="created"), at=NOON + second)
 
