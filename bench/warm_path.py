@@ -16,7 +16,7 @@ import socket
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import SimpleNamesrate_limit
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
@@ -39,7 +39,7 @@ WEBHOOK, ORDER = "a webhook, answered", "a bus event, order created"
 WARMING_ROUNDS = 20
 """Connections are made, caches filled."""
 
-CONTEXT = SimpleNamesrate_limit(
+CONTEXT = SimpleNamespace(
     function_name="order",
     memory_limit_in_mb=512,
     invoked_function_arn="arn:aws:lambda:us-east-1:000000000000:function:order",
@@ -165,7 +165,7 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
             STORE.hash, ORDER_ID, CUSTOMER_ID, content, deadline.after(5, time.time)
         ),
         "either: log lines and metrics": log_and_metrics,
-        "late path: rate_limit (one DynamoDB call)": lambda: rate_limit.take(STORE.hash, 2),
+        "late path: pace (one DynamoDB call)": lambda: rate_limit.take(STORE.hash, 2),
     }
 
 
