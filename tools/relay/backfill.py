@@ -35,14 +35,14 @@ SinceOption = Annotated[
     str | None,
     typer.Option(
         "--since",
-        metavar="MOMENT",
+        metavar="TIME",
         show_default=False,
         help="Start of the period: 2026-11-01, 2026-11-01T08:30 (UTC), 6h (ago).",
     ),
 ]
 UntilOption = Annotated[
     str | None,
-    typer.Option("--until", metavar="MOMENT", show_default="now", help="End of the period, in the same formats."),
+    typer.Option("--until", metavar="TIME", show_default="now", help="End of the period, in the same formats."),
 ]
 OrdersOption = Annotated[
     list[int] | None,

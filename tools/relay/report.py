@@ -33,10 +33,10 @@ DaysOption = Annotated[
 SinceOption = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="MOMENT", show_default=False, help="Start of the period: 2026-11-01T08:30 (UTC), 6h (ago)."
+        "--since", metavar="TIME", show_default=False, help="Start of the period: 2026-11-01T08:30 (UTC), 6h (ago)."
     ),
 ]
-UntilOption = Annotated[str, typer.Option("--until", metavar="MOMENT", show_default="now", help="End of the period.")]
+UntilOption = Annotated[str, typer.Option("--until", metavar="TIME", show_default="now", help="End of the period.")]
 
 
 def report(

@@ -70,7 +70,7 @@ _OPTIONS = {
     ],
     "since": Annotated[
         str | None,
-        typer.Option("--since", metavar="MOMENT", show_default=False, help="Only newer: 2h, 2026-11-25T10:00."),
+        typer.Option("--since", metavar="TIME", show_default=False, help="Only newer: 2h, 2026-11-25T10:00."),
     ],
     "older_than": Annotated[
         str | None, typer.Option("--older-than", metavar="AGE", show_default=False, help="Only older: 30m, 6h, 2d.")

@@ -35,7 +35,7 @@ RECORD_SECONDS = 6.0
 """Time limit for reading the order's record; in an outage the rest is shown without it."""
 
 POLL_SECONDS = 2.0
-ENDED = {"finished": True, "dropped": True, "dead": False}
+FINAL = {"finished": True, "dropped": True, "dead": False}
 """States that only an operator can change, and whether the order is finished."""
 
 HoursOption = Annotated[
@@ -44,7 +44,7 @@ HoursOption = Annotated[
 FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Wait until the order is finished (exit code 0) or dead (1).")
 ]
-ForOption = Annotated[str, typer.Option("--for", metavar="LENGTH", help="Longest time to wait: 90s, 15m.")]
+ForOption = Annotated[str, typer.Option("--for", metavar="DURATION", help="Longest time to wait: 90s, 15m.")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,18 +125,17 @@ def status(
         ],
     }
     context.show(value, print_text)
-    return ENDED.get(found.verdict, False) if follow else found.verdict not in {"dead", "unknown"}
+    return FINAL.get(found.verdict, False) if follow else found.verdict not in {"dead", "unknown"}
 
 
 def _followed(context: Context, store: str, order: int, found: _Status, most_seconds: float) -> _Status:
     """Waits until the order is finished or dead, `most_seconds` at most, and prints each change."""
     ends_at = context.clock() + most_seconds
     printed: object = None
-    while found.verdict not in ENDED and context.clock() < ends_at:
+    while found.verdict not in FINAL and context.clock() < ends_at:
         note = found.known.note
-        if (
-            now := (found.verdict, note and (note.cause, note.attempts))
-        ) != printed:  # not `what`, which contains the age
+        now = found.verdict, note and (note.cause, note.attempts)  # not `what`, which contains the age
+        if now != printed:
             printed = now
             context.err.print(f"… Order {order} of store {store}: {escaped(found.what)}")
         context.sleep(POLL_SECONDS)
@@ -259,10 +258,9 @@ def _verdict(  # noqa: PLR0911  one return for each case
         outcome = f"finished ({FINISHED.get(known.finished, known.finished)}) {when}"
         if not known.rules_failed:
             return "finished", outcome, ""
-        rules = f"{outcome}; failed rules: "
         return (
             "finished",
-            rules + ", ".join(known.rules_failed),
+            f"{outcome}; failed rules: {', '.join(known.rules_failed)}",
             f"Correct and deploy the rules; then: relay backfill {this} --rules-failed",
         )
     if dead:

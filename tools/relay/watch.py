@@ -61,12 +61,12 @@ CALLS = {
 }
 
 ForOption = Annotated[
-    str | None, typer.Option("--for", metavar="TIME", show_default=False, help="End after this time: 90s, 10m.")
+    str | None, typer.Option("--for", metavar="DURATION", show_default=False, help="End after this time: 90s, 10m.")
 ]
 OrdersOption = Annotated[
     int | None, typer.Option("--orders", metavar="N", min=1, show_default=False, help="End after N orders.")
 ]
-SinceOption = Annotated[str, typer.Option("--since", metavar="WHEN", help="Begin with the log lines since then: 5m.")]
+SinceOption = Annotated[str, typer.Option("--since", metavar="TIME", help="Begin with the log lines since then: 5m.")]
 
 
 def watch(
