@@ -325,7 +325,7 @@ def test_the_deployed_rules_are_compared_with_the_folders_and_are_the_ones_to_tr
     ("waiting", "age", "found_before", "state", "who", "words"),
     [
         (0, None, {}, State.GOOD, Who.YOU, "none"),
-        (1, None, {}, State.UNKNOWN, Who.NOBODY, "1 order in the recovery queue; since when is not known yet; each is given up 24 h"),
+        (1, None, {}, State.UNKNOWN, Who.NOBODY, "1 order in the recovery queue; their ages are not known yet; each is given up 24 h"),
         (2, 60.0, {}, State.UNKNOWN, Who.NOBODY, "2 orders in the recovery queue; the oldest for 60 s, given up in 24 h"),
         (2, 7200.0, {}, State.BAD, Who.YOU, "the oldest for 2 h, given up in 22 h"),
         (2, 7200.0, {"outage": "Store abc123: B2B API"}, State.UNKNOWN, Who.NOBODY, "the oldest for 2 h"),

@@ -133,6 +133,7 @@ def test_a_redrive_can_wait_for_what_becomes_of_each_order(
         102: "dead letter again: api_refused: still no",
         103: "still waiting: no_answer: timed out",
     }
+    assert (answer["count"], answer["not_done"]) == (1, 2)
     assert answer["well"] is False
     assert clock.now <= NOW + 62
 
