@@ -256,11 +256,11 @@ def test_a_refused_token_counts_once_and_names_what_could_not_be_looked_at(well:
     assert {step for step, f in store.items() if f["because"] == "core API"} == {
         "B2B API", "hooks API", "webhook", "PO number", "extra fields",
     }  # fmt: skip
-    assert store["webhook"]["what"] == "not checked: the token is refused"
+    assert store["webhook"]["what"] == "not checked: the token is rejected"
     [dead] = [f for f in answer["sections"]["Orders and alarms"] if f["step"] == "dead letters"]
     assert dead["because"] == "Store abc123: core API"
     assert "└ webhook" in said
-    assert "1 wrong: 1 for you to fix." in said
+    assert "1 failed: 1 for you to fix." in said
 
 
 def test_an_outage_is_bigcommerces_and_counts_once(well: RelayCli) -> None:
@@ -274,7 +274,7 @@ def test_an_outage_is_bigcommerces_and_counts_once(well: RelayCli) -> None:
     assert (found["core API"]["who"], found["B2B API"]["because"]) == ("BigCommerce", "core API")
     assert "orders wait" in found["core API"]["fix"]
     assert found["late orders"]["because"] == "Store abc123: core API"
-    assert "1 wrong: 1 for BigCommerce (nothing to do)." in said
+    assert "1 failed: 1 for BigCommerce to fix." in said
 
 
 def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
@@ -285,7 +285,7 @@ def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
     found = findings(well, UNKNOWN)
 
     assert found["secret"]["state"] == "unknown"
-    assert "AWS denies you the secret relay/abc123 (AccessDeniedException)" in found["secret"]["what"]
+    assert "AWS denied access to the secret relay/abc123 (AccessDeniedException)" in found["secret"]["what"]
     assert found["webhook"]["because"] == "secret"
 
 
@@ -326,7 +326,7 @@ def test_alarms_without_data_are_not_known(well: RelayCli, ring: Ring) -> None:
 
     assert (finding["state"], finding["who"]) == ("unknown", "nobody")
     assert "1 of 1 alarms have no data yet" in finding["what"]
-    assert "Nothing wrong was seen; 1 not known." in well.run("doctor", code=UNKNOWN).output
+    assert "No check failed; 1 without a result." in well.run("doctor", code=UNKNOWN).output
 
 
 def test_a_webhook_url_where_somebody_else_answers_is_wrong(well: RelayCli) -> None:
@@ -378,7 +378,7 @@ def test_refused_webhooks_may_be_forged_so_they_are_not_known(well: RelayCli, wr
     finding = findings(well, UNKNOWN)["rejected webhooks"]
 
     assert finding["state"] == "unknown"
-    assert "1 webhook in the store's name refused" in finding["what"]
+    assert "1 webhook in the store's name" in finding["what"]
     assert refusals[0]["check"] in finding["what"]
 
 

@@ -85,7 +85,7 @@ def check_refusals(context: Context, store: str, secret: StoreSecret) -> Finding
         "rejected webhooks",
         State.UNKNOWN,
         f"{counted(len(refused), 'webhook')} in the store's name, the last {rough(context.clock() - refused[-1]['at'])} "
-        f"ago ({check}); they are the store's own or forged",
+        f"ago ({check}); they may be the store's own or forged",
         fix,
     )
 
