@@ -689,7 +689,10 @@ def test_a_listing_that_the_store_refuses_is_one_sentence(relay_cli: RelayCli, s
 
     output = relay_cli.run(*LAST_HOUR, code=1).output
 
-    assert f"BigCommerce refused the request: core Orders API: HTTP {status}: The field 'min_date_created' is invalid." in output
+    assert (
+        f"BigCommerce refused the request: core Orders API: HTTP {status}: The field 'min_date_created' is invalid."
+        in output
+    )
     assert len(output.strip().splitlines()) == 2
     assert handed_over(relay_cli) == []
 
