@@ -104,7 +104,7 @@ class Container:
         settings = self._settings
         return RecoverOrders(
             settings=settings,
-            sqs=self._sqs,
+            queues=self.queues,
             idempotency=self.idempotency,
             store_api=self.store_api(LATE),
             b2b_api=self.b2b_api(LATE),

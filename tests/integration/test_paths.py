@@ -19,8 +19,7 @@ from handler.errors import Cause
 from handler.http.client import HttpExchange
 from handler.order_event import OrderEvent, parse_detail
 from handler.outcomes import Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Unchanged, Updated
-from handler.queues import Letter
-from handler.recover import Message
+from handler.queues import Letter, Message
 from handler.settings import Settings
 from handler.table.rate_limit import Deferred
 from sandbox.demo.scenarios import secret_of
