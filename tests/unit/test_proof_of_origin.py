@@ -186,7 +186,7 @@ class World:
 
     def at_door(self, store: str) -> list[str | None]:
         """The client secrets that may prove a webhook of this store."""
-        return [found.client_secret for found in self.credentials.for_proof(store)]
+        return [found.client_secret for found in self.credentials.for_webhook(store)]
 
     def flood(self, number: int) -> None:
         """Forged webhooks of so many invented stores."""
