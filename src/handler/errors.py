@@ -6,7 +6,7 @@ RelayError
 │   └── Unauthenticated      signature or secret header missing or invalid (401)
 ├── IgnoredScope             a valid webhook of another scope (200)
 ├── RetryLater               temporary: the order goes to RecoveryQueue, or stays there
-│   └── Unauthorised         a token was refused: the secret is read again first
+│   └── Unauthorized         a token was refused: the secret is read again first
 ├── Refused                  permanent: the order goes to DeadLetterQueue
 │   └── OrderAlreadyExists   B2B Edition has a record, or the window has closed: update instead
 └── ConfigurationError       a setting or rule is wrong: the function does not start
@@ -24,7 +24,7 @@ class Cause(StrEnum):
     RATE_LIMITED = "rate_limited"
     NO_ANSWER = "no_answer"
     API_UNAVAILABLE = "api_unavailable"
-    UNAUTHORISED = "unauthorised"
+    UNAUTHORISED = "unauthorized"
     UNEXPECTED_ANSWER = "unexpected_answer"
     DEFERRED = "deferred"
     NOT_THERE_YET = "not_there_yet"
@@ -77,7 +77,7 @@ class RetryLater(RelayError):  # noqa: N818  an outcome, not a fault
         self.holds = holds
 
 
-class Unauthorised(RetryLater):
+class Unauthorized(RetryLater):
     """An API answered 401 or 403: the token is wrong, revoked or lacks a scope."""
 
     def __init__(self, detail: str) -> None:

@@ -62,7 +62,7 @@ class Metric(StrEnum):
     ATTEMPT_FAILED = "AttemptFailed"
     RATE_LIMITED = "RateLimited"
     LATE_THROTTLED = "LateThrottled"
-    UNAUTHORISED = "Unauthorised"
+    UNAUTHORISED = "Unauthorized"
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
     SECRET_ACCESS_DENIED = "SecretAccessDenied"  # noqa: S105  a metric's name
     SECRET_READ_FAILED = "SecretReadFailed"  # noqa: S105  a metric's name

@@ -336,7 +336,7 @@ def test_a_revoked_token_makes_the_order_late(world: World, endpoint: str) -> No
     outcome = world.create(order)
 
     assert isinstance(outcome, Late)
-    assert outcome.cause == "unauthorised"
+    assert outcome.cause == "unauthorized"
 
 
 def test_an_order_of_a_store_without_a_secret_is_late(world: World) -> None:

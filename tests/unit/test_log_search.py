@@ -103,9 +103,7 @@ SEARCHES: dict[str, dict[Callable[[], None], set[str]]] = {
     [(text, situation, events) for text, found in SEARCHES.items() for situation, events in found.items()],
     ids=[f"{text}: {situation.__name__}" for text, found in SEARCHES.items() for situation in found],
 )
-def test_a_search_finds_the_lines(
-    written: Written, text: str, situation: Callable[[], None], events: set[str]
-) -> None:
+def test_a_search_finds_the_lines(written: Written, text: str, situation: Callable[[], None], events: set[str]) -> None:
     situation()
 
     assert events <= {line["event"] for line in written.log if text in json.dumps(line).casefold()}

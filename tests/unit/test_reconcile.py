@@ -558,7 +558,7 @@ def test_a_fault_of_ours_with_one_store_is_logged_with_its_trace_and_costs_the_o
 
 @pytest.mark.parametrize(
     ("status", "cause"),
-    [(503, "api_unavailable"), (418, "unexpected_answer"), (401, "unauthorised"), (429, "rate_limited")],
+    [(503, "api_unavailable"), (418, "unexpected_answer"), (401, "unauthorized"), (429, "rate_limited")],
 )
 def test_a_failed_look_is_logged_with_its_cause(world: World, written: Written, status: int, cause: str) -> None:
     world.exchange.always("GET", ORDERS, answer(status))

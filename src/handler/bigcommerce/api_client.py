@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from handler.bigcommerce.api_answer import FORBIDDEN, UNAUTHORISED
-from handler.errors import Unauthorised
+from handler.errors import Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from handler.http.client import HttpClient, Response
 
 
-class AuthorisedApi:
+class AuthorizedApi:
     """An API that is called with a store's token. When the token is refused, the secret is read again and the call repeated once."""
 
     NAME: ClassVar[str]
@@ -31,7 +31,7 @@ class AuthorisedApi:
     def _headers(self, _store_hash: str, secret: StoreSecret) -> dict[str, str]:
         return {"X-Auth-Token": secret.access_token, "Accept": "application/json"}
 
-    def _authorised(
+    def _authorized(
         self,
         method: str,
         store_hash: str,
@@ -45,7 +45,7 @@ class AuthorisedApi:
     ) -> Response:
         """The answer, as `read` returns it, with any status but 401 and 403.
 
-        `read` raises RetryLater for an answer to retry. `endpoint` is the name of the call in logs. Raises Unauthorised,
+        `read` raises RetryLater for an answer to retry. `endpoint` is the name of the call in logs. Raises Unauthorized,
         and what `HttpClient.call` raises.
         """
 
@@ -64,7 +64,7 @@ class AuthorisedApi:
             )
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
                 needed = f" (scope {self.SCOPE})" if self.SCOPE else ""
-                raise Unauthorised(f"{self.NAME}: HTTP {answer.status}{needed}")
+                raise Unauthorized(f"{self.NAME}: HTTP {answer.status}{needed}")
             return answer
 
-        return self._credentials.authorised(store_hash, call)
+        return self._credentials.authorized(store_hash, call)

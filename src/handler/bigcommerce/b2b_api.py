@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, message_of
-from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.api_client import AuthorizedApi
 from handler.content import Record, values_in
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.whole_number import whole_number
@@ -24,10 +24,10 @@ ALREADY_EXISTS = "the order already exists"
 RECORD_KEYS = frozenset({"id", "bcOrderId", "poNumber", "extraFields"})
 
 
-class B2BApi(AuthorisedApi):
+class B2BApi(AuthorizedApi):
     """Creates, reads and updates B2B order records. All order ids are core order ids.
 
-    All methods raise RetryLater for a temporary failure, Unauthorised for a refused token, and Refused for a permanent one.
+    All methods raise RetryLater for a temporary failure, Unauthorized for a refused token, and Refused for a permanent one.
     """
 
     NAME = "B2B API"
@@ -58,7 +58,7 @@ class B2BApi(AuthorisedApi):
             if self.get_record(store_hash, order_id, deadline) is not None:
                 raise OrderAlreadyExists
 
-        answer = self._authorised(
+        answer = self._authorized(
             "POST",
             store_hash,
             ORDERS,
@@ -82,7 +82,7 @@ class B2BApi(AuthorisedApi):
                 _record_in(answer, order_id)
             return answer
 
-        answer = self._authorised("GET", store_hash, f"{ORDERS}/{order_id}", deadline, read=read, endpoint="b2b.get")
+        answer = self._authorized("GET", store_hash, f"{ORDERS}/{order_id}", deadline, read=read, endpoint="b2b.get")
         if answer.status == NOT_FOUND:
             return None
         if answer.status not in SUCCESS:
@@ -97,7 +97,7 @@ class B2BApi(AuthorisedApi):
             return _about(order_id, b2b_answer(response, sent))
 
         path = f"{ORDERS}/{order_id}"
-        answer = self._authorised("PUT", store_hash, path, deadline, read=read, body=body, endpoint="b2b.update")
+        answer = self._authorized("PUT", store_hash, path, deadline, read=read, body=body, endpoint="b2b.update")
         if answer.status == NOT_FOUND:
             raise RetryLater(Cause.NOT_THERE_YET, "B2B API: the order has no record to update yet (HTTP 404)")
         if answer.status not in SUCCESS:
@@ -113,7 +113,7 @@ class B2BApi(AuthorisedApi):
             return answer
 
         path = f"{USER_OF_CUSTOMER}/{customer_id}"
-        answer = self._authorised("GET", store_hash, path, deadline, read=read, endpoint="b2b.user")
+        answer = self._authorized("GET", store_hash, path, deadline, read=read, endpoint="b2b.user")
         if answer.status == NOT_FOUND:
             return False
         if answer.status not in SUCCESS:

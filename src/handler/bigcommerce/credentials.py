@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler import strict_json
 from handler.aws_errors import error_code
-from handler.errors import Cause, MalformedEvent, RetryLater, Unauthorised
+from handler.errors import Cause, MalformedEvent, RetryLater, Unauthorized
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
@@ -165,11 +165,11 @@ class Credentials:
         """The store's secret, read again unless it was read in the last REFRESH_SECONDS. Raises as `get` does."""
         return self._get(store_hash, REFRESH_SECONDS)
 
-    def authorised(self, store_hash: str, call: Callable[[StoreSecret], Answer]) -> Answer:
-        """The result of `call`. When the token was refused (Unauthorised), repeats the call once with the secret read again."""
+    def authorized(self, store_hash: str, call: Callable[[StoreSecret], Answer]) -> Answer:
+        """The result of `call`. When the token was refused (Unauthorized), repeats the call once with the secret read again."""
         try:
             return call(self.get(store_hash))
-        except Unauthorised:
+        except Unauthorized:
             return call(self.refreshed(store_hash))
 
     def for_webhook(self, store_hash: str) -> Iterator[StoreSecret]:

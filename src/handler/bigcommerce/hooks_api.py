@@ -7,7 +7,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from handler.bigcommerce.api_answer import SUCCESS, core_answer, message_of
-from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.api_client import AuthorizedApi
 from handler.bigcommerce.rows import usable_rows
 from handler.errors import Cause, Refused, RetryLater
 
@@ -21,7 +21,7 @@ CHANNEL_SCOPE = re.compile(r"store/channel/([^/]+)/(.+)")
 ANY_CHANNEL = "*"
 
 
-class HooksApi(AuthorisedApi):
+class HooksApi(AuthorizedApi):
     """Lists and changes webhooks. A token sees only the hooks that were made with its own API account."""
 
     NAME = "hooks API"
@@ -29,7 +29,7 @@ class HooksApi(AuthorisedApi):
     def list_hooks(self, store_hash: str, deadline: Deadline) -> list[dict[str, Any]]:
         """The hooks for created orders, as the API returns them: of the store, of a channel, or with a wildcard scope.
 
-        Raises RetryLater, Unauthorised or Refused.
+        Raises RetryLater, Unauthorized or Refused.
         """
         answer = self.call("GET", store_hash, "?limit=250", deadline)
         whole = answer.json()
@@ -45,13 +45,13 @@ class HooksApi(AuthorisedApi):
         return sorted(ours, key=lambda hook: not hook.get("is_active"))
 
     def switch(self, store_hash: str, hook_id: int, deadline: Deadline, *, active: bool) -> None:
-        """Activates or deactivates a hook. Raises RetryLater, Unauthorised or Refused."""
+        """Activates or deactivates a hook. Raises RetryLater, Unauthorized or Refused."""
         self.call("PUT", store_hash, f"/{hook_id}", deadline, {"is_active": active})
 
     def call(self, method: str, store_hash: str, path: str, deadline: Deadline, body: Any = None) -> Response:
-        """A call below `/v3/hooks`. Raises RetryLater, Unauthorised or Refused."""
+        """A call below `/v3/hooks`. Raises RetryLater, Unauthorized or Refused."""
         url = f"/stores/{store_hash}/v3/hooks{path}"
-        answer = self._authorised(method, store_hash, url, deadline, read=core_answer, body=body)
+        answer = self._authorized(method, store_hash, url, deadline, read=core_answer, body=body)
         if answer.status not in SUCCESS:
             raise Refused(Cause.API_REFUSED, f"hooks API: HTTP {answer.status}: {message_of(answer) or 'no message'}")
         return answer

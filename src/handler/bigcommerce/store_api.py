@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, core_answer, message_of
-from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.api_client import AuthorizedApi
 from handler.bigcommerce.rows import usable_rows
 from handler.dates import rfc2822, unix_seconds
 from handler.errors import Cause, Refused, RetryLater
@@ -28,7 +28,7 @@ DATE_TOLERANCE_SECONDS = 60.0
 """How far outside the requested period an order may be dated: the filter may round."""
 
 
-class StoreApi(AuthorisedApi):
+class StoreApi(AuthorizedApi):
     """Reads core orders."""
 
     NAME = "core Orders API"
@@ -37,7 +37,7 @@ class StoreApi(AuthorisedApi):
     def get_order(self, store_hash: str, order_id: int, deadline: Deadline) -> dict[str, Any]:
         """The core order, as the API returns it, with `id` and `customer_id` as ints.
 
-        An order may not be readable at the moment its webhook arrives, so a 404 is retried until `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorised, or Refused.
+        An order may not be readable at the moment its webhook arrives, so a 404 is retried until `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorized, or Refused.
         """
 
         def read(response: Response) -> Response:
@@ -57,7 +57,7 @@ class StoreApi(AuthorisedApi):
         """The core orders created between `since` and `until` (unix seconds), oldest first, in pages.
 
         `id` is an int, and so is `customer_id` where it can be converted. Raises RetryLater, also when the list is not
-        the requested one; Unauthorised or Refused.
+        the requested one; Unauthorized or Refused.
         """
         before: list[Any] = []
         for page in itertools.count(1):
@@ -94,8 +94,8 @@ class StoreApi(AuthorisedApi):
         *,
         endpoint: str = "core.list_orders",
     ) -> Response:
-        """The answer to a GET below `/v2`. Raises Unauthorised, and Refused for an error status."""
-        answer = self._authorised(
+        """The answer to a GET below `/v2`. Raises Unauthorized, and Refused for an error status."""
+        answer = self._authorized(
             "GET", store_hash, f"/stores/{store_hash}/v2/{path}", deadline, read=read, endpoint=endpoint
         )
         if answer.status not in SUCCESS:
