@@ -89,8 +89,18 @@ def anchors(document: Path) -> set[str]:
 
 
 def links(document: Path) -> list[str]:
-    """The links to other documents and to sections."""
-    return re.findall(r"\]\((?!https?://)([^)\s]+)\)", prose(document))
+    """The links to other documents and to sections; ../../actions/ is on GitHub, outside the repository's files."""
+    return re.findall(r"\]\((?!https?://|\.\./\.\./actions/)([^)\s]+)\)", prose(document))
+
+
+def test_every_document_stands_in_its_folders_index() -> None:
+    missing = []
+    for document in (ROOT / "docs").rglob("*.md"):
+        index = document.parent / "README.md"
+        if document != index and document.name not in links(index):
+            missing.append(document.name)
+
+    assert missing == []
 
 
 @each_document_with(links)

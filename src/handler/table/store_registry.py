@@ -1,6 +1,6 @@
 """Which stores there are, how far each was reconciled, and whose hook is off on purpose.
 
-Items of the idempotency table, since Secrets Manager cannot list by prefix: docs/decisions/0008-stores-known-from-the-table.md.
+Items of the idempotency table, since Secrets Manager cannot list by prefix: docs/decisions/0008-store-registry-in-dynamodb.md.
 """
 
 from __future__ import annotations
