@@ -115,6 +115,18 @@ def test_links_and_anchors_lead_somewhere(document: Path) -> None:
     assert dead == []
 
 
+def test_the_sections_of_the_facts_that_code_names_are_there() -> None:
+    named = {
+        section
+        for folder in ("src", "tools")
+        for module in (ROOT / folder).rglob("*.py")
+        for section in re.findall(r"docs/bigcommerce\.md, ([^)]+)\)", module.read_text(encoding="utf-8"))
+    }
+    headings = re.findall(r"^#+ (.*)$", prose(ROOT / "docs" / "bigcommerce.md"), re.MULTILINE)
+
+    assert named - set(headings) == set()
+
+
 def named_files(document: Path) -> list[str]:
     folders = "bench|docs|events|layers|requirements|src|tests|tools"
     return [name for name in CODE.findall(prose(document)) if re.fullmatch(rf"(?:{folders})/[\w./-]+", name)]
