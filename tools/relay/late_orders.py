@@ -1,7 +1,7 @@
 """Late orders: found by their notes, since SQS shows nobody a message that is delayed or in flight.
 
 Notes are found with a Scan of the table: an index would cost a second write with each note, for a question that an
-operator asks now and then. docs/decisions/0017-late-orders-listed-from-notes.md.
+operator asks now and then. docs/decisions/0017-late-orders-from-their-notes.md.
 """
 
 from __future__ import annotations
