@@ -25,7 +25,7 @@ UNAUTHENTICATED = "webhook.unauthenticated"
 
 
 def check_hook(context: Context, store: str, url: str, secret: StoreSecret) -> Iterator[Finding]:
-    """Checks that an active hook points to `url` and sends the secret header. Raises RetryLater, Unauthorised or Refused."""
+    """Checks that an active hook points to `url` and sends the secret header. Raises RetryLater, Unauthorized or Refused."""
     hooks = context.hooks_api.pointing_at(store, url, context.deadline())
     create = f"correct the hook: relay hook create {store}"
     if not hooks and context.stack.parameters.get("StoresSendWebhooks") == "false":
@@ -146,7 +146,7 @@ def carries(hook: dict[str, Any], header: tuple[str, str]) -> bool:
 def _blocked_domain(context: Context, store: str, destination: str) -> dict[str, Any] | None:
     """BigCommerce's entry for the domain of `destination` if it is blocked, else None.
 
-    Raises RetryLater, Unauthorised or Refused.
+    Raises RetryLater, Unauthorized or Refused.
     """
     whole = context.hooks_api.call("GET", store, "/admin", context.deadline()).json()
     data = whole.get("data") if isinstance(whole, dict) else None

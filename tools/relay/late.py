@@ -33,7 +33,7 @@ def list_late(context: Context, *, selection: Selection) -> bool:
 
     Examples:
       relay late list
-      relay late list --store abc123 --cause unauthorised
+      relay late list --store abc123 --cause unauthorized
     """
     found, selected = _found(context, selection)
     now = context.clock()
@@ -90,7 +90,7 @@ def retry(context: Context, *, selection: Selection, dry_run: DryRunOption = Fal
     LateRequestsPerMinute still limits the requests.
 
     Examples:
-      relay late retry --store abc123 --cause unauthorised
+      relay late retry --store abc123 --cause unauthorized
       relay late retry --store abc123 --order 1042
       relay late retry --all
     """

@@ -49,7 +49,7 @@ CAUSES = {
 """The topics that can cause a dead letter, by its cause."""
 
 ALARMS = {
-    "unauthorised": {TOKEN},
+    "unauthorized": {TOKEN},
     "secret-unavailable": {SECRET},
     "window-missed": {OUTAGE, TOKEN, SECRET},
     "reconcile-behind": {OUTAGE, TOKEN, SECRET},

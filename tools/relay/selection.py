@@ -61,7 +61,7 @@ _OPTIONS = {
     "cause": Annotated[
         str | None,
         typer.Option(
-            "--cause", metavar="CAUSE", callback=_cause, show_default=False, help="Only this cause: unauthorised, ..."
+            "--cause", metavar="CAUSE", callback=_cause, show_default=False, help="Only this cause: unauthorized, ..."
         ),
     ],
     "message_id": Annotated[
