@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import contextlib
 import importlib
-import io
 import json
 import os
 import random
 import socket
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
@@ -46,34 +44,6 @@ CONTEXT = SimpleNamespace(
     aws_request_id="1",
     get_remaining_time_in_millis=lambda: 15_000,
 )
-
-
-class Counted(io.StringIO):
-    """Keeps nothing of what is written, but how many bytes it was."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.bytes = 0
-
-    def write(self, text: str) -> int:
-        self.bytes += len(text.encode())
-        return len(text)
-
-
-@dataclass
-class Taken:
-    """Seconds by the clock and of this process's own work, for each call."""
-
-    wall: list[float] = field(default_factory=list)
-    own: list[float] = field(default_factory=list)
-    written: list[int] = field(default_factory=list)
-
-    def measure(self, call: Callable[[], Any], output: Counted) -> None:
-        before, own, wall = output.bytes, time.process_time(), time.perf_counter()
-        call()
-        self.wall.append(time.perf_counter() - wall)
-        self.own.append(time.process_time() - own)
-        self.written.append(output.bytes - before)
 
 
 def bare_round_trip(url: str) -> Callable[[], None]:
@@ -171,43 +141,31 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
 
 def main() -> None:
     options = arguments((__doc__ or "").partition("\n")[0], repeats=400, unit="calls of each kind")
-    taken: dict[str, Taken] = {}
-    output = Counted()
+    seconds: dict[str, list[float]] = {}
     # Lambda reads what a function writes; here nobody does.
-    with loopback() as url, contextlib.redirect_stdout(output):
+    with loopback() as url, Path(os.devnull).open("w") as output, contextlib.redirect_stdout(output):
         measured = calls(url)
         for round_number in range(options.repeats + WARMING_ROUNDS):
             if round_number % 100 == 0:
                 say(f"warm path: call {round_number} of {options.repeats + WARMING_ROUNDS}")
             for name, call in measured.items():
-                if round_number < WARMING_ROUNDS:
-                    call()
-                else:
-                    taken.setdefault(name, Taken()).measure(call, output)
-    base = percentile(taken[ROUND_TRIP].wall, 50)
-    plain = percentile(taken[PLAIN].wall, 50)
+                began = time.perf_counter()
+                call()
+                if round_number >= WARMING_ROUNDS:
+                    seconds.setdefault(name, []).append(time.perf_counter() - began)
+    base, plain = percentile(seconds[ROUND_TRIP], 50), percentile(seconds[PLAIN], 50)
     rows = {
         name: {
-            "p50_round_trips": round(percentile(each.wall, 50) / base, 1),
-            "p99_round_trips": round(percentile(each.wall, 99) / base, 1),
-            "p50_plain_posts": round(percentile(each.wall, 50) / plain, 2),
-            "own_work_plain_posts": round(percentile(each.own, 50) / plain, 2),
+            "p50_round_trips": round(percentile(each, 50) / base, 1),
+            "p99_round_trips": round(percentile(each, 99) / base, 1),
+            "p50_plain_posts": round(percentile(each, 50) / plain, 2),
         }
-        for name, each in taken.items()
+        for name, each in seconds.items()
     }
     result = {
         "what": "p50 and p99 of one call, as ratios to a bare loopback round trip and to a POST of plain requests (both p50)",
         "calls": options.repeats,
         "ratios": rows,
-        # For tools/documents/costs.py alone: times of one machine on one day, and what a call writes to its log.
-        "own_work_ms": {
-            "webhook": round(percentile(taken[WEBHOOK].own, 50) * 1000, 2),
-            "order": round(percentile(taken[ORDER].own, 50) * 1000, 2),
-        },
-        "log_bytes": {
-            "webhook": round(percentile(taken[WEBHOOK].written, 50)),
-            "order": round(percentile(taken[ORDER].written, 50)),
-        },
     }
     table = Table("one call", "p50, round trips", "p99, round trips", "p50, plain POSTs", title="Warm path")
     for name, row in rows.items():
