@@ -4,13 +4,12 @@ The real entry point, in this process, against a stand-in on loopback for both A
 the same stand-in and with one POST of plain `requests`, to which everything is compared.
 """
 
+# ruff: noqa: PLC0415  the functions read their environment when they are imported
 from __future__ import annotations
 
 import contextlib
-import importlib
 import json
 import os
-import random
 import socket
 import time
 from pathlib import Path
@@ -18,6 +17,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
+import boto3
 import requests
 from rich.table import Table
 
@@ -63,30 +63,21 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
     """What is measured, by name."""
     os.environ.update(environment(url))
     # Only now: the functions read their environment, and make their clients, when they start.
-    app = importlib.import_module("handler.app")
-    once_module = importlib.import_module("handler.table.idempotency")
-    deadline = importlib.import_module("handler.deadline").Deadline
-    assembly = importlib.import_module("handler.container")
-    telemetry = importlib.import_module("handler.telemetry")
-    order_event = importlib.import_module("handler.order_event")
-    transport_module = importlib.import_module("handler.http.client")
-    import boto3  # noqa: PLC0415  the same
+    from handler import app
+    from handler.container import AWS_CALLS
+    from handler.content import Content
+    from handler.deadline import Deadline
+    from handler.enrichment import Rules
+    from handler.http.client import LIVE
+    from handler.order_event import parse_detail
+    from handler.table.rate_limit import LateRateLimit
+    from handler.telemetry import Metric, count, logger, measure_seconds, metrics
 
-    table = boto3.client("dynamodb", config=assembly.AWS_CALLS)
-    events = boto3.client("events", config=assembly.AWS_CALLS)
-    once = once_module.OrderIdempotency("orders", table, 35)
-    pace = importlib.import_module("handler.table.rate_limit").LateRateLimit("orders", table, 60, time.time)
-    secretsmanager = boto3.client("secretsmanager", config=assembly.AWS_CALLS)
-    credentials = importlib.import_module("handler.bigcommerce.credentials").Credentials(
-        secretsmanager, lambda: secretsmanager, "b2b-order-relay", list, time.time
-    )
-    http = transport_module.HttpClient(
-        transport_module.HttpExchange(), transport_module.LIVE, time.time, time.sleep, random.uniform
-    )
-    store_api = importlib.import_module("handler.bigcommerce.store_api").StoreApi(url, http, credentials)
-    b2b = importlib.import_module("handler.bigcommerce.b2b_api")
-    b2b_api = b2b.B2BApi(url, http, credentials)
-    rules = importlib.import_module("handler.enrichment").Rules.load().for_all
+    relay = app.relay
+    store_api, b2b_api = relay.store_api(LIVE), relay.b2b_api(LIVE)
+    events = boto3.client("events", config=AWS_CALLS)
+    late_limit = LateRateLimit("orders", boto3.client("dynamodb", config=AWS_CALLS), 60, time.time)
+    rules = Rules.load().for_all
     session = requests.Session()
     samples = {
         name: json.loads((ROOT / "events" / f"{name}.json").read_text(encoding="utf-8"))
@@ -103,9 +94,9 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
         "Detail": json.dumps(detail),
         "EventBusName": "orders",
     }
-    parsed = order_event.parse_detail(detail, time.time())
-    order = store_api.get_order(STORE.hash, ORDER_ID, deadline.after(5, time.time))
-    content = b2b.Content("04152025-0002")
+    parsed = parse_detail(detail, time.time())
+    order = store_api.get_order(STORE.hash, ORDER_ID, Deadline.after(5, time.time))
+    content = Content("04152025-0002")
 
     def handled(name: str) -> Callable[[], None]:
         fresh = iter([event(name) for _ in range(5000)])
@@ -113,13 +104,13 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
 
     def log_and_metrics() -> None:
         # What one created order writes: two lines with their keys, and four metrics, flushed.
-        telemetry.logger.append_keys(store=STORE.hash, order=ORDER_ID, correlation_id="1")
-        telemetry.logger.info("order created", outcome="created")
-        telemetry.count(telemetry.Metric.ORDER_CREATED)
-        telemetry.measure_seconds(telemetry.Metric.TIME_TO_CREATE, 1.0)
-        telemetry.measure_seconds(telemetry.Metric.WINDOW_LEFT, 9.0)
-        telemetry.metrics.flush_metrics()
-        telemetry.logger.clear_state()
+        logger.append_keys(store=STORE.hash, order=ORDER_ID, correlation_id="1")
+        logger.info("order created", outcome="created")
+        count(Metric.ORDER_CREATED)
+        measure_seconds(Metric.TIME_TO_CREATE, 1.0)
+        measure_seconds(Metric.WINDOW_LEFT, 9.0)
+        metrics.flush_metrics()
+        logger.clear_state()
 
     context = cast("Any", CONTEXT)
     return {
@@ -128,14 +119,14 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
         WEBHOOK: handled("api-webhook"),
         ORDER: handled("bus-order"),
         "webhook: PutEvents": lambda: events.put_events(Entries=[entry]),
-        "order: once per order (two DynamoDB calls)": lambda: once.run(parsed, lambda _: {}, context),
-        "order: looked up": lambda: store_api.get_order(STORE.hash, ORDER_ID, deadline.after(5, time.time)),
-        "order: rules": lambda: rules.content(order, str),
+        "order: once per order (two DynamoDB calls)": lambda: relay.idempotency.run(parsed, lambda _: {}, context),
+        "order: looked up": lambda: store_api.get_order(STORE.hash, ORDER_ID, Deadline.after(5, time.time)),
+        "order: rules": lambda: rules.content(order, lambda _: None),
         "order: Create Order": lambda: b2b_api.create_order(
-            STORE.hash, ORDER_ID, CUSTOMER_ID, content, deadline.after(5, time.time)
+            STORE.hash, ORDER_ID, CUSTOMER_ID, content, Deadline.after(5, time.time)
         ),
         "either: log lines and metrics": log_and_metrics,
-        "late path: pace (one DynamoDB call)": lambda: pace.take(STORE.hash, 2),
+        "late path: pace (one DynamoDB call)": lambda: late_limit.take(STORE.hash, 2),
     }
 
 
