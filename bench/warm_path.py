@@ -70,6 +70,7 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
     from handler.enrichment import Rules
     from handler.http.client import LIVE
     from handler.order_event import parse_detail
+    from handler.outcomes import Unchanged
     from handler.table.rate_limit import LateRateLimit
     from handler.telemetry import Metric, count, logger, measure_seconds, metrics
 
@@ -119,7 +120,7 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
         WEBHOOK: handled("api-webhook"),
         ORDER: handled("bus-order"),
         "webhook: PutEvents": lambda: events.put_events(Entries=[entry]),
-        "order: once per order (two DynamoDB calls)": lambda: relay.idempotency.run(parsed, lambda _: {}, context),
+        "order: once per order (two DynamoDB calls)": lambda: relay.idempotency.run(parsed, lambda _: Unchanged(), context),
         "order: looked up": lambda: store_api.get_order(STORE.hash, ORDER_ID, Deadline.after(5, time.time)),
         "order: rules": lambda: rules.content(order, lambda _: None),
         "order: Create Order": lambda: b2b_api.create_order(

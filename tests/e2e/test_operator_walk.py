@@ -13,7 +13,6 @@ import pytest
 from e2e.test_relay import wait_for
 from sandbox.aws.cloud import Cloud
 from sandbox.aws.emulator import ROOT
-from sandbox.aws.metrics import publish, samples
 from sandbox.console.faults import FaultDesk
 from sandbox.console.requests import FaultWish
 from sandbox.console.store_faults import store_faults
@@ -22,6 +21,7 @@ from sandbox.store import faults
 from sandbox.store.orders import PO_LINE
 from sandbox.store.server import SandboxStore
 from sandbox.store.webhooks import DeliveryOptions
+from support.alarm_metrics import publish, samples
 from support.operator import NOT_KNOWN, WRONG, Operator, advised
 
 if TYPE_CHECKING:

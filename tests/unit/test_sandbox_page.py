@@ -11,7 +11,7 @@ from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.queues import Letter
 from relay.dead_letters import DeadLetter
-from sandbox.aws.log_watch import LogLine
+from sandbox.aws.logs import LogLine
 from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU
 from sandbox.console.live_rules import LiveRules
 from sandbox.console.order_seen import Seen, request_as_json
@@ -214,33 +214,6 @@ def test_a_request_that_was_cut_off_says_so_and_by_which_fault() -> None:
     told = request_as_json(seen(), request("b2b.create", 0, after=1.234, fault="hang"))
 
     assert (told["name"], told["after"], told["answer"], told["fault"]) == ("Create Order", 1.23, "cut off", "hang")
-
-
-class TestLogLine:
-    def test_is_read_with_its_own_time_and_the_version_that_wrote_it(self) -> None:
-        text = json.dumps(
-            {
-                "level": "INFO",
-                "message": "order created",
-                "timestamp": "1970-01-01 00:16:40,250+0000",
-                "function_arn": "arn:aws:lambda:us-east-1:0:function:order:3",
-                "store": "sandbox",
-                "order": 105,
-                "outcome": "created",
-            }
-        )
-
-        found = LogLine.read("order", 1_001_000, text)
-
-        assert found
-        assert (found.at, found.version, found.order, found.outcome) == (1000.25, "3", 105, "created")
-
-    @pytest.mark.parametrize("text", ["START RequestId: 1", "[]", '{"_aws": {}}', "7"])
-    def test_what_the_platform_writes_is_no_line(self, text: str) -> None:
-        assert LogLine.read("order", 0, text) is None
-
-    def test_an_answer_to_a_webhook_is_no_outcome_of_the_order(self) -> None:
-        assert TAKEN.outcome == ""
 
 
 class TestWishes:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from relay import context
-from sandbox.aws.log_watch import LogWatch
+from sandbox.aws.logs import LogFollower
 from sandbox.console.commands import Counter
 from sandbox.console.faults import FaultDesk
 from sandbox.console.live_rules import LiveRules
@@ -34,18 +34,13 @@ class Logs:
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
-        self.asked_since: list[int] = []
 
     def write(self, at: float, **entry: Any) -> None:
         text = json.dumps({"message": "said", **entry})
         self.events.append({"timestamp": int(at * 1000), "message": text, "logStreamName": "s"})
 
-    def get_paginator(self, _name: str) -> Logs:
-        return self
-
-    def paginate(self, *, logGroupName: str, startTime: int) -> list[dict[str, Any]]:  # noqa: ARG002, N803  boto3's names
-        self.asked_since.append(startTime)
-        return [{"events": [event for event in self.events if event["timestamp"] >= startTime]}]
+    def filter_log_events(self, *, startTime: int, **_: Any) -> dict[str, Any]:  # noqa: N803  boto3's name
+        return {"events": [event for event in self.events if event["timestamp"] >= startTime]}
 
 
 class StoreSecrets:
@@ -72,7 +67,7 @@ class Stage:
         self.queues = Queues()
         self.logs = Logs()
         self.letters = LetterWatch(self.queues, OUTPUTS, self.depths, lambda: 0.0)  # type: ignore[arg-type]
-        self.log_watch = LogWatch(self.logs, {"order": "group"})  # type: ignore[arg-type]
+        self.log_follower = LogFollower(self.logs, {"OrderFunction": "group"})
         self.counter = Counter(
             self.sandbox,
             self.store,
@@ -334,30 +329,10 @@ class TestLetters:
         assert stage.letters.letters == ()
 
 
-class TestLogWatch:
-    def test_each_line_is_found_once_in_the_order_of_time(self, stage: Stage) -> None:
-        stage.logs.write(NOW + 1, message="second", order=101, store="sandbox")
-        stage.log_watch.look()
-        stage.logs.write(NOW, message="first", order=101, store="sandbox")
-        stage.logs.write(NOW + 2, message="of another", order=102, store="sandbox")
-        stage.log_watch.look()
-        stage.log_watch.look()
-
-        assert [line.message for line in stage.log_watch.of_order("sandbox", 101)] == ["first", "second"]
-        assert len(stage.log_watch.lines) == 3
-
-    def test_the_past_is_not_read_again_and_again(self, stage: Stage) -> None:
-        stage.logs.write(NOW)
-        stage.log_watch.look()
-        stage.log_watch.look()
-
-        assert stage.logs.asked_since == [0, int(NOW * 1000) - 10_000]
-
-
 def picture(stage: Stage, chosen: int | None = None) -> dict[str, Any]:
     rules = LiveRules(Path("rules.toml"), "", "1", lambda _text: "2", lambda: NOW)
     snapshots = Snapshots(
-        stage.sandbox, [stage.store, stage.outlet], stage.counter, stage.log_watch, stage.letters, rules, lambda: NOW
+        stage.sandbox, [stage.store, stage.outlet], stage.counter, stage.log_follower, stage.letters, rules, lambda: NOW
     )
     taken = snapshots.take(chosen)
     assert json.loads(json.dumps(taken)) == taken
@@ -414,7 +389,7 @@ class TestPicture:
     def test_a_late_order_stands_with_its_reason_among_the_queues(self, stage: Stage) -> None:
         order = stage.place()
         stage.logs.write(NOW, order=order, store="sandbox", outcome="late", cause="no_answer", detail="slow")
-        stage.log_watch.look()
+        stage.log_follower.refresh()
 
         [late] = picture(stage)["queues"]["recovery"]["orders"]
 
@@ -424,7 +399,7 @@ class TestPicture:
         order = stage.place(OrderWish(po_number="PO-9", created_ago_seconds=12, delay_seconds=None))
         stage.sandbox.order("sandbox", order).buyer_po_number = "PO-9"
         stage.logs.write(NOW, order=order, store="sandbox")
-        stage.log_watch.look()
+        stage.log_follower.refresh()
 
         selected = picture(stage, order)["selected"]
 

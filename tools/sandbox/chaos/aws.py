@@ -192,7 +192,7 @@ def _undelivered(field: Field, store_hash: str) -> None:
     shop.carries(order, "PO-LATE")
     # The record is there before the log lines are.
     shop.until(
-        lambda: "not_delivered" in {ending.get("cause") for ending in shop.endings(order)},
+        lambda: "not_delivered" in shop.facts(order, "cause"),
         "an order that is counted as late, not_delivered",
         order,
     )

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 from sandbox.aws.cloud import Cloud
 from sandbox.aws.proxy import AwsProxy
-from sandbox.chaos.logs import LogBook
 from sandbox.demo.scenarios import secret_of
 from sandbox.store.orders import PO_LINE, Order, OrderOptions
 from sandbox.store.server import SandboxStore
@@ -23,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from sandbox.aws.logs import LogLine
     from sandbox.store.bigcommerce import Request
 
 BUYER, OUTSIDER, GUEST = 7, 8, 0
@@ -61,7 +61,6 @@ class Field:
     sandbox: SandboxStore
     cloud: Cloud
     proxy: AwsProxy
-    log_book: LogBook
     patience_seconds: float = PATIENCE_SECONDS
     """How long whatever shall happen is waited for, where a scenario does not say."""
     over: bool = False
@@ -198,7 +197,7 @@ class Shop:
     def is_skipped(self, order: Order, reason: str) -> None:
         """Waits until the functions' logs say that the order was skipped for this reason. Raises Violated."""
         self.until(
-            lambda: reason in {ending.get("reason") for ending in self.endings(order)},
+            lambda: reason in self.facts(order, "reason"),
             f"order {order.id} is skipped: {reason}",
             order,
         )
@@ -220,18 +219,18 @@ class Shop:
         self.until(lambda: self.field.sandbox.requests(endpoint, order=order), f"{endpoint} is called", order)
         return self.field.sandbox.requests(endpoint, order=order)[0]
 
-    def logged(self, order: Order, message: str) -> bool:
-        """Whether the functions' logs hold this line about the order."""
-        return any(entry["message"] == message for entry in self.field.log_book.entries(self.store.hash, order.id))
+    def lines(self, order: Order) -> list[LogLine]:
+        """The functions' log lines about the order."""
+        self.field.cloud.log_follower.refresh(max_age_seconds=0.5)
+        return self.field.cloud.log_follower.of_order(self.store.hash, order.id)
 
     def outcomes(self, order: Order) -> list[str]:
-        """What the functions' logs say became of the order."""
-        return [entry["outcome"] for entry in self.endings(order)]
+        """The order's outcomes, by the functions' logs."""
+        return [line.outcome for line in self.lines(order) if line.outcome]
 
-    def endings(self, order: Order) -> list[dict[str, Any]]:
-        """The log lines with an outcome of the order."""
-        entries = self.field.log_book.entries(self.store.hash, order.id)
-        return [entry for entry in entries if "outcome" in entry and "status" not in entry]
+    def facts(self, order: Order, name: str) -> set[str]:
+        """The values of a field (`reason`, `cause`) in the order's outcomes."""
+        return {str(line.facts.get(name)) for line in self.lines(order) if line.outcome}
 
     def is_created_in_time(self, order: Order) -> None:
         """The live path made the order's record, inside the window. Raises Violated."""
@@ -284,7 +283,7 @@ def open_field(
         cloud.client("sqs").set_queue_attributes(
             QueueUrl=cloud.outputs["RecoveryQueueUrl"], Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS)}
         )
-        field = Field(sandbox, cloud, proxy, LogBook(cloud))
+        field = Field(sandbox, cloud, proxy)
         _warm_up(field, environments)
         yield field
 

@@ -68,7 +68,7 @@ def _deferred(field: Field, store_hash: str) -> None:
     field.put_late(*(json.dumps({"detail-type": "bigCommerceWebhook", "detail": body}) for body in bodies))
 
     def causes() -> set[str]:
-        return {str(ending.get("cause")) for order in orders for ending in shop.endings(order)}
+        return set().union(*(shop.facts(order, "cause") for order in orders))
 
     shop.until(lambda: causes() >= {"api_unavailable", "deferred"}, "one order fails, those behind it are deferred")
     field.sandbox.remove_fault(rule)
@@ -217,5 +217,8 @@ def _no_visibility(field: Field, store_hash: str) -> None:
     field.sandbox.fault(faults.status(503), "b2b.get", order=order)
     with field.proxy.fault(AwsFault("sqs.ChangeMessageVisibility")):
         shop.put_late(order, poNumber="PO-LATE")
-        shop.until(lambda: shop.logged(order, "the delay of a message could not be set"), "the refusal is logged")
+        shop.until(
+            lambda: any(line.message == "the delay of a message could not be set" for line in shop.lines(order)),
+            "the refusal is logged",
+        )
     shop.carries(order, "PO-LATE")

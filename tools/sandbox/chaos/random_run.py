@@ -110,7 +110,7 @@ class Placed:
     def is_settled(self) -> bool:
         """It carries what it shall, or was skipped for the right reason."""
         if self.skip_reason:
-            return self.skip_reason in {ending.get("reason") for ending in self.shop.endings(self.order)}
+            return self.skip_reason in self.shop.facts(self.order, "reason")
         record = self.shop.field.sandbox.record(self.shop.store, self.order.id)
         if record is None:
             return False
@@ -121,7 +121,7 @@ class Placed:
     def violations(self) -> list[str]:
         """What is wrong with the order now that it is settled."""
         sandbox, store = self.shop.field.sandbox, self.shop.store
-        reasons = {ending["reason"] for ending in self.shop.endings(self.order) if ending["outcome"] == "skipped"}
+        reasons = {line.facts["reason"] for line in self.shop.lines(self.order) if line.outcome == "skipped"}
         found = []
         if reasons - {self.skip_reason}:
             found.append(f"order {self.order.id} of {store.hash} was skipped for {reasons}")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sandbox.aws.log_watch import LogLine
+    from sandbox.aws.logs import LogLine
     from sandbox.console.order_seen import Seen
 
 FINISHED = ("created", "updated", "unchanged", "skipped")

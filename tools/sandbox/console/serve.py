@@ -18,7 +18,6 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sandbox.aws import sam_local
 from sandbox.aws.cloud import Cloud, CloudError
 from sandbox.aws.emulator import LOOPBACK
-from sandbox.aws.log_watch import LogWatch
 from sandbox.console import environment
 from sandbox.console.commands import Counter
 from sandbox.console.live_rules import RULES_IN_CODE, LiveRules
@@ -42,7 +41,6 @@ TUTORIAL = "docs/tutorial.md"
 PARAMETERS = {"RecoveryFirstDelaySeconds": "2", "RecoveryLongestDelaySeconds": "10", "LateRequestsPerMinute": "120"}
 LOOK_SECONDS = 0.4
 GRACE_SECONDS = 0.2
-FUNCTIONS = {"order": "OrderFunction", "recovery": "RecoveryFunction"}
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,6 @@ class Desk:
     """A deployment with everything that the page needs."""
 
     cloud: Cloud
-    logs: LogWatch
     letters: LetterWatch
     rules: LiveRules
     counter: Counter
@@ -122,10 +119,6 @@ def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, conta
     for store in stores:
         add_store(sandbox, cloud, store, webhook_url)
     stack.enter_context(environment.written(env, cloud, stores[0].hash, webhook_url))
-    logs = LogWatch(
-        cloud.client("logs"),
-        {name: f"/aws/lambda/{cloud.outputs[f'{function}Name']}" for name, function in FUNCTIONS.items()},
-    )
     letters = LetterWatch(cloud.client("sqs"), cloud.outputs, cloud.queue_depths, time.monotonic)
     rules = LiveRules(
         rules_file,
@@ -140,8 +133,8 @@ def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, conta
         "tutorial": TUTORIAL,
         "stores": [store.hash for store in stores],
     }
-    snapshots = Snapshots(sandbox, stores, counter, logs, letters, rules, time.time)
-    return Desk(cloud, logs, letters, rules, counter, snapshots, about)
+    snapshots = Snapshots(sandbox, stores, counter, cloud.log_follower, letters, rules, time.time)
+    return Desk(cloud, letters, rules, counter, snapshots, about)
 
 
 def add_store(sandbox: SandboxStore, cloud: Cloud, store: Store, webhook_url: str) -> None:
@@ -162,7 +155,7 @@ async def _serve(desk: Desk, listener: socket.socket) -> str:
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     await web.SockSite(runner, listener).start()
-    looks = {"logs": desk.logs.look, "queues": desk.letters.look, "rules": desk.rules.look}
+    looks = {"logs": desk.cloud.log_follower.refresh, "queues": desk.letters.look, "rules": desk.rules.look}
     looking = [asyncio.create_task(_keep_looking(desk.snapshots, name, look)) for name, look in looks.items()]
     try:
         while not stop.is_set() and desk.cloud.emulator.running:

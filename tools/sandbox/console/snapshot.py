@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handler.deadline import Clock
-    from sandbox.aws.log_watch import LogWatch
+    from sandbox.aws.logs import LogFollower
     from sandbox.console.commands import Counter, Placed
     from sandbox.console.live_rules import LiveRules
     from sandbox.console.queues import LetterWatch
@@ -41,7 +41,7 @@ class Snapshots:
     sandbox: SandboxStore
     stores: Sequence[Store]
     counter: Counter
-    logs: LogWatch
+    logs: LogFollower
     letters: LetterWatch
     rules: LiveRules
     clock: Clock
