@@ -18,7 +18,6 @@ from sandbox.console.order_seen import Seen, request_as_json
 from sandbox.console.order_steps import steps_of
 from sandbox.console.order_verdict import verdict_of, window_of
 from sandbox.console.requests import FaultWish, OrderWish, Unclear
-from sandbox.store import faults
 from sandbox.store.bigcommerce import Request
 from sandbox.store.orders import Order
 from sandbox.store.webhooks import Attempt, Delivery, DeliveryOptions
@@ -280,11 +279,6 @@ class TestWishes:
         body = {"fault": key, "endpoint": next(iter(ENDPOINTS)), "extent": next(iter(EXTENTS))}
 
         assert FaultWish.parse(json.dumps(body).encode()).key == key
-
-    def test_the_menu_has_fresh_faults(self) -> None:
-        make = MENU["503"].make
-        assert make
-        assert make() == faults.status(503)
 
 
 VALID, OTHER, WRONG = '[all]\npo_number = "a"', '[all]\npo_number = "b"', '[all]\npo_number = "first_match("'

@@ -11,7 +11,6 @@ import pytest
 from relay import context
 from sandbox.aws.logs import LogFollower
 from sandbox.console.commands import Counter
-from sandbox.console.faults import FaultDesk
 from sandbox.console.live_rules import LiveRules
 from sandbox.console.queues import LetterWatch, NoSuchLetter
 from sandbox.console.requests import FaultWish, OrderWish, Unclear
@@ -126,12 +125,6 @@ class TestFaults:
         with pytest.raises(Unclear, match="over already"):
             stage.counter.remove_fault(shown["id"])
 
-    def test_one_that_waits_can_be_taken_back(self, stage: Stage) -> None:
-        stage.take("503", "next-1")
-        stage.counter.remove_fault(stage.counter.faults.as_json()[0]["id"])
-
-        assert stage.strikes(stage.place()) == 0
-
     def test_an_order_that_cannot_be_read_at_first(self, stage: Stage) -> None:
         stage.take("not-readable", "next-1")
         assert stage.counter.faults.as_json()[0]["for_whom"] == "the next order"
@@ -140,19 +133,6 @@ class TestFaults:
         assert not stage.sandbox.order(stage.store, first).readable(NOW)
         assert stage.sandbox.order(stage.store, second).readable(NOW)
         assert stage.counter.faults.as_json() == []
-
-    def test_an_old_order_cannot_be_read_at_first_either(self, stage: Stage) -> None:
-        stage.take("not-readable", "all")
-        order = stage.place(OrderWish(created_ago_seconds=60, delay_seconds=None))
-
-        assert not stage.sandbox.order(stage.store, order).readable(NOW)
-
-    def test_the_desk_alone_needs_no_counter(self) -> None:
-        sandbox = SandboxStore()
-        fault_desk = FaultDesk(sandbox, {})
-
-        assert fault_desk.remove(1) is None
-        assert fault_desk.as_json() == []
 
 
 class TestFaultsOfTheStore:
@@ -190,14 +170,6 @@ class TestFaultsOfTheStore:
         stage.counter.remove_fault(shown["id"])
         assert self.answers(stage, order, *calls) == [200, 200, 200, 200]
 
-    def test_both_apis_are_down(self, stage: Stage) -> None:
-        order = stage.place()
-
-        stage.take("both-down", "next-1")
-
-        calls = ("POST", "b2b.create"), ("GET", "core.get_order"), ("GET", "core.hooks")
-        assert self.answers(stage, order, *calls) == [503, 503, 503]
-
     def test_a_required_field_refuses_creates_and_updates_until_it_is_removed(self, stage: Stage) -> None:
         order = stage.place(OrderWish(created_ago_seconds=9, delay_seconds=None))
         elsewhere = stage.place(OrderWish(store="outlet", delay_seconds=None))
@@ -211,15 +183,6 @@ class TestFaultsOfTheStore:
         stage.counter.remove_fault(stage.counter.faults_as_json()[0]["id"])
         assert self.answers(stage, order, update) == [200]
         assert stage.store.extra_fields == demo_store().extra_fields
-
-    def test_a_revoked_token_is_refused_by_all_apis_of_this_store(self, stage: Stage) -> None:
-        order, elsewhere = stage.place(), stage.place(OrderWish(store="outlet", delay_seconds=None))
-        calls = ("POST", "b2b.create"), ("GET", "core.get_order"), ("GET", "core.hooks")
-
-        stage.take("token", "next-1")
-
-        assert self.answers(stage, order, *calls) == [401, 401, 401]
-        assert self.answers(stage, elsewhere, *calls, store=stage.outlet) == [200, 200, 200]
 
     def test_a_revoked_token_is_mended_in_the_relays_secret(self, stage: Stage) -> None:
         before = dict(stage.store_secrets.read("sandbox"))
@@ -341,12 +304,6 @@ def picture(stage: Stage, chosen: int | None = None) -> dict[str, Any]:
 
 
 class TestPicture:
-    def test_of_an_empty_store(self, stage: Stage) -> None:
-        state = picture(stage)
-
-        assert (state["orders"], state["selected"], state["faults"]) == ([], None, [])
-        assert state["queues"]["dead"] == {"waiting": 0, "hidden": 0, "letters": []}
-
     def test_the_stores_are_shown_with_the_credentials_that_relay_store_add_asks_for(self, stage: Stage) -> None:
         stage.take("token", "all")
 
