@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sandbox.aws.cloud import Cloud
-from sandbox.aws.proxy import AwsProxy
+from sandbox.aws.proxy import AwsFault, AwsProxy
 from sandbox.demo.scenarios import secret_of
 from sandbox.store.orders import PO_LINE, Order, OrderOptions
 from sandbox.store.server import SandboxStore
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from sandbox.aws.logs import LogLine
     from sandbox.store.bigcommerce import Request
+    from sandbox.store.faults import Fault, Rule
 
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 ACCEPTED, UNPROVEN, TRY_AGAIN = 200, 401, 503
@@ -54,6 +55,12 @@ class Violated(Exception):  # noqa: N818  says what happened
     """Something did not come out as it was promised; the text says what was expected and what was found."""
 
 
+def struck(fault: Rule | AwsFault, times: int | None = None) -> None:
+    """Raise Violated unless the fault struck, `times` times if given."""
+    if not fault.struck or times not in {None, fault.struck}:
+        raise Violated(f"the fault struck {fault.struck} times")
+
+
 @dataclass
 class Field:
     """The deployment, the stores and the faults."""
@@ -68,13 +75,13 @@ class Field:
     reads_letters: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     """Whoever reads DeadLetterQueue hides its messages from the others for that long."""
 
-    def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> Shop:
+    def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> ChaosStore:
         """A store of its own for one scenario, as strict as the documents allow unless the settings say otherwise."""
         usual: dict[str, Any] = {"company_customers": {BUYER}, "extra_fields": FIELDS}
         store = self.sandbox.add_store(Store(hash=store_hash, **usual | settings))
         if with_secret:
             self.cloud.put_secret(store.hash, secret_of(store))
-        return Shop(self, store)
+        return ChaosStore(self, store)
 
     def put_late(self, *bodies: str) -> None:
         """Messages in RecoveryQueue."""
@@ -96,7 +103,7 @@ class Field:
 
 
 @dataclass
-class Shop:
+class ChaosStore:
     """One store of the field, and what can be seen of its orders."""
 
     field: Field
@@ -111,6 +118,10 @@ class Shop:
             **options,
         }
         return self.field.sandbox.place_order(self.store, **merged)
+
+    def fault(self, fault: Fault, endpoint: str, *, order: Order | None = None, **more: Any) -> Rule:
+        """Let the APIs of this store fail, for one call or as often as `times` says."""
+        return self.field.sandbox.fault(fault, endpoint, store=self.store, order=order, **more)
 
     def announce(self, order: Order, options: DeliveryOptions = RETRIED_SOON) -> list[Delivery]:
         """The store's webhook."""
