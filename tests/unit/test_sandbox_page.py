@@ -17,7 +17,7 @@ from sandbox.console.live_rules import LiveRules
 from sandbox.console.order_seen import Seen, request_as_json
 from sandbox.console.order_steps import steps_of
 from sandbox.console.order_verdict import verdict_of, window_of
-from sandbox.console.requests import FaultWish, OrderWish, Unclear
+from sandbox.console.requests import FaultRequest, InvalidRequest, OrderRequest
 from sandbox.store.bigcommerce import Request
 from sandbox.store.orders import Order
 from sandbox.store.webhooks import Attempt, Delivery, DeliveryOptions
@@ -227,15 +227,15 @@ class TestWishes:
             "copies": 3,
         }
 
-        wish = OrderWish.parse(json.dumps(form).encode())
+        request = OrderRequest.parse(json.dumps(form).encode())
 
-        assert wish.order_options["customer_message"] == "PO Number / Reference Number: PO-7"
-        assert wish.order_options["form_fields"] == {"Cost Center": "CC-1"}
-        assert (wish.delivery_options.copies, wish.delivery_options.delay_seconds) == (3, 6)
-        assert wish.words == ["made 12 s ago", "webhook 6 s later", "delivered 3 times"]
+        assert request.order_options["customer_message"] == "PO Number / Reference Number: PO-7"
+        assert request.order_options["form_fields"] == {"Cost Center": "CC-1"}
+        assert (request.delivery_options.copies, request.delivery_options.delay_seconds) == (3, 6)
+        assert request.words == ["made 12 s ago", "webhook 6 s later", "delivered 3 times"]
 
     def test_an_order_whose_webhook_never_comes(self) -> None:
-        assert OrderWish.parse(b'{"webhook": "never"}').delay_seconds is None
+        assert OrderRequest.parse(b'{"webhook": "never"}').delay_seconds is None
 
     @pytest.mark.parametrize(
         ("body", "sentence"),
@@ -257,8 +257,8 @@ class TestWishes:
         ],
     )
     def test_what_cannot_be_is_refused_with_what_was_expected(self, body: bytes, sentence: str) -> None:
-        with pytest.raises(Unclear, match=sentence):
-            OrderWish.parse(body)
+        with pytest.raises(InvalidRequest, match=sentence):
+            OrderRequest.parse(body)
 
     @pytest.mark.parametrize(
         "body",
@@ -271,14 +271,14 @@ class TestWishes:
         ],
     )
     def test_a_fault_that_is_not_on_the_menu_is_refused(self, body: bytes) -> None:
-        with pytest.raises(Unclear, match="is one of"):
-            FaultWish.parse(body)
+        with pytest.raises(InvalidRequest, match="is one of"):
+            FaultRequest.parse(body)
 
     @pytest.mark.parametrize("key", MENU)
     def test_everything_on_the_menu_can_be_asked_for(self, key: str) -> None:
         body = {"fault": key, "endpoint": next(iter(ENDPOINTS)), "extent": next(iter(EXTENTS))}
 
-        assert FaultWish.parse(json.dumps(body).encode()).key == key
+        assert FaultRequest.parse(json.dumps(body).encode()).key == key
 
 
 VALID, OTHER, WRONG = '[all]\npo_number = "a"', '[all]\npo_number = "b"', '[all]\npo_number = "first_match("'
