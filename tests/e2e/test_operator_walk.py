@@ -175,7 +175,7 @@ def page(stage: Stage) -> Iterator[ActiveFaults]:
         stage.sandbox.add_hook(stage.store, stage.cloud.webhook_url)
     context = ActiveFaults(stage.sandbox, store_faults(stage.sandbox, stage.store, stage.cloud.store_secrets))
     yield context
-    for fault in context.in_force:
+    for fault in context.active:
         context.remove(fault.id)
 
 
@@ -216,7 +216,7 @@ def test_exercise_the_token_is_revoked(stage: Stage, page: ActiveFaults) -> None
 
     wait_until_enriched(stage, order, "PO-TOKEN")
     wait_for(lambda: is_verdict(operator, order, "finished"))
-    assert page.in_force == []
+    assert page.active == []
     assert "✗" not in operator.says("doctor", code=None)
     assert holds_the_exercise(operator, "The token is revoked")
 
@@ -274,7 +274,7 @@ def test_exercise_the_webhook_is_off(stage: Stage, page: ActiveFaults) -> None:
     said = operator.says("doctor", code=WRONG)
     assert "is switched off" in said
     operator.says(the_one(said, "hook enable"))
-    assert page.in_force == []
+    assert page.active == []
     operator.says(the_one(operator.says(f"status {order.id}", code=WRONG), "backfill"))
 
     wait_until_enriched(stage, order, "PO-HOOK")

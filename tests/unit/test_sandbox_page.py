@@ -105,15 +105,15 @@ class TestVerdict:
     def test_late_says_why_and_is_not_the_end(self) -> None:
         verdict = verdict_of(seen(LATE))
 
-        assert (verdict.words, verdict.why) == ("late, waits in the recovery queue", "api_unavailable: HTTP 503")
+        assert (verdict.words, verdict.why) == ("late, waiting in RecoveryQueue", "api_unavailable: HTTP 503")
         assert not verdict.settled
 
     def test_finished_is_finished_whatever_a_duplicate_says_afterwards(self) -> None:
         assert verdict_of(seen(CREATED, line(1.0, outcome="duplicate"), LATE)).key == "created"
 
     def test_updated_after_having_been_late_and_updated_at_once_are_told_apart(self) -> None:
-        assert verdict_of(seen(LATE, UPDATED)).words == "updated afterwards, after 20.0 s"
-        assert verdict_of(seen(line(0.5, outcome="updated"))).words == "a record was there: updated, after 0.5 s"
+        assert verdict_of(seen(LATE, UPDATED)).words == "updated after the window, after 20.0 s"
+        assert verdict_of(seen(line(0.5, outcome="updated"))).words == "existing record updated, after 0.5 s"
 
     def test_a_dead_letter_that_has_left_the_queue_is_on_its_way_again(self) -> None:
         assert verdict_of(seen(DEAD, dead_letter=dead_letter())).key == "dead"
@@ -127,7 +127,7 @@ class TestVerdict:
     def test_refused_when_every_delivery_was_refused(self) -> None:
         both = [delivery(401), delivery(401)]
 
-        assert verdict_of(seen(deliveries=both)).words == "webhook refused with 401"
+        assert verdict_of(seen(deliveries=both)).words == "webhook rejected with 401"
         assert verdict_of(seen(deliveries=[delivery(401), delivery()])).key == "underway"
         assert verdict_of(seen(deliveries=[delivery(503)])).key == "underway"
 
@@ -154,23 +154,23 @@ class TestSteps:
         )
 
         assert states(story)["create"] == "now"
-        assert words(story)["create"] == "asking, try 2"
+        assert words(story)["create"] == "in progress, attempt 2"
 
     def test_of_an_order_that_waits_in_the_recovery_queue(self) -> None:
         story = seen(TAKEN, LATE, LATE, requests=[request("core.get_order", 200), request("b2b.create", 503)])
 
         assert states(story)["create"] == "failed"
         assert states(story)["late"] == "now"
-        assert words(story)["late"] == "put off 2 times"
+        assert words(story)["late"] == "queued 2 times"
 
     def test_of_a_dead_letter(self) -> None:
         assert states(seen(TAKEN, DEAD, requests=[request("b2b.create", 422)]))["late"] == "failed"
 
     def test_of_a_redriven_one(self) -> None:
-        assert words(seen(TAKEN, DEAD, redriven=True))["late"] == "back in the recovery queue"
+        assert words(seen(TAKEN, DEAD, redriven=True))["late"] == "back in RecoveryQueue"
 
     def test_of_a_webhook_that_is_held_back(self) -> None:
-        assert words(seen(deliveries=[delivery(delay_seconds=6)]))["webhook"] == "held back for 6 s"
+        assert words(seen(deliveries=[delivery(delay_seconds=6)]))["webhook"] == "delayed by 6 s"
         assert states(seen(deliveries=[delivery(delay_seconds=6)]))["bus"] == "waiting"
 
     def test_of_a_webhook_that_was_not_answered(self) -> None:

@@ -250,7 +250,7 @@ class TestLetters:
         stage.queues.put(DEAD, letter(102, "sandbox"))
         stage.letters.look()
 
-        assert stage.commands.redrive(name) == "Order 101 is back in the recovery queue."
+        assert stage.commands.redrive(name) == "Order 101 is back in RecoveryQueue."
 
         assert list(stage.queues.bodies[LATE].values()) == [letter(101, "sandbox")]
         assert [found.order for found in stage.letters.letters] == [102]

@@ -1,4 +1,4 @@
-"""The commands of the pretended store: orders and faults are asked for here, dead letters brought back or dropped."""
+"""What the page can do: place orders, inject faults, redrive or drop dead letters."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class Placed:
 
 
 class Commands:
-    """Everything that the page can set going. Each method answers the sentence that says what was done."""
+    """The page's commands. Each method returns a sentence that says what was done."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class Commands:
     def redrive(self, message_id: str) -> str:
         """Puts a dead letter back to work."""
         letter = self._letters.redrive(message_id)
-        return f"Order {letter.order} is back in the recovery queue."
+        return f"Order {letter.order} is back in RecoveryQueue."
 
     def drop(self, message_id: str) -> str:
         """Deletes a dead letter."""

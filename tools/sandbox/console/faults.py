@@ -62,7 +62,7 @@ class ActiveFault:
 
 
 class ActiveFaults:
-    """Takes faults in, lets them loose on orders, and takes them back. The caller sees to it that calls do not overlap."""
+    """Adds faults, binds them to orders and removes them. Not thread-safe."""
 
     def __init__(self, sandbox: SandboxStore, store_faults: Mapping[str, StoreFault]) -> None:
         self._sandbox = sandbox

@@ -1,4 +1,4 @@
-"""`make sandbox`: the real template on this machine, with a pretended store, and a page to play with both."""
+"""`make sandbox`: the real template on this machine, with a simulated store, and a page to work with both."""
 
 from __future__ import annotations
 
@@ -70,14 +70,14 @@ def run(console: Console, *, port: int | None, rules: Path, env: Path, container
             console.print(line, soft_wrap=True, highlight=False, markup=False)
 
         if port is None and own_port != PORT:
-            say(f"\nPort {PORT} is taken, so the page has another one.")
+            say(f"\nPort {PORT} is in use; the page uses another port.")
         say(f"\nThe sandbox is open: http://127.0.0.1:{own_port}/")
         if containers:
             say(
                 "Webhooks go to OrderFunction in a container of `sam local start-api`. What it puts on the bus goes to the"
             )
             say("emulator's own OrderFunction and RecoveryFunction. Place an order on the page.")
-        say(f"Edit {opened.rules.shown_path} and the next order follows it.")
+        say(f"Edit {opened.rules.shown_path} and the next order uses the new rules.")
         say("\nTo use `relay` with it, in another terminal (again after each start of the sandbox):")
         say(f"  {opened.about['source']}\n  relay doctor")
         say("\nThe simulated stores' credentials, which open nothing else:")
@@ -101,7 +101,7 @@ def page_socket(port: int | None) -> socket.socket:
         listener.close()
         if port is None:
             return page_socket(0)
-        raise CloudError(f"port {port} cannot be had ({error.strerror}); choose another with --port") from error
+        raise CloudError(f"port {port} is not available ({error.strerror}); choose another with --port") from error
     return listener
 
 
