@@ -120,7 +120,9 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
         WEBHOOK: handled("api-webhook"),
         ORDER: handled("bus-order"),
         "webhook: PutEvents": lambda: events.put_events(Entries=[entry]),
-        "order: once per order (two DynamoDB calls)": lambda: relay.idempotency.run(parsed, lambda _: Unchanged(), context),
+        "order: once per order (two DynamoDB calls)": lambda: relay.idempotency.run(
+            parsed, lambda _: Unchanged(), context
+        ),
         "order: looked up": lambda: store_api.get_order(STORE.hash, ORDER_ID, Deadline.after(5, time.time)),
         "order: rules": lambda: rules.content(order, lambda _: None),
         "order: Create Order": lambda: b2b_api.create_order(

@@ -110,12 +110,3 @@ def test_a_line_has_its_own_time_and_the_version_that_wrote_it() -> None:
 @pytest.mark.parametrize("text", ["START RequestId: 1", "[]", '{"_aws": {}}', "7"])
 def test_what_the_platform_writes_is_no_line(text: str) -> None:
     assert LogLine.read("OrderFunction", 0, text) is None
-
-
-def test_an_answer_to_a_webhook_is_no_outcome_of_the_order() -> None:
-    entry = {"message": "webhook answered", "status": 200, "outcome": "WebhookAccepted"}
-
-    found = LogLine.read("OrderFunction", 0, json.dumps(entry))
-
-    assert found
-    assert found.outcome == ""

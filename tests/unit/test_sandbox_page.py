@@ -63,7 +63,7 @@ def line(after: float, message: str = "said", **facts: Any) -> LogLine:
     return LogLine(MADE_AT + after, "order", "1", "INFO", message, "sandbox", 105, facts)
 
 
-TAKEN = line(0.1, "webhook answered", status=200, outcome="WebhookAccepted")
+TAKEN = line(0.1, "webhook accepted", event="webhook.accepted", status=200)
 CREATED = line(0.6, outcome="created", window_left_seconds=9.4)
 LATE = line(10.2, outcome="late", cause="api_unavailable", detail="HTTP 503")
 DEAD = line(0.9, outcome="dead", cause="api_refused", detail="HTTP 422")
@@ -177,7 +177,7 @@ class TestSteps:
         assert states(seen(deliveries=[delivery(None)]))["webhook"] == "failed"
 
     def test_of_an_order_that_the_bus_refused(self) -> None:
-        refused = line(0.2, "the bus refused the event; handing it to RecoveryQueue", error="refused")
+        refused = line(0.2, "event bus refused the event", event="bus.refused", error="refused")
 
         assert states(seen(refused, TAKEN))["bus"] == "failed"
 

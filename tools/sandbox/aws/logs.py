@@ -19,6 +19,7 @@ EVENTS_AT_ONCE = 10_000
 """ministack gives so many at most, and no token for the next page."""
 
 FACTS = (
+    "event",
     "outcome",
     "cause",
     "detail",
@@ -49,8 +50,8 @@ class LogLine:
 
     @property
     def outcome(self) -> str:
-        """What became of the order, in the relay's own word; nothing for other lines."""
-        return "" if "status" in self.facts else str(self.facts.get("outcome", ""))
+        """What became of the order; empty for other lines."""
+        return str(self.facts.get("outcome", ""))
 
     @classmethod
     def read(cls, function: str, written_ms: int, text: str) -> LogLine | None:

@@ -205,7 +205,7 @@ def _no_visibility(shop: ChaosStore) -> None:
     with shop.field.proxy.fault(AwsFault("sqs.ChangeMessageVisibility")):
         shop.put_late(order, poNumber="PO-LATE")
         shop.until(
-            lambda: any(line.message == "the delay of a message could not be set" for line in shop.lines(order)),
+            lambda: any(line.facts.get("event") == "queue.delay_failed" for line in shop.lines(order)),
             "the refusal is logged",
         )
     shop.carries(order, "PO-LATE")

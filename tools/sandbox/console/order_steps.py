@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 WAITING, NOW, DONE, FAILED, LEFT_OUT = "waiting", "now", "done", "failed", "left out"
 """How a step can be."""
 
-ACCEPTED, SUCCESS = "WebhookAccepted", range(200, 300)
+SUCCESS = range(200, 300)
 STEP_NAMES = {"webhook": "Webhook", "bus": "Event bus", "look_up": "Look-up", "create": "Create Order", "late": "Late"}
 
 
@@ -57,12 +57,11 @@ def _webhook(seen: Seen) -> Step:
 
 
 def _bus(seen: Seen) -> Step:
-    refused = next((line for line in seen.lines if line.message.startswith("the bus refused")), None)
-    if refused:
+    events = {line.facts.get("event"): line for line in seen.lines}
+    if refused := events.get("bus.refused"):
         return Step("bus", FAILED, "refused; sent to RecoveryQueue", refused.at)
-    taken = next((line for line in seen.lines if line.facts.get("outcome") == ACCEPTED), None)
-    if taken:
-        return Step("bus", DONE, "published", taken.at)
+    if accepted := events.get("webhook.accepted"):
+        return Step("bus", DONE, "published", accepted.at)
     # The functions' lines come when an invocation ends, their requests at once.
     return Step("bus", DONE if seen.requests or seen.lines else WAITING)
 
