@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import socket
@@ -128,12 +127,6 @@ def test_a_byte_order_mark_stands_before_the_json(line: Line) -> None:
 
 def test_half_an_emoji_stands_in_the_orders_text(line: Line) -> None:
     assert json.loads(line.meet(faults.half_emoji())[1])["customer_message"] == "\ud83dGrüße"
-
-
-def test_a_compressed_body_may_not_be_labelled(line: Line) -> None:
-    head, body = line.meet(faults.gzip_unlabelled())
-    assert b"Content-Encoding" not in head
-    assert json.loads(gzip.decompress(body))["id"] == line.order.id
 
 
 def test_another_charset_is_labelled(line: Line) -> None:
