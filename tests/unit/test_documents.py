@@ -19,7 +19,6 @@ from typer.exceptions import TyperException
 
 import report
 from documents import template
-from documents.generated import part
 from handler.bigcommerce.credentials import StoreSecret
 from handler.enrichment import Rules
 from handler.telemetry import Metric
@@ -309,7 +308,7 @@ def test_the_first_example_is_the_rule_as_shipped() -> None:
 
 @pytest.mark.parametrize("name", report.PARTS)
 def test_the_measurements_are_those_that_were_taken(name: str) -> None:
-    assert part(report.DOCUMENT, name) == report.PARTS[name](), "run: .venv/bin/python bench/report.py"
+    assert report.part(name) == report.PARTS[name](), "run: .venv/bin/python bench/report.py"
 
 
 def shown_by() -> list[str]:

@@ -1,1 +1,1 @@
-"""template.yaml as plain values, and the parts of documents that programs write. Not deployed."""
+"""template.yaml as plain values. Not deployed."""
