@@ -54,9 +54,9 @@ UNBELIEVABLE_ANSWERS: dict[str, Fault] = {
 
 for _endpoint in ("core.get_order", "b2b.create"):
     for _name, _fault in PASSING_ANSWERS.items():
-        live_fault(_endpoint, _name, _fault, in_time=True)
+        live_fault(_endpoint, _name, _fault, in_time=True, next_order=True)
     for _name, _fault in (OVERWHELMING_ANSWERS | UNBELIEVABLE_ANSWERS).items():
-        live_fault(_endpoint, _name, _fault, in_time=False)
+        live_fault(_endpoint, _name, _fault, in_time=False, next_order=True)
 
 
 for _endpoint in ("b2b.get", "b2b.update"):

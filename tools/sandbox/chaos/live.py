@@ -45,17 +45,19 @@ LOST_ANSWERS: dict[str, Fault] = {
 }
 
 
-def live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool) -> None:
-    """Enter a scenario in which the endpoint fails once for an order, and the next order meets no fault."""
+def live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool, next_order: bool = False) -> None:
+    """Enter a scenario in which the endpoint fails once for an order; `next_order`: and the next one meets no fault."""
 
     @scenario(f"{endpoint}: {name}")
     def play(shop: ChaosStore) -> None:
-        order, other = shop.place(), shop.place("PO-2")
+        order = shop.place()
+        others = [shop.place("PO-2")] if next_order else []
         rule = shop.fault(fault, endpoint, order=order)
-        shop.announce(order)
-        shop.announce(other)
+        for announced in (order, *others):
+            shop.announce(announced)
         shop.carries(order)
-        shop.carries(other, "PO-2")
+        for other in others:
+            shop.carries(other, "PO-2")
         struck(rule)
         if in_time:
             shop.is_created_in_time(order)
