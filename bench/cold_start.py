@@ -16,18 +16,15 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
 from deployment.build import runtime_python
 from loopback import environment, loopback
-from measuring import Spread, arguments, bars, hand_in, say
+from measuring import Spread, arguments, hand_in, say
 from sandbox.aws import sam
 from sandbox.demo.samples import renew
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ROOT = Path(__file__).parents[1]
 BARE, BUILT = "bare Python", "as built"
@@ -141,10 +138,7 @@ def main() -> None:
     for name, spread in ratios.items():
         table.add_row(name, str(spread))
 
-    def plot(axes: Axes) -> None:
-        bars(axes, list(ratios.items()), "whole process, ratio to the function as built")
-
-    hand_in("cold_start", options, result, table, plot)
+    hand_in("cold_start", options, result, table)
 
 
 if __name__ == "__main__":
