@@ -36,7 +36,7 @@ class Scene:
 
 @dataclass
 class Snapshots:
-    """Takes the pictures. `troubles` are what keeps the sandbox from seeing, by what it looks at."""
+    """Everything that the page shows. `errors` are those of the last refresh, by what was refreshed."""
 
     sandbox: SandboxStore
     stores: Sequence[Store]
@@ -45,7 +45,7 @@ class Snapshots:
     letters: QueueFollower
     rules: LiveRules
     clock: Clock
-    troubles: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def take(self, chosen: int | None) -> dict[str, Any]:
         """How everything stands now, with all that is known of the chosen order."""
@@ -54,7 +54,7 @@ class Snapshots:
         return {
             "now": self.clock(),
             "state": {
-                "trouble": next(iter(self.troubles.values()), ""),
+                "error": next(iter(self.errors.values()), ""),
                 "orders": [_order(scene) for scene in shown],
                 "selected": _details(selected) if selected else None,
                 "faults": self.commands.faults_as_json(),
