@@ -107,7 +107,7 @@ def place(page: Page, po_number: str, **more: str) -> Locator:
 
 
 def let_fail(page: Page, fault: str, extent: str = "the next order, one call", where: str = "Create Order") -> None:
-    page.get_by_label("Fault").select_option(label=fault)
+    page.get_by_label("Fault", exact=True).select_option(label=fault)
     if page.get_by_label("Where").is_visible():
         page.get_by_label("Where").select_option(label=where)
         page.get_by_label("For", exact=True).select_option(label=extent)

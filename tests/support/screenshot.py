@@ -29,7 +29,7 @@ def _order(page: Page, *, buyer: str = "Company", age: int = 0, erp: str = "", c
 
 
 def _fault(page: Page, fault: str, extent: str = "") -> None:
-    page.get_by_label("Fault").select_option(label=fault)
+    page.get_by_label("Fault", exact=True).select_option(label=fault)
     if extent:
         page.get_by_label("For", exact=True).select_option(label=extent)
     page.get_by_role("button", name="Add fault").click()
