@@ -327,6 +327,9 @@ def test_an_order_whose_source_is_down_is_created_in_the_window_and_completed_af
     assert "OrderLate" not in written.metrics, "its window was not missed"
     assert written.by_dimension("source") == [("SourceFailed", "company")]
 
+    created, late = [line for line in written.log if line.get("outcome")]
+    assert (created["sources_unavailable"], "calls" in created, "calls" in late) == (["company"], True, False)
+
     world.exchange.always("GET", COMPANIES, company())
     world.wait_for_late()
 
