@@ -485,7 +485,6 @@ def test_a_late_order_without_a_place_for_its_sources_asks_for_nothing() -> None
 
     world.recover()
 
-    assert len(world.waiting) == 1
     assert [path for path in world.exchange.paths("GET") if "/v2/orders/" in path] == [LOOK_UP]
 
 
