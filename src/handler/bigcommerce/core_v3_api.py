@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
-from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, core_answer, words
-from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, core_answer, message_of
+from handler.bigcommerce.api_client import AuthorizedApi
 from handler.errors import Cause, Refused, RetryLater
 from handler.http.client import NO_CONTENT
 from handler.whole_number import whole_number
@@ -23,8 +23,8 @@ MOST_PAGES = 4
 """An order has 250 metafields of each app at most, and a store 50 attributes."""
 
 
-class _CoreV3Api(AuthorisedApi):
-    """Reads lists below `/v3`. All methods raise RetryLater, Unauthorised, or Refused, also for a missing scope (403)."""
+class _CoreV3Api(AuthorizedApi):
+    """Reads lists below `/v3`. All methods raise RetryLater, Unauthorized, or Refused, also for a missing scope (403)."""
 
     NOT_FOUND_CAUSE: ClassVar[Cause | None] = None
     """Why a 404 may heal, if it may."""
@@ -32,13 +32,13 @@ class _CoreV3Api(AuthorisedApi):
     def _rows(self, store_hash: str, path: str, deadline: Deadline, endpoint: str) -> list[dict[str, Any]]:
         """The rows of one page."""
         url = f"/stores/{store_hash}/v3/{path}"
-        answer = self._authorised(
+        answer = self._authorized(
             "GET", store_hash, url, deadline, read=lambda answer: self._permitted(_read_rows(answer)), endpoint=endpoint
         )
         if answer.status == NOT_FOUND and self.NOT_FOUND_CAUSE:
             raise RetryLater(self.NOT_FOUND_CAUSE, f"{self.NAME}: HTTP {NOT_FOUND}")
         if answer.status not in SUCCESS:
-            raise Refused(Cause.API_REFUSED, f"{self.NAME}: HTTP {answer.status}: {words(answer) or 'no message'}")
+            raise Refused(Cause.API_REFUSED, f"{self.NAME}: HTTP {answer.status}: {message_of(answer) or 'no message'}")
         return _rows_in(answer) or []
 
     def _all_rows(self, store_hash: str, path: str, deadline: Deadline, endpoint: str) -> list[dict[str, Any]]:
