@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -768,3 +768,44 @@ def test_the_calls_that_each_path_makes_are_allowed_by_its_role(world: World) ->
     }
     made_calls = {"OrderRole": order_calls, "RecoveryRole": recovery_calls, "ReconcileRole": reconcile_calls}
     assert [(role, calls - allowed[role]) for role, calls in made_calls.items() if calls - allowed[role]] == []
+
+
+# --- sources ------------------------------------------------------------------------------------------------------
+
+SOURCE_RULES = """
+[all.extra_fields]
+Team = "metafield(metafields, '*', 'orderType')"
+Role = "user.email"
+"""
+
+
+def test_a_source_that_hangs_costs_no_window_and_is_made_up_for(world: World) -> None:
+    world.relay._rules = Rules.parse(SOURCE_RULES)
+    world.sandbox.configure(world.store, extra_fields=(ExtraField(name="Team"), ExtraField(name="Role")))
+    order = world.place()
+    world.sandbox.fault(faults.hang(), endpoint="b2b.user", times=9)
+
+    began = time.monotonic()
+    outcome = world.create(order)
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.SOURCE_UNAVAILABLE
+    assert time.monotonic() - began < 5.0
+    assert dict(world.record(order).extra_fields) == {"Team": "online order"}
+
+    world.sandbox.clear_faults()
+    assert world.recover() == []
+    assert world.record(order).extra_fields.keys() == {"Team", "Role"}
+
+
+def test_a_refused_source_is_kept_in_the_table(world: World) -> None:
+    world.relay._rules = Rules.parse(SOURCE_RULES)
+    world.sandbox.fault(faults.status(403), endpoint="b2b.user", times=9)
+    first, second = world.place(), world.place()
+
+    assert isinstance(world.create(first), Created)
+    world.relay = replace(world).relay  # another environment
+    world.relay._rules = Rules.parse(SOURCE_RULES)
+    assert isinstance(world.create(second), Created)
+
+    assert [request.store_hash for request in world.sandbox.requests("b2b.user")].count(world.store.hash) == 1

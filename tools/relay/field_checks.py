@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler.bigcommerce.api_answer import SUCCESS
 from handler.desired import GUEST
+from handler.rule_sources import read_fields
 from relay.checks import ADDRESSES, Finding, State
 from relay.errors import CliError
 from relay.text import counted
@@ -25,10 +26,6 @@ RECENT_ORDERS = 50
 STEP = "extra fields"
 RULES = "src/handler/enrichment.toml"
 CORRECT = f"correct {RULES} and deploy it: make deploy"
-OF_THE_FIRST = frozenset(
-    {"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "flatten", "pipe"}
-)
-"""JMESPath nodes whose first child is evaluated on the input, and the others on its result."""
 
 NUMBER, DROPDOWN = 2, 3
 """Field types that restrict the values (docs/bigcommerce.md)."""
@@ -119,7 +116,7 @@ def check_fields(
         *_unknown(ruled, by_name),
         *_uncovered(ruled, configs),
         *_failures(tries, store),
-        *_misfits(ruled, by_name, tries, store),
+        *_misfits([name for name, rule in rules.extra_fields if not rule.sources], by_name, tries, store),
         *_silent(rules, by_name, tries, store),
     ]
     yield from findings
@@ -131,7 +128,10 @@ def check_fields(
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """The rules' results for one order: values by field, and the failed rules."""
+    """What the rules made of one order: the values they brought, by field, and the rules that failed.
+
+    No source is fetched, so rules that mention one are left out.
+    """
 
     order: dict[str, Any]
     brought: dict[str, str]
@@ -141,9 +141,9 @@ class _Try:
     def of(cls, rules: StoreRules, order: dict[str, Any]) -> _Try | None:
         """The results; None if the rules skip the order."""
         failed: list[RuleFailed] = []
-        if rules.skips(order, failed.append):
+        if rules.skips(order, failed.append, rules.sources):
             return None
-        return cls(order, dict(rules.content(order, failed.append).extra_fields), failed)
+        return cls(order, dict(rules.content(order, failed.append, rules.sources).extra_fields), failed)
 
     @property
     def number(self) -> Any:
@@ -224,7 +224,9 @@ def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try
     """Rules of optional fields without a result for any order, and input fields that no order has."""
     known = sorted({key for tried in tries for key in tried.order})
     for name, rule in rules.extra_fields if tries else ():
-        if any(name in tried.brought or rule.name in {each.rule for each in tried.failed} for tried in tries):
+        if rule.sources or any(
+            name in tried.brought or rule.name in {each.rule for each in tried.failed} for tried in tries
+        ):
             continue
         if name in by_name and by_name[name].required:
             continue
@@ -237,18 +239,6 @@ def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try
         others = ", but other rules had" if any(tried.brought for tried in tries) else ""
         fix = f"see one of them: relay preview {tries[0].number} --store {store}"
         yield Finding(STEP, State.UNKNOWN, f"{what}{others}; the buyers may have left the field empty", fix)
-
-
-def read_fields(node: dict[str, Any]) -> Iterator[str]:
-    """The top-level fields of the order that a JMESPath expression reads, as far as its syntax shows."""
-    kind, children = node["type"], node.get("children", [])
-    if kind == "field":
-        yield node["value"]
-    elif kind in OF_THE_FIRST:
-        yield from read_fields(children[0])  # the others are evaluated on its result
-    elif kind not in {"literal", "current", "expref"}:
-        for child in children:
-            yield from read_fields(child)
 
 
 def _the_last(number: int) -> str:
