@@ -46,7 +46,7 @@ ROUTES = (
 )
 """Method, path and name of every endpoint; the names are what faults and the record of requests go by."""
 
-_CUSTOMER_IN_QUERY = {"b2b.company": "customerId", "core.customer": "id:in"}
+CUSTOMER_IN_QUERY = {"b2b.company": "customerId", "core.customer": "id:in"}
 """Parameters that name the customer whom a call is about."""
 _LARGEST_BODY_BYTES = 4 * 1024 * 1024
 
@@ -138,7 +138,7 @@ async def _call(endpoint: str, http: web.Request) -> Call:
         query=dict(http.query),
         body=await http.read(),
         order_id=_number(parts.get("order_id")),
-        customer_id=_number(parts.get("customer_id") or http.query.get(_CUSTOMER_IN_QUERY.get(endpoint, ""))),
+        customer_id=_number(parts.get("customer_id") or http.query.get(CUSTOMER_IN_QUERY.get(endpoint, ""))),
         company_id=_number(parts.get("company_id")),
         hook_id=_number(parts.get("hook_id")),
         caller_port=_caller_port(http),
