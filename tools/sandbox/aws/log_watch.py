@@ -29,6 +29,7 @@ TOLD = (
     "error",
 )
 """What of a line is worth telling beside its message."""
+OBSERVED = ("calls", "sources_refused", "sources_unavailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,8 @@ class LogLine:
     store: str
     order: int | None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    observed: dict[str, Any] = field(default_factory=dict)
+    """What an outcome's line tells of calls and sources."""
 
     @property
     def outcome(self) -> str:
@@ -66,6 +69,7 @@ class LogLine:
             message=str(entry["message"]),
             store=str(entry.get("store", "")),
             order=entry.get("order"),
+            observed={name: entry[name] for name in OBSERVED if entry.get(name)},
             facts={name: entry[name] for name in TOLD if entry.get(name) not in {None, ""}},
         )
 

@@ -66,6 +66,8 @@ class Counter:
         with self._lock:
             options = wish.order_options
             chosen = self.faults.before(options)
+            if wish.buyer == "company":
+                self._sandbox.edit_buyer(wish.store, options["customer_id"], **wish.buyer_values)
             order = self._sandbox.place_order(wish.store, **options)
             self.faults.let_loose(chosen, order)
             words = [fault.words for fault in chosen]

@@ -85,7 +85,7 @@ class FaultDesk:
             self._of_store[wish.key].begin()
         fault = InForce(next(self._ids), wish)
         if choice.make and wish.extent == ALL:
-            fault.rule = self._sandbox.fault(choice.make(), wish.endpoint, times=None)
+            fault.rule = self._sandbox.fault(choice.make(wish.endpoint), wish.endpoint, times=None)
         self._taken.append(fault)
         return fault
 
@@ -118,7 +118,9 @@ class FaultDesk:
             fault.order = order.id
             if make:
                 times = EXTENTS[fault.wish.extent][1]
-                fault.rule = self._sandbox.fault(make(), fault.wish.endpoint, order=order, times=times)
+                fault.rule = self._sandbox.fault(
+                    make(fault.wish.endpoint), fault.wish.endpoint, order=order, times=times
+                )
 
     def _mended(self, fault: InForce) -> bool:
         return not MENU[fault.wish.key].for_order and self._of_store[fault.wish.key].mended()
