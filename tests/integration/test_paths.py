@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+import handler.enrichment
 from handler.container import Container
 from handler.enrichment import Rules
 from handler.errors import Cause
@@ -23,7 +25,7 @@ from handler.queues import Letter
 from handler.recover import Message
 from handler.settings import Settings
 from handler.table.rate_limit import Deferred
-from sandbox.demo.scenarios import secret_of
+from sandbox.demo.scenarios import ERP_HASH, erp_store, secret_of
 from sandbox.store import faults
 from sandbox.store.orders import PO_LINE, Order, OrderOptions
 from sandbox.store.server import SandboxStore
@@ -33,7 +35,7 @@ from support.notes import note_failure
 from support.template import Resolved, grants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Unpack
 
     from support.telemetry import Written
@@ -50,6 +52,7 @@ class World:
     store: Store
     settings: Settings
     session: Any = boto3
+    load_rules: Callable[[], Rules] = Rules.load
     ahead: float = 0.0
     slept: list[float] = field(default_factory=list)
 
@@ -58,7 +61,7 @@ class World:
             self.settings,
             client=lambda service, config: self.session.client(service, config=config),
             exchange=HttpExchange(),
-            rules=Rules.load,
+            rules=self.load_rules,
             clock=self.now,
             sleep=self._sleep,
             uniform=lambda low, high: (low + high) / 2,
@@ -769,3 +772,61 @@ def test_the_calls_that_each_path_makes_are_allowed_by_its_role(world: World) ->
     }
     made_calls = {"OrderRole": order_calls, "RecoveryRole": recovery_calls, "ReconcileRole": reconcile_calls}
     assert [(role, calls - allowed[role]) for role, calls in made_calls.items() if calls - allowed[role]] == []
+
+
+# --- sources ------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def erp(world: World) -> World:
+    """A store with the rules and the settings of `erp`: a field from each source."""
+    shipped = Path(handler.enrichment.__file__).with_suffix(".toml").read_text(encoding="utf-8")
+    rules = Rules.parse(shipped.replace(f"[stores.{ERP_HASH}", f"[stores.{world.store.hash}"))
+    world.sandbox.configure(world.store, extra_fields=erp_store().extra_fields)
+    return replace(world, load_rules=lambda: rules)
+
+
+@pytest.mark.parametrize("name", ["hang", "503"])
+def test_a_source_that_is_down_costs_no_window_and_its_fields_are_made_up_for(erp: World, name: str) -> None:
+    order = erp.place(metafields=[{"namespace": "erp", "key": "route", "value": "N4"}])
+    company = faults.SOURCES["company"]
+    rule = erp.sandbox.fault(faults.SOURCE_FAULTS[name](company), company, order=order, times=None)
+
+    erp.create(order)
+
+    record = erp.record(order)
+    others = {
+        "Buyer role": "Junior Buyer",
+        "Tax code": "G",
+        "Route": "N4",
+        "Licence": "123BAF",
+        "SKUs": "PUMP-20, SEAL-8",
+    }
+    assert record.window_left > 0
+    assert record.extra_fields == others
+    assert erp.reason("recovery")["cause"] == "source_unavailable"
+    erp.sandbox.remove_fault(rule)
+    erp.ahead += 60
+    assert erp.recover() == []
+    assert erp.record(order).extra_fields == others | {"ERP Id": "C-10047"}
+
+
+@pytest.mark.parametrize("name", ["403", "404"])
+@pytest.mark.parametrize(("source", "lost"), [("company", "ERP Id"), ("customer", "Tax code"), ("metafields", "Route")])
+def test_a_source_that_is_refused_costs_its_fields_and_is_not_asked_again(
+    erp: World, source: str, lost: str, name: str
+) -> None:
+    endpoint = faults.SOURCES[source]
+    orders = [erp.place(metafields=[{"namespace": "erp", "key": "route", "value": "N4"}]) for _ in range(2)]
+    for order in orders:
+        erp.sandbox.fault(faults.SOURCE_FAULTS[name](endpoint), endpoint, order=order, times=None)
+
+    first = erp.create(orders[0])
+    asked = len(erp.sandbox.requests(endpoint, store=erp.store))
+    second = erp.create(orders[1])
+
+    assert 0 < asked <= 2  # metafields that are not there are asked for once more when the order is
+    assert all(isinstance(outcome, Created) for outcome in (first, second))
+    fields = {"ERP Id", "Buyer role", "Tax code", "Route", "Licence", "SKUs"}
+    assert [erp.record(order).extra_fields.keys() for order in orders] == [fields - {lost}] * 2
+    assert len(erp.sandbox.requests(endpoint, store=erp.store)) == asked

@@ -556,7 +556,7 @@ class TestCustomers:
         assert not bare.keys() & {"attributes", "form_fields"}
         [full] = world.core("customer", query={"id:in": "7", "include": "attributes,formfields"}).body["data"]
         assert [(row["name"], row["value"]) for row in full["form_fields"]] == [("Sizes", ["S", "M"])]
-        names = {row["id"]: row["name"] for row in world.core("customer_attributes").body["data"]}
+        names = {row["id"]: row["name"] for row in world.core("attributes").body["data"]}
         assert [(names[row["attribute_id"]], row["attribute_value"]) for row in full["attributes"]] == [
             ("Tax code", "G")
         ]
@@ -568,7 +568,7 @@ class TestCustomers:
 
     def test_need_a_scope_of_their_own(self, world: World) -> None:
         world.store.missing_scopes = {"customers"}
-        statuses = [world.core(name).status for name in ("customer", "customer_attributes", "time")]
+        statuses = [world.core(name).status for name in ("customer", "attributes", "time")]
         assert statuses == [403, 403, 200]
 
 

@@ -405,7 +405,7 @@ def test_a_customer_is_that_of_the_customers_api_v3() -> None:
         "form_fields": [{"name": str, "value": str, "customer_id": int}],
     }
     assert differences({name: customer.get(name) for name in read}, read) == []
-    names = api.call("core.customer_attributes", path=path).body["data"]
+    names = api.call("core.attributes", path=path).body["data"]
     assert differences(names, [{"id": int, "name": str, "type": str, **dates}]) == []
     unreadable = api.call("core.customer", query={"id:in": "x"}, path=path)
     assert unreadable.status == 422

@@ -20,7 +20,7 @@ ENDPOINTS = {
     "b2b.company": "the company",
     "b2b.user": "the company user",
     "core.customer": "the customer",
-    "core.customer_attributes": "the names of customer attributes",
+    "core.attributes": "the names of customer attributes",
     "core.metafields": "the order's metafields",
     "b2b": "every call of the B2B API",
     "*": "every call of both APIs",

@@ -14,7 +14,7 @@ ENDPOINTS = {
     Source.COMPANY: "b2b.company",
     Source.USER: "b2b.user",
     Source.CUSTOMER: "core.customer",
-    Source.ATTRIBUTES: "core.customer_attributes",
+    Source.ATTRIBUTES: "core.attributes",
     Source.METAFIELDS: "core.metafields",
 }
 """Consignments have none of their own: the order's request brings them."""

@@ -18,7 +18,7 @@ from sandbox.store.settings import Store
 
 ORDER_CREATED = "store/order/created"
 ORDER_UPDATED = "store/order/updated"
-SCOPES = {"core.hooks": "hooks", "core.customer": "customers", "core.customer_attributes": "customers"}
+SCOPES = {"core.hooks": "hooks", "core.customer": "customers", "core.attributes": "customers"}
 """Endpoints of the core API that need another scope than that for orders (`core`)."""
 
 OnEvent = Callable[[Order, str], None]
@@ -162,7 +162,7 @@ class BigCommerce:
             "core.list_orders": shop.core.listing,
             "core.metafields": shop.core.metafields,
             "core.customer": shop.customers.listing,
-            "core.customer_attributes": shop.customers.attributes,
+            "core.attributes": shop.customers.attributes,
             "core.time": shop.core.time,
             "core.hooks": shop.hooks.answer,
         }[call.endpoint]

@@ -209,7 +209,7 @@ SOURCES = {
     "company": "b2b.company",
     "user": "b2b.user",
     "customer": "core.customer",
-    "attribute names": "core.customer_attributes",
+    "attribute names": "core.attributes",
     "metafields": "core.metafields",
     "consignments": "core.get_order",
 }

@@ -25,7 +25,7 @@ ROUTES = (
     ("GET", _CORE + "/v2/orders", "core.list_orders"),
     ("GET", _CORE + r"/v3/orders/{order_id:\d+}/metafields", "core.metafields"),
     ("GET", _CORE + "/v3/customers", "core.customer"),
-    ("GET", _CORE + "/v3/customers/attributes", "core.customer_attributes"),
+    ("GET", _CORE + "/v3/customers/attributes", "core.attributes"),
     ("GET", _CORE + "/v2/time", "core.time"),
     ("GET", _CORE + "/v3/hooks", "core.hooks"),
     ("POST", _CORE + "/v3/hooks", "core.hooks"),
