@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from handler.rule_sources import Source
@@ -18,7 +19,7 @@ ENDPOINTS = {
     Source.METAFIELDS: "core.metafields",
 }
 """Consignments have none of their own: the order's request brings them."""
-NAMES = {Source.ATTRIBUTES: "names of customer attributes"}
+NAMES = {Source.ATTRIBUTES: "attribute names"}
 
 
 def sources_as_json(seen: Seen, rules: StoreRules) -> list[dict[str, Any]]:
@@ -26,23 +27,23 @@ def sources_as_json(seen: Seen, rules: StoreRules) -> list[dict[str, Any]]:
     told = [line.observed for line in seen.lines if line.observed]
     if not told:
         return []
-    calls = [call for observed in told for call in observed.get("calls", [])]
+    # Several lines of one invocation tell of the same calls.
+    calls = {json.dumps(call): call for observed in told for call in observed.get("calls", [])}.values()
     named = [("PO number", rules.po_number), *rules.extra_fields, ("skip when", rules.skip_when)]
     held = {"PO number": seen.record.po_number, **_fields(seen.record.extra_fields)} if seen.record else {}
 
     def row(name: str, endpoint: str, source: Source | None) -> dict[str, Any]:
         asked = [call for call in calls if call.get("endpoint") == endpoint]
         fields = [field for field, rule in named if rule and (source in rule.sources if source else not rule.sources)]
-        took = f"{len(asked)} request{'' if len(asked) == 1 else 's'}, {sum(call.get('ms', 0) for call in asked)} ms"
+        state = _state(told[-1], source)
+        cost = "none" if state else "none: kept in memory" if endpoint else "none: part of the order"
+        if asked:
+            cost = f"{len(asked)} in {sum(call.get('ms', 0) for call in asked)} ms"
         return {
             "name": name,
             "fields": ", ".join(f"{field}: {held[field]}" if held.get(field) else field for field in fields),
-            "cost": took
-            if asked
-            else "no request: part of the order"
-            if not endpoint
-            else "no request: kept in memory",
-            "state": _state(told[-1], source),
+            "cost": cost,
+            "state": state,
         }
 
     own = row("order", "core.get_order", None)
