@@ -56,6 +56,7 @@ SECRET_NAME = f"relay/{STORE_HASH}"
 LOOK_UP = f"/stores/{STORE_HASH}/v2/orders/{ORDER_ID}"
 RECORDS = "/api/v3/io/orders"
 RECORD = f"{RECORDS}/{ORDER_ID}"
+COMPANIES = "/api/v3/io/companies"
 USER = f"/api/v3/io/users/customer/{BUYER}"
 
 

@@ -35,6 +35,15 @@ def test_rules_that_fit_are_well() -> None:
     assert "tried on the last customer's order" in finding.what
 
 
+def test_rules_that_mention_a_source_are_not_tried_on_orders_without_it() -> None:
+    store_rules = rules(Team="company.companyName", Desk="company.uuid")
+    configs = [config("Team", isRequired=True), config("Desk")]
+
+    [finding] = findings(store_rules, *configs, orders=[{"id": 1, "external_order_id": "x"}])
+
+    assert finding.state is State.GOOD
+
+
 def test_a_name_that_the_store_has_not_is_bad_and_a_close_one_is_proposed() -> None:
     [finding] = findings(rules(Cost_center="external_order_id"), config("Cost Center"))
 

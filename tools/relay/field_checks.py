@@ -116,7 +116,7 @@ def check_fields(
         *_unknown(ruled, by_name),
         *_uncovered(ruled, configs),
         *_failures(tries, store),
-        *_misfits(ruled, by_name, tries, store),
+        *_misfits([name for name, rule in rules.extra_fields if not rule.sources], by_name, tries, store),
         *_silent(rules, by_name, tries, store),
     ]
     yield from findings
@@ -130,7 +130,10 @@ def check_fields(
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """What the rules made of one order: the values they brought, by field, and the rules that failed."""
+    """What the rules made of one order: the values they brought, by field, and the rules that failed.
+
+    No source is fetched, so rules that mention one are left out.
+    """
 
     order: dict[str, Any]
     brought: dict[str, str]
@@ -140,9 +143,9 @@ class _Try:
     def of(cls, rules: StoreRules, order: dict[str, Any]) -> _Try | None:
         """None for an order that the rules skip."""
         failed: list[RuleFailed] = []
-        if rules.skips(order, failed.append):
+        if rules.skips(order, failed.append, rules.sources):
             return None
-        return cls(order, dict(rules.content(order, failed.append).extra_fields), failed)
+        return cls(order, dict(rules.content(order, failed.append, rules.sources).extra_fields), failed)
 
     @property
     def number(self) -> Any:
@@ -223,7 +226,9 @@ def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try
     """Rules of optional fields that brought nothing for any of these orders, and what they read that no order has."""
     known = sorted({key for tried in tries for key in tried.order})
     for name, rule in rules.extra_fields if tries else ():
-        if any(name in tried.brought or rule.name in {each.rule for each in tried.failed} for tried in tries):
+        if rule.sources or any(
+            name in tried.brought or rule.name in {each.rule for each in tried.failed} for tried in tries
+        ):
             continue
         if name in by_name and by_name[name].required:
             continue
