@@ -47,7 +47,7 @@ def portray(page: Page, address: str) -> None:
     _settled(page, 101, "created in the window")
     _order(page, buyer="Guest")
     _order(page, age=15)
-    _settled(page, 103, "updated afterwards")
+    _settled(page, 103, "updated after the window")
     _fault(page, "503 Service Unavailable", "the next order, three calls")
     _order(page, copies=3)
     _settled(page, 104, "created in the window")

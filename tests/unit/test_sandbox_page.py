@@ -13,15 +13,14 @@ from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.queues import Letter
 from relay.dead_letters import DeadLetter
-from sandbox.aws.log_watch import LogLine
+from sandbox.aws.logs import LogLine
 from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU
 from sandbox.console.live_rules import LiveRules
 from sandbox.console.order_seen import Seen, request_as_json
 from sandbox.console.order_sources import sources_as_json
 from sandbox.console.order_steps import steps_of
 from sandbox.console.order_verdict import verdict_of, window_of
-from sandbox.console.requests import FaultWish, OrderWish, Unclear
-from sandbox.store import faults
+from sandbox.console.requests import FaultRequest, InvalidRequest, OrderRequest
 from sandbox.store.b2b_api import Record, rows_of
 from sandbox.store.bigcommerce import Request
 from sandbox.store.orders import Order
@@ -68,7 +67,7 @@ def line(after: float, message: str = "said", **facts: Any) -> LogLine:
     return LogLine(MADE_AT + after, "order", "1", "INFO", message, "sandbox", 105, facts)
 
 
-TAKEN = line(0.1, "webhook answered", status=200, outcome="WebhookAccepted")
+TAKEN = line(0.1, "webhook accepted", event="webhook.accepted", status=200)
 CREATED = line(0.6, outcome="created", window_left_seconds=9.4)
 LATE = line(10.2, outcome="late", cause="api_unavailable", detail="HTTP 503")
 DEAD = line(0.9, outcome="dead", cause="api_refused", detail="HTTP 422")
@@ -110,15 +109,15 @@ class TestVerdict:
     def test_late_says_why_and_is_not_the_end(self) -> None:
         verdict = verdict_of(seen(LATE))
 
-        assert (verdict.words, verdict.why) == ("late, waits in the recovery queue", "api_unavailable: HTTP 503")
+        assert (verdict.words, verdict.why) == ("late, waiting in RecoveryQueue", "api_unavailable: HTTP 503")
         assert not verdict.settled
 
     def test_finished_is_finished_whatever_a_duplicate_says_afterwards(self) -> None:
         assert verdict_of(seen(CREATED, line(1.0, outcome="duplicate"), LATE)).key == "created"
 
     def test_updated_after_having_been_late_and_updated_at_once_are_told_apart(self) -> None:
-        assert verdict_of(seen(LATE, UPDATED)).words == "updated afterwards, after 20.0 s"
-        assert verdict_of(seen(line(0.5, outcome="updated"))).words == "a record was there: updated, after 0.5 s"
+        assert verdict_of(seen(LATE, UPDATED)).words == "updated after the window, after 20.0 s"
+        assert verdict_of(seen(line(0.5, outcome="updated"))).words == "existing record updated, after 0.5 s"
 
     def test_a_dead_letter_that_has_left_the_queue_is_on_its_way_again(self) -> None:
         assert verdict_of(seen(DEAD, dead_letter=dead_letter())).key == "dead"
@@ -132,7 +131,7 @@ class TestVerdict:
     def test_refused_when_every_delivery_was_refused(self) -> None:
         both = [delivery(401), delivery(401)]
 
-        assert verdict_of(seen(deliveries=both)).words == "webhook refused with 401"
+        assert verdict_of(seen(deliveries=both)).words == "webhook rejected with 401"
         assert verdict_of(seen(deliveries=[delivery(401), delivery()])).key == "underway"
         assert verdict_of(seen(deliveries=[delivery(503)])).key == "underway"
 
@@ -159,30 +158,30 @@ class TestSteps:
         )
 
         assert states(story)["create"] == "now"
-        assert words(story)["create"] == "asking, try 2"
+        assert words(story)["create"] == "in progress, attempt 2"
 
     def test_of_an_order_that_waits_in_the_recovery_queue(self) -> None:
         story = seen(TAKEN, LATE, LATE, requests=[request("core.get_order", 200), request("b2b.create", 503)])
 
         assert states(story)["create"] == "failed"
         assert states(story)["late"] == "now"
-        assert words(story)["late"] == "put off 2 times"
+        assert words(story)["late"] == "queued 2 times"
 
     def test_of_a_dead_letter(self) -> None:
         assert states(seen(TAKEN, DEAD, requests=[request("b2b.create", 422)]))["late"] == "failed"
 
     def test_of_a_redriven_one(self) -> None:
-        assert words(seen(TAKEN, DEAD, redriven=True))["late"] == "back in the recovery queue"
+        assert words(seen(TAKEN, DEAD, redriven=True))["late"] == "back in RecoveryQueue"
 
     def test_of_a_webhook_that_is_held_back(self) -> None:
-        assert words(seen(deliveries=[delivery(delay_seconds=6)]))["webhook"] == "held back for 6 s"
+        assert words(seen(deliveries=[delivery(delay_seconds=6)]))["webhook"] == "delayed by 6 s"
         assert states(seen(deliveries=[delivery(delay_seconds=6)]))["bus"] == "waiting"
 
     def test_of_a_webhook_that_was_not_answered(self) -> None:
         assert states(seen(deliveries=[delivery(None)]))["webhook"] == "failed"
 
     def test_of_an_order_that_the_bus_refused(self) -> None:
-        refused = line(0.2, "the bus refused the event; handing it to RecoveryQueue", error="refused")
+        refused = line(0.2, "event bus refused the event", event="bus.refused", error="refused")
 
         assert states(seen(refused, TAKEN))["bus"] == "failed"
 
@@ -220,33 +219,6 @@ def test_a_request_that_was_cut_off_says_so_and_by_which_fault() -> None:
     assert (told["name"], told["after"], told["answer"], told["fault"]) == ("Create Order", 1.23, "cut off", "hang")
 
 
-class TestLogLine:
-    def test_is_read_with_its_own_time_and_the_version_that_wrote_it(self) -> None:
-        text = json.dumps(
-            {
-                "level": "INFO",
-                "message": "order created",
-                "timestamp": "1970-01-01 00:16:40,250+0000",
-                "function_arn": "arn:aws:lambda:us-east-1:0:function:order:3",
-                "store": "sandbox",
-                "order": 105,
-                "outcome": "created",
-            }
-        )
-
-        found = LogLine.read("order", 1_001_000, text)
-
-        assert found
-        assert (found.at, found.version, found.order, found.outcome) == (1000.25, "3", 105, "created")
-
-    @pytest.mark.parametrize("text", ["START RequestId: 1", "[]", '{"_aws": {}}', "7"])
-    def test_what_the_platform_writes_is_no_line(self, text: str) -> None:
-        assert LogLine.read("order", 0, text) is None
-
-    def test_an_answer_to_a_webhook_is_no_outcome_of_the_order(self) -> None:
-        assert TAKEN.outcome == ""
-
-
 class TestWishes:
     def test_an_order_as_the_form_sends_it(self) -> None:
         form = {
@@ -259,12 +231,12 @@ class TestWishes:
             "copies": 3,
         }
 
-        wish = OrderWish.parse(json.dumps(form).encode())
+        request = OrderRequest.parse(json.dumps(form).encode())
 
-        assert wish.order_options["customer_message"] == "PO Number / Reference Number: PO-7"
-        assert wish.order_options["form_fields"] == {"Cost Center": "CC-1"}
-        assert (wish.delivery_options.copies, wish.delivery_options.delay_seconds) == (3, 6)
-        assert wish.words == ["made 12 s ago", "webhook 6 s later", "delivered 3 times"]
+        assert request.order_options["customer_message"] == "PO Number / Reference Number: PO-7"
+        assert request.order_options["form_fields"] == {"Cost Center": "CC-1"}
+        assert (request.delivery_options.copies, request.delivery_options.delay_seconds) == (3, 6)
+        assert request.words == ["made 12 s ago", "webhook 6 s later", "delivered 3 times"]
 
     def test_values_for_the_sources_and_a_checkout_that_posts_no_record(self) -> None:
         form = {
@@ -275,17 +247,17 @@ class TestWishes:
             "checkout_po": "T-1",
             "checkout": "never",
         }
-        wish = OrderWish.parse(json.dumps(form).encode())
+        request = OrderRequest.parse(json.dumps(form).encode())
 
-        options = wish.order_options
-        assert wish.buyer_values == {"company_extra_fields": {"ERP ID": "C-2"}, "attributes": {}}
+        options = request.order_options
+        assert request.buyer_values == {"company_extra_fields": {"ERP ID": "C-2"}, "attributes": {}}
         assert options["shipping_form_fields"] == {"License ID": "L-1"}
         assert options["metafields"] == [{"namespace": "erp", "key": "route", "value": "N4"}]
         assert (options["buyer_po_number"], options["automatic_record_after"]) == ("T-1", None)
-        assert wish.words == ["checkout never posts the record"]
+        assert request.words == ["checkout never posts the record"]
 
     def test_an_order_whose_webhook_never_comes(self) -> None:
-        assert OrderWish.parse(b'{"webhook": "never"}').delay_seconds is None
+        assert OrderRequest.parse(b'{"webhook": "never"}').delay_seconds is None
 
     @pytest.mark.parametrize(
         ("body", "sentence"),
@@ -307,8 +279,8 @@ class TestWishes:
         ],
     )
     def test_what_cannot_be_is_refused_with_what_was_expected(self, body: bytes, sentence: str) -> None:
-        with pytest.raises(Unclear, match=sentence):
-            OrderWish.parse(body)
+        with pytest.raises(InvalidRequest, match=sentence):
+            OrderRequest.parse(body)
 
     @pytest.mark.parametrize(
         "body",
@@ -321,19 +293,14 @@ class TestWishes:
         ],
     )
     def test_a_fault_that_is_not_on_the_menu_is_refused(self, body: bytes) -> None:
-        with pytest.raises(Unclear, match="is one of"):
-            FaultWish.parse(body)
+        with pytest.raises(InvalidRequest, match="is one of"):
+            FaultRequest.parse(body)
 
     @pytest.mark.parametrize("key", MENU)
     def test_everything_on_the_menu_can_be_asked_for(self, key: str) -> None:
         body = {"fault": key, "endpoint": next(iter(ENDPOINTS)), "extent": next(iter(EXTENTS))}
 
-        assert FaultWish.parse(json.dumps(body).encode()).key == key
-
-    def test_the_menu_has_fresh_faults(self) -> None:
-        make = MENU["503"].make
-        assert make
-        assert make("b2b.create") == faults.status(503)
+        assert FaultRequest.parse(json.dumps(body).encode()).key == key
 
     def test_a_missing_scope_is_refused_in_the_words_of_the_endpoints_own_api(self) -> None:
         make = MENU["403"].make

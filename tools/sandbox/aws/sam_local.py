@@ -20,7 +20,7 @@ from botocore.config import Config
 from handler.settings import CONTAINER_HOST
 from sandbox.aws import sam
 from sandbox.aws.emulator import CREDENTIALS, LOOPBACK, REGION, ROOT, CloudError, free_port
-from sandbox.aws.log_watch import LogLine
+from sandbox.aws.logs import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""`make run`: a pretended store, an AWS on this machine, the real template, and 16 orders."""
+"""`make run`: two simulated stores, an AWS emulator, the real template, and 16 orders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(*, as_json: bool = False) -> int:
     began = time.monotonic()
     with SandboxStore.run() as sandbox:
         stores = [sandbox.add_store(store) for store in (demo_store(), erp_store())]
-        console.print(f"A simulated BigCommerce with two stores is open at {sandbox.url}")
+        console.print(f"The simulated BigCommerce listens at {sandbox.url}")
         parameters = PARAMETERS | {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
         with Cloud(parameters, progress=console.print) as cloud:
             for store in stores:
