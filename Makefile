@@ -81,7 +81,7 @@ lock: .venv/.installed ## Renew the pinned requirements from the *.in files
 
 
 .PHONY: run
-run: setup ## See a dozen orders go through the real template, on this machine
+run: setup ## See 16 orders go through the real template, on this machine
 	@$(BIN)/python -m sandbox.cli demo
 
 .PHONY: sandbox
