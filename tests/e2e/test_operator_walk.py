@@ -1,4 +1,4 @@
-"""The operator's walk, as a new user would go it: from an empty deployment to the first order, through the first trouble.
+"""The operator's walk, as a new user would go it: from an empty deployment to the first order, through the first error.
 
 The command line runs as a process of its own against the real template and the simulated store.
 """

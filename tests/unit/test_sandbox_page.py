@@ -368,8 +368,8 @@ class Rules:
 
     def edit(self, text: str) -> None:
         self.file.write_text(text, encoding="utf-8")
-        self.live.look()
-        self.live.look()
+        self.live.refresh()
+        self.live.refresh()
 
     @property
     def running(self) -> str:
@@ -390,7 +390,7 @@ class TestLiveRules:
 
     def test_an_edit_is_brought_into_the_functions_once(self, rules: Rules) -> None:
         rules.edit(OTHER)
-        rules.live.look()
+        rules.live.refresh()
 
         assert rules.brought == [OTHER]
         assert rules.running == "b"
@@ -398,12 +398,12 @@ class TestLiveRules:
 
     def test_a_file_that_is_still_being_written_is_not_taken(self, rules: Rules) -> None:
         rules.file.write_text("", encoding="utf-8")
-        rules.live.look()
+        rules.live.refresh()
         rules.file.write_text(OTHER, encoding="utf-8")
-        rules.live.look()
+        rules.live.refresh()
         assert rules.brought == []
 
-        rules.live.look()
+        rules.live.refresh()
         assert rules.brought == [OTHER]
 
     def test_wrong_rules_are_explained_and_the_old_ones_go_on(self, rules: Rules) -> None:
@@ -422,8 +422,8 @@ class TestLiveRules:
 
     def test_a_file_that_is_gone_is_explained(self, rules: Rules) -> None:
         rules.file.unlink()
-        rules.live.look()
-        rules.live.look()
+        rules.live.refresh()
+        rules.live.refresh()
 
         assert "cannot be read" in rules.live.problem
 
@@ -438,7 +438,7 @@ class TestLiveRules:
         assert rules.running == "a"
 
         rules.live._bring = rules.bring
-        rules.live.look()
+        rules.live.refresh()
         assert rules.running == "b"
 
 

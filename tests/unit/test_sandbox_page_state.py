@@ -230,11 +230,11 @@ class TestFaultsOfTheStore:
 class TestLetters:
     def test_are_read_only_when_their_number_has_changed(self, stage: Stage) -> None:
         stage.queues.put(DEAD, letter(101, "sandbox"))
-        stage.letters.look()
+        stage.letters.refresh()
         assert [found.order for found in stage.letters.letters] == [101]
         stage.queues.receive_message = None  # type: ignore[method-assign, assignment]  # reading again would fail
 
-        stage.letters.look()
+        stage.letters.refresh()
 
         assert stage.letters.dead.all == 1
         assert not stage.queues.hidden
@@ -242,14 +242,14 @@ class TestLetters:
     def test_are_left_alone_while_somebody_else_holds_them(self, stage: Stage) -> None:
         stage.queues.hidden.add(stage.queues.put(DEAD, letter(101, "sandbox")))
 
-        stage.letters.look()
+        stage.letters.refresh()
 
         assert (stage.letters.dead.hidden, stage.letters.letters) == (1, ())
 
     def test_a_redriven_one_is_in_the_recovery_queue_and_the_others_stay_visible(self, stage: Stage) -> None:
         name = stage.queues.put(DEAD, letter(101, "sandbox"))
         stage.queues.put(DEAD, letter(102, "sandbox"))
-        stage.letters.look()
+        stage.letters.refresh()
 
         assert stage.commands.redrive(name) == "Order 101 is back in RecoveryQueue."
 
@@ -262,7 +262,7 @@ class TestLetters:
     def test_one_that_sqs_does_not_move_stays(self, stage: Stage) -> None:
         name = stage.queues.put(DEAD, letter(101, "sandbox"))
         stage.queues.refused_bodies.add(letter(101, "sandbox"))
-        stage.letters.look()
+        stage.letters.refresh()
 
         with pytest.raises(NoDeadLetter, match="it stays"):
             stage.commands.redrive(name)
@@ -272,7 +272,7 @@ class TestLetters:
     def test_a_dropped_one_is_gone_and_its_order_says_so(self, stage: Stage) -> None:
         order = stage.place()
         name = stage.queues.put(DEAD, letter(order, "sandbox"))
-        stage.letters.look()
+        stage.letters.refresh()
 
         stage.commands.drop(name)
 
@@ -285,10 +285,10 @@ class TestLetters:
 
     def test_an_empty_queue_forgets_what_was_there(self, stage: Stage) -> None:
         name = stage.queues.put(DEAD, letter(101, "sandbox"))
-        stage.letters.look()
+        stage.letters.refresh()
         del stage.queues.bodies[DEAD][name]
 
-        stage.letters.look()
+        stage.letters.refresh()
 
         assert stage.letters.letters == ()
 

@@ -54,7 +54,7 @@ class QueueFollower:
         self.letters: tuple[DeadLetter, ...] = ()
         self._gone: set[tuple[str, int | None]] = set()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Takes in how it stands now. Raises botocore's errors."""
         with self._reading:
             self._count()
@@ -85,8 +85,8 @@ class QueueFollower:
                 if letter is None:
                     self._keep(letters)
                     raise NoDeadLetter("This dead letter is gone: somebody else has taken it.")
-                if trouble := act(queue, letter):
-                    raise NoDeadLetter(f"The dead letter stays: {trouble}")
+                if error := act(queue, letter):
+                    raise NoDeadLetter(f"The dead letter stays: {error}")
                 self._keep([other for other in letters if other is not letter])
             self._count()
         return letter

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 PORT = 8700
 TUTORIAL = "docs/tutorial.md"
 PARAMETERS = {"RecoveryFirstDelaySeconds": "2", "RecoveryLongestDelaySeconds": "10", "LateRequestsPerMinute": "120"}
-LOOK_SECONDS = 0.4
+POLL_SECONDS = 0.4
 GRACE_SECONDS = 0.2
 
 
@@ -85,9 +85,9 @@ def run(console: Console, *, port: int | None, rules: Path, env: Path, container
             say(f"  {store.hash:<8} access token {store.access_token}, client secret {store.client_secret}")
         say(f"\nExercises for an operator: {TUTORIAL}")
         say("\nCtrl-C ends it.")
-        trouble = asyncio.run(_serve(opened, listener))
-    console.print(trouble or "\nThe sandbox is closed. Nothing is left running.")
-    return 1 if trouble else 0
+        error = asyncio.run(_serve(opened, listener))
+    console.print(error or "\nThe sandbox is closed. Nothing is left running.")
+    return 1 if error else 0
 
 
 def page_socket(port: int | None) -> socket.socket:
@@ -149,33 +149,37 @@ async def _serve(opened: Sandbox, listener: socket.socket) -> str:
     """Serves until SIGINT or SIGTERM; what went wrong, if it did not end because it was told to."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for told in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(told, stop.set)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
     server = PageServer(opened.commands, opened.snapshots, opened.about)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     await web.SockSite(runner, listener).start()
-    looks = {"logs": opened.cloud.log_follower.refresh, "queues": opened.letters.look, "rules": opened.rules.look}
-    looking = [asyncio.create_task(_keep_looking(opened.snapshots, name, look)) for name, look in looks.items()]
+    sources = {
+        "logs": opened.cloud.log_follower.refresh,
+        "queues": opened.letters.refresh,
+        "rules": opened.rules.refresh,
+    }
+    polls = [asyncio.create_task(_poll(opened.snapshots, name, refresh)) for name, refresh in sources.items()]
     try:
         while not stop.is_set() and opened.cloud.emulator.running:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
     finally:
-        for task in looking:
+        for task in polls:
             task.cancel()
-        await asyncio.gather(*looking, return_exceptions=True)
+        await asyncio.gather(*polls, return_exceptions=True)
         await runner.cleanup()
     return "" if stop.is_set() else f"The AWS on this machine has ended by itself:\n{opened.cloud.emulator.log_tail()}"
 
 
-async def _keep_looking(snapshots: Snapshots, name: str, look: Callable[[], None]) -> None:
-    """Looks again and again; what cannot be seen is told on the page, until it can be again."""
+async def _poll(snapshots: Snapshots, name: str, refresh: Callable[[], None]) -> None:
+    """Refresh again and again; the page shows the error of the last attempt."""
     while True:
         try:
-            await asyncio.to_thread(look)
+            await asyncio.to_thread(refresh)
         except (ClientError, BotoCoreError) as error:
-            snapshots.troubles[name] = f"The AWS on this machine does not answer: {error}"
+            snapshots.errors[name] = f"The AWS on this machine does not answer: {error}"
         else:
-            snapshots.troubles.pop(name, None)
-        await asyncio.sleep(LOOK_SECONDS)
+            snapshots.errors.pop(name, None)
+        await asyncio.sleep(POLL_SECONDS)

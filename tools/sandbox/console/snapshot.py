@@ -37,7 +37,7 @@ class Scene:
 
 @dataclass
 class Snapshots:
-    """Takes the pictures. `troubles` are what keeps the sandbox from seeing, by what it looks at."""
+    """Everything that the page shows. `errors` are those of the last refresh, by what was refreshed."""
 
     sandbox: SandboxStore
     stores: Sequence[Store]
@@ -46,7 +46,7 @@ class Snapshots:
     letters: QueueFollower
     rules: LiveRules
     clock: Clock
-    troubles: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def take(self, chosen: int | None) -> dict[str, Any]:
         """How everything stands now, with all that is known of the chosen order."""
@@ -55,7 +55,7 @@ class Snapshots:
         return {
             "now": self.clock(),
             "state": {
-                "trouble": next(iter(self.troubles.values()), ""),
+                "error": next(iter(self.errors.values()), ""),
                 "orders": [_order(scene) for scene in shown],
                 "selected": _details(selected, self.rules) if selected else None,
                 "faults": self.commands.faults_as_json(),

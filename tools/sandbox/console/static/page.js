@@ -335,8 +335,8 @@ function showStores(stores) {
 
 function show(state) {
   orders = state.orders;
-  id("trouble").hidden = !state.trouble;
-  setText(id("trouble"), state.trouble);
+  id("error").hidden = !state.error;
+  setText(id("error"), state.error);
   id("no-orders").hidden = orders.length > 0;
   keep(id("order-list"), orders, (order) => order.id, createOrder, updateOrder, id("orders"));
   showDetails(state.selected);
@@ -363,8 +363,8 @@ async function keepLooking() {
   } catch {
     wait = ASK_AGAIN_MS;
     shown = "";
-    id("trouble").hidden = false;
-    setText(id("trouble"), "The sandbox does not answer. Start it again with make sandbox.");
+    id("error").hidden = false;
+    setText(id("error"), "The sandbox does not answer. Start it again with make sandbox.");
   }
   setTimeout(keepLooking, wait);
 }
