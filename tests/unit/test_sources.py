@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import pytest
@@ -13,6 +14,7 @@ from handler.background import in_thread
 from handler.enrichment import Rules
 from handler.errors import Cause
 from handler.outcomes import Created, Duplicate, Late, Skipped, SkipReason
+from handler.telemetry import Metric, count, metrics_aside, record_aside
 from support.aws import FakeTable, refusal
 from support.events import BUYER, ORDER_ID, STORE_HASH
 from support.exchange import Step, answer, hang
@@ -474,6 +476,18 @@ def test_a_company_in_memory_takes_nothing_of_the_stores_share(world: World) -> 
         assert sum(world.table.taken.values()) == taken
 
 
+def test_a_late_order_without_a_place_for_its_sources_asks_for_nothing() -> None:
+    world = world_with('[all.extra_fields]\nA = "company.companyName"\nB = "user.uuid"')
+    world.settings = replace(world.settings, late_requests_per_minute=16)  # four in a slice: one order with two sources
+    world.place(order_id=1)
+    world.put_late()
+    world.put_late(data={"type": "order", "id": 1})
+
+    world.recover()
+
+    assert [path for path in world.exchange.paths("GET") if "/v2/orders/" in path] == [LOOK_UP]
+
+
 def test_a_source_that_is_rate_limited_says_when_the_order_comes_back(world: World) -> None:
     world.exchange.always("GET", COMPANIES, answer(429, None, {"X-Request-Window-Resets-After": "300 s"}))
     world.create()
@@ -603,6 +617,17 @@ def test_work_in_the_background_is_waited_for_no_longer_than_said() -> None:
     assert began.wait(10)
     assert not go_on.is_set()
     go_on.set()
+
+
+def test_what_a_thread_counts_is_recorded_by_the_main_thread(written: Written) -> None:
+    kept: list[Any] = []
+    with metrics_aside(kept):
+        count(Metric.ATTEMPT_FAILED)
+    assert written.metrics == {}
+
+    record_aside(kept)
+    record_aside(kept)
+    assert written.metrics == {"AttemptFailed": [1.0]}
 
 
 def test_in_threads_an_order_is_created_with_the_same_fields_and_counts(written: Written) -> None:
