@@ -100,7 +100,7 @@ def report(outcome: Outcome, *, retried: bool = False) -> None:
             if cause is Cause.RECONCILED:
                 # Not OrderLate: the window-missed alarm divides that by the orders that were received.
                 count(Metric.ORDER_RECONCILED)
-            else:
+            elif retried or cause is not Cause.SOURCE_UNAVAILABLE:  # its record exists: it has not missed the window
                 count_by(Metric.ORDER_RETRIED if retried else Metric.ORDER_LATE, "cause", cause)
             _count_cause(cause)
             fields: dict[str, Any] = {"outcome": "late", "retried": retried, "cause": cause, "detail": detail}

@@ -51,9 +51,13 @@ def observe_call(began_at: float, call: dict[str, Any]) -> None:
 
 
 def observed() -> dict[str, Any]:
-    """The fields of the outcome's log line: the facts, and `calls`, each with the order's `age` when it began."""
+    """The fields of the outcome's log line: the facts, and `calls`, each with the order's `age` when it began.
+
+    A call is told once: an order that was created and is then late for a source has two lines.
+    """
     seen = _current.get()
     if seen is None:
         return {}
-    calls = [call | {"age": round(began_at - seen.created_at, 2)} for began_at, call in seen.calls]
+    told, seen.calls = seen.calls, []
+    calls = [call | {"age": round(began_at - seen.created_at, 2)} for began_at, call in told]
     return seen.facts | ({"calls": calls} if calls else {})

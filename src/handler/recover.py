@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws_errors import error_code
 from handler.backoff import deferred_delay_seconds, delay_seconds, jitter
+from handler.content import Content
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.desired import find_desired
 from handler.endings import report
@@ -21,6 +22,7 @@ from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
 from handler.queues import Message, read_letter
 from handler.record import align_record, settle_refusal
+from handler.rule_sources import FROM_B2B
 from handler.table.order_notes import Attempt
 from handler.table.rate_limit import Deferred
 from handler.telemetry import Metric, count, logger, measure_seconds
@@ -32,11 +34,13 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.b2b_api import B2BApi
     from handler.bigcommerce.store_api import StoreApi
+    from handler.desired import Desired
     from handler.endings import Endings
     from handler.enrichment import Rules
     from handler.order_event import OrderEvent
     from handler.queues import Letter, Queues
     from handler.settings import Settings
+    from handler.sources import Sources
     from handler.table.idempotency import OrderIdempotency
     from handler.table.order_notes import OrderNotes
     from handler.table.rate_limit import LateRateLimit
@@ -49,6 +53,9 @@ RESERVED_SECONDS = 5.0
 
 REQUESTS_AN_ORDER = 2
 """B2B API requests that a late order usually takes: Get Order and Update Order."""
+
+SOURCES_SECONDS = 8.0
+"""The sources' share of `ORDER_SECONDS`."""
 
 CREATE_AFTER_TRIES = 4
 """After this many tries without a record, Create Order is called: B2B Edition may never make one by itself."""
@@ -73,6 +80,7 @@ class RecoverOrders:
     store_api: StoreApi
     b2b_api: B2BApi
     rules: Rules
+    sources: Sources
     endings: Endings
     rate_limit: LateRateLimit
     order_notes: OrderNotes
@@ -151,17 +159,28 @@ class RecoverOrders:
 
     def _finish(self, event: OrderEvent, deadline: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OrderIdempotency.run` tells it
         # Before the look-up, so that an order over the rate limit costs the core API nothing either.
-        self.rate_limit.take(event.store_hash, REQUESTS_AN_ORDER)
+        given = Content(event.po_number or "", event.extra_fields)
+        from_b2b = self.rules.of_store(event.store_hash).sources_beyond(given) & FROM_B2B
+        taken = REQUESTS_AN_ORDER + len(from_b2b)
+        self.rate_limit.take(event.store_hash, taken)
         try:
-            desired = find_desired(event, self.store_api, self.rules, deadline, only_given=again)
+            desired = find_desired(
+                event, self.store_api, self.rules, self.sources, deadline, self._sources_end, only_given=again
+            )
         except RetryLater as error:
-            self.rate_limit.give_back(event.store_hash, REQUESTS_AN_ORDER)
+            self.rate_limit.give_back(event.store_hash, taken)
             if error.cause is Cause.ORDER_NOT_FOUND and (denials := self._failures(event, error)) >= NOT_FOUND_TRIES:
                 raise Refused(Cause.ORDER_NOT_FOUND, f"{error.detail}, {denials} times") from error
             raise
         if isinstance(desired, Skipped):
             self.rate_limit.give_back(event.store_hash, REQUESTS_AN_ORDER)
             return desired
+        if unused := taken - REQUESTS_AN_ORDER - desired.b2b_requests:
+            self.rate_limit.give_back(event.store_hash, unused)
+        return desired.finish(self._put(desired, deadline))
+
+    def _put(self, desired: Desired, deadline: Deadline) -> Finished:
+        """Updates the record with the desired content, or creates it after several tries without a record."""
         event = desired.event
         try:
             return align_record(self.b2b_api, desired, deadline)
@@ -183,6 +202,9 @@ class RecoverOrders:
                 return settle_refusal(self.b2b_api, desired, refusal, deadline)
             seconds = self.clock() - event.created_at
             return Created(seconds, WINDOW_SECONDS - seconds, desired.rules_failed)
+
+    def _sources_end(self, _created_at: float) -> Deadline:
+        return Deadline.after(SOURCES_SECONDS, self.clock)
 
     def _failures(self, event: OrderEvent, error: RetryLater) -> int:
         """How often the order has failed for this cause, including this time."""

@@ -196,7 +196,7 @@ SET = re.compile(r"#?(\w+) = (if_not_exists\(\w+, )?(:\w+)")
 
 @dataclass(slots=True)
 class FakeTable:
-    """As much of DynamoDB as `LateRateLimit` and `OrderNotes` use: counters with a ceiling, notes, failures, a set of stores."""
+    """As much of DynamoDB as `LateRateLimit` and `OrderNotes` use: counters with a ceiling, notes, failures, refused sources, a set of stores."""
 
     taken: defaultdict[str, int] = field(default_factory=lambda: defaultdict(int))
     notes: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -221,11 +221,12 @@ class FakeTable:
             raise self.error
         key = Key["id"]["S"]
         if ":store" in ExpressionAttributeValues:
-            verb, _space, clauses = UpdateExpression.partition(" ")
-            for clause in clauses.split(", "):
-                changed = {"hashes": self.stores, "paused": self.paused}[clause.split()[0]]
-                change = {"ADD": changed.update, "DELETE": changed.difference_update}[verb]
-                change(ExpressionAttributeValues[":store"]["SS"])
+            self._change_stores(UpdateExpression, ExpressionAttributeValues[":store"]["SS"])
+            return {}
+        if ":until" in ExpressionAttributeValues:
+            refused = self.notes.setdefault(key, {"id": {"S": key}})
+            until = ExpressionAttributeValues[":until"]
+            refused |= {(ExpressionAttributeNames or {})["#source"]: until, "expiration": until}
             return {}
         if ":outcome" in ExpressionAttributeValues:
             note = self.notes.setdefault(key, {"id": {"S": key}})
@@ -245,6 +246,13 @@ class FakeTable:
             raise refusal("ConditionalCheckFailedException", ConditionalCheckFailed)
         self.taken[key] += int(ExpressionAttributeValues[":requests"]["N"])
         return {}
+
+    def _change_stores(self, expression: str, stores: list[str]) -> None:
+        verb, _space, clauses = expression.partition(" ")
+        for clause in clauses.split(", "):
+            changed = {"hashes": self.stores, "paused": self.paused}[clause.split()[0]]
+            change = {"ADD": changed.update, "DELETE": changed.difference_update}[verb]
+            change(stores)
 
     def put_item(self, *, Item: dict[str, Any], **_: Any) -> None:  # noqa: N803
         if self.error is not None:

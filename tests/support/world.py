@@ -32,7 +32,7 @@ from support.aws import (
     FakeTable,
     InMemoryIdempotency,
 )
-from support.clock import FakeClock, middle
+from support.clock import FakeClock, at_once, middle
 from support.events import BUYER, ORDER_ID, STORE_HASH, webhook
 from support.exchange import FakeExchange
 from support.simulation import SimulatedApis
@@ -56,6 +56,7 @@ SECRET_NAME = f"relay/{STORE_HASH}"
 LOOK_UP = f"/stores/{STORE_HASH}/v2/orders/{ORDER_ID}"
 RECORDS = "/api/v3/io/orders"
 RECORD = f"{RECORDS}/{ORDER_ID}"
+COMPANIES = "/api/v3/io/companies"
 USER = f"/api/v3/io/users/customer/{BUYER}"
 
 
@@ -99,6 +100,7 @@ class World:
             clock=self.clock,
             sleep=self.clock.sleep,
             uniform=middle,
+            background=at_once(self.clock),
         )
         relay.idempotency = self.idempotency  # in place of the cached property
         return relay

@@ -20,7 +20,7 @@ from support.events import BUYER, webhook
 from support.exchange import Step, answer
 from support.night import Night, new_night
 from support.template import STACK, Resolved
-from support.world import LOOK_UP, RECORDS, SECRET_NAME
+from support.world import COMPANIES, LOOK_UP, RECORDS, SECRET_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -254,6 +254,32 @@ def a_rule_fails(night: Night) -> Iterator[None]:
     night.order()
     night.pass_minutes(2)
     yield
+    night.use_rules(Rules.load())
+
+
+SOURCE_RULE = '[all.extra_fields]\nA = "company.companyName"'
+
+
+@rings("SourceFailsAlarm")
+def the_company_does_not_answer(night: Night) -> Iterator[None]:
+    night.use_rules(Rules.parse(SOURCE_RULE))
+    night.world.exchange.always("GET", COMPANIES, answer(500))
+    for _ in range(20):
+        night.order()
+        night.pass_minutes(1)
+    yield
+    night.mend()
+    night.use_rules(Rules.load())
+
+
+@rings("SourceRefusedAlarm")
+def the_company_is_refused(night: Night) -> Iterator[None]:
+    night.use_rules(Rules.parse(SOURCE_RULE))
+    night.world.exchange.always("GET", COMPANIES, answer(403))
+    night.order()
+    night.pass_minutes(2)
+    yield
+    night.mend()
     night.use_rules(Rules.load())
 
 

@@ -8,8 +8,9 @@ import jmespath
 import pytest
 
 from handler.enrichment import Rules, StoreRules
+from handler.rule_sources import read_fields
 from relay.checks import Finding, State
-from relay.field_checks import FieldConfig, check_fields, read_fields
+from relay.field_checks import FieldConfig, check_fields
 
 
 def rules(**fields: str) -> StoreRules:
@@ -32,6 +33,15 @@ def test_rules_that_fit_are_well() -> None:
 
     assert finding.state is State.GOOD
     assert "tried on the last customer's order" in finding.what
+
+
+def test_rules_that_mention_a_source_are_not_tried_on_orders_without_it() -> None:
+    store_rules = rules(Team="company.companyName", Desk="company.uuid")
+    configs = [config("Team", isRequired=True), config("Desk")]
+
+    [finding] = findings(store_rules, *configs, orders=[{"id": 1, "external_order_id": "x"}])
+
+    assert finding.state is State.GOOD
 
 
 def test_a_name_that_the_store_has_not_is_bad_and_a_close_one_is_proposed() -> None:

@@ -87,6 +87,18 @@ def test_an_order_that_was_created_stays_so_when_it_is_updated_afterwards(
     assert (orders["all"], orders["created_in_window"], orders["updated"], orders["unchanged"]) == (1, 1, 0, 0)
 
 
+def test_an_order_that_was_created_stays_so_while_it_waits_for_a_source(
+    logs: FakeLogs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.write(ORDER, outcome(1, "created", window_left_seconds=5), at=NOON - 50)
+    logs.write(ORDER, outcome(1, "late", cause="source_unavailable"), at=NOON - 49)
+
+    orders = said(logs, capsys)["orders"]
+
+    assert (orders["created_in_window"], orders["late"]) == (1, 0)
+    assert orders["late_by_cause"] == {"source_unavailable": 1}
+
+
 def test_an_order_created_after_the_window_is_not_in_the_share(
     logs: FakeLogs, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler.bigcommerce.api_answer import SUCCESS
 from handler.desired import GUEST
+from handler.rule_sources import read_fields
 from relay.checks import ADDRESSES, Finding, State
 from relay.errors import CliError
 from relay.plain import counted
@@ -25,10 +26,6 @@ RECENT_ORDERS = 50
 STEP = "extra fields"
 RULES = "src/handler/enrichment.toml"
 CORRECT = f"correct {RULES} and deploy it: make deploy"
-OF_THE_FIRST = frozenset(
-    {"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "flatten", "pipe"}
-)
-"""JMESPath nodes whose further children are not read of the same value as the first."""
 
 NUMBER, DROPDOWN = 2, 3
 """Field types with a say in what a value may be (domain: extra-field configurations)."""
@@ -119,7 +116,7 @@ def check_fields(
         *_unknown(ruled, by_name),
         *_uncovered(ruled, configs),
         *_failures(tries, store),
-        *_misfits(ruled, by_name, tries, store),
+        *_misfits([name for name, rule in rules.extra_fields if not rule.sources], by_name, tries, store),
         *_silent(rules, by_name, tries, store),
     ]
     yield from findings
@@ -133,7 +130,10 @@ def check_fields(
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """What the rules made of one order: the values they brought, by field, and the rules that failed."""
+    """What the rules made of one order: the values they brought, by field, and the rules that failed.
+
+    No source is fetched, so rules that mention one are left out.
+    """
 
     order: dict[str, Any]
     brought: dict[str, str]
@@ -143,9 +143,9 @@ class _Try:
     def of(cls, rules: StoreRules, order: dict[str, Any]) -> _Try | None:
         """None for an order that the rules skip."""
         failed: list[RuleFailed] = []
-        if rules.skips(order, failed.append):
+        if rules.skips(order, failed.append, rules.sources):
             return None
-        return cls(order, dict(rules.content(order, failed.append).extra_fields), failed)
+        return cls(order, dict(rules.content(order, failed.append, rules.sources).extra_fields), failed)
 
     @property
     def number(self) -> Any:
@@ -226,7 +226,9 @@ def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try
     """Rules of optional fields that brought nothing for any of these orders, and what they read that no order has."""
     known = sorted({key for tried in tries for key in tried.order})
     for name, rule in rules.extra_fields if tries else ():
-        if any(name in tried.brought or rule.name in {each.rule for each in tried.failed} for tried in tries):
+        if rule.sources or any(
+            name in tried.brought or rule.name in {each.rule for each in tried.failed} for tried in tries
+        ):
             continue
         if name in by_name and by_name[name].required:
             continue
@@ -239,18 +241,6 @@ def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try
         others = ", while other rules brought values" if any(tried.brought for tried in tries) else ""
         mend = f"see one of them: relay preview {tries[0].number} --store {store}"
         yield Finding(STEP, State.UNKNOWN, f"{what}{others}; whether buyers left it empty is not known", mend)
-
-
-def read_fields(node: dict[str, Any]) -> Iterator[str]:
-    """The names that a JMESPath expression reads of the order itself, as far as that can be seen."""
-    kind, children = node["type"], node.get("children", [])
-    if kind == "field":
-        yield node["value"]
-    elif kind in OF_THE_FIRST:
-        yield from read_fields(children[0])  # what follows is read of the first one's result
-    elif kind not in {"literal", "current", "expref"}:
-        for child in children:
-            yield from read_fields(child)
 
 
 def _the_last(number: int) -> str:

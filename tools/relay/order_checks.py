@@ -45,6 +45,7 @@ CAUSES = {
     str(Cause.API_UNAVAILABLE): {OUTAGE},
     str(Cause.UNEXPECTED_ANSWER): {OUTAGE, TOKEN},
     str(Cause.API_REFUSED): {RULES},
+    str(Cause.SOURCE_UNAVAILABLE): {OUTAGE, TOKEN},
 }
 """What a dead letter's cause can follow from."""
 
@@ -58,6 +59,8 @@ ALARMS = {
     "webhooks-missing": {HOOK},
     "no-webhook": {HOOK},
     "rule-fails": {RULES},
+    "source-fails": {OUTAGE, TOKEN},
+    "source-refused": {TOKEN},
     "late-orders-old": {LATE},
     "dead-letters": {DEAD},
     "dead-letters-grow": {DEAD},

@@ -33,10 +33,10 @@ def check_po_number(rules: StoreRules, orders: list[dict[str, Any]]) -> Finding:
     read, tried, missed = 0, 0, []
     for order in orders:
         failed: list[RuleFailed] = []
-        if rules.skips(order, failed.append):
+        if rules.skips(order, failed.append, rules.sources):  # no source is fetched
             continue
         tried += 1
-        if rules.content(order, failed.append).po_number:
+        if rules.content(order, failed.append, rules.sources).po_number:
             read += 1
         elif looks_like_one(order.get("customer_message")):
             missed.append(order.get("id", 0))

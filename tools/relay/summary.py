@@ -10,6 +10,7 @@ from sys import intern
 from typing import Any
 
 from handler.deadline import WINDOW_SECONDS
+from handler.errors import Cause
 from handler.http.client import TOO_MANY_REQUESTS
 
 SUCCESS = range(200, 300)
@@ -92,8 +93,10 @@ class Summary:
     def _add_order(self, key: tuple[str, int], outcome: str, line: dict[str, Any]) -> None:
         at, why = line["at"], intern(str(line.get("cause") or line.get("reason") or "unknown"))
         order = self._orders.setdefault(key, _Order(at, outcome, why))
-        # The newest line counts, but an order that was created stays so when its record is updated afterwards.
-        if (order.outcome, outcome) in AFTERWARDS:
+        # The newest line counts, but an order that was created stays so when its record is updated afterwards, also
+        # when it waits for a source until then.
+        waits = outcome == "late" and why == Cause.SOURCE_UNAVAILABLE
+        if (order.outcome, outcome) in AFTERWARDS or (order.outcome == "created" and waits):
             pass
         elif at >= order.at or (outcome, order.outcome) in AFTERWARDS:
             order.at, order.outcome, order.why = at, outcome, why

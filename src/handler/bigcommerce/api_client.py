@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from handler.bigcommerce.api_answer import FORBIDDEN, UNAUTHORISED
-from handler.errors import Unauthorized
+from handler.errors import Cause, Refused, Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,16 @@ class AuthorizedApi:
                 endpoint=endpoint,
             )
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
-                needed = f" (scope {self.SCOPE})" if self.SCOPE else ""
-                raise Unauthorized(f"{self.NAME}: HTTP {answer.status}{needed}")
+                raise Unauthorized(self._unauthorized(answer))
             return answer
 
         return self._credentials.authorized(store_hash, call)
+
+    def _permitted(self, answer: Response) -> Response:
+        """Returns the answer. Raises Refused for a 403: the token lacks the scope, so the call is not repeated."""
+        if answer.status == FORBIDDEN:
+            raise Refused(Cause.UNAUTHORISED, self._unauthorized(answer))
+        return answer
+
+    def _unauthorized(self, answer: Response) -> str:
+        return f"{self.NAME}: HTTP {answer.status}" + (f" (scope {self.SCOPE})" if self.SCOPE else "")

@@ -24,6 +24,8 @@ PAGE_SIZE = 250
 LIKELY_PAGE_SIZE = 50
 """The API's default. A page with a multiple of it may be full, also where the API returns fewer rows than requested."""
 
+WITH_CONSIGNMENTS = "?include=consignments.line_items&consignment_structure=object"
+
 DATE_TOLERANCE_SECONDS = 60.0
 """How far outside the requested period an order may be dated: the filter may round."""
 
@@ -34,10 +36,15 @@ class StoreApi(AuthorizedApi):
     NAME = "core Orders API"
     SCOPE = "Orders: read-only"
 
-    def get_order(self, store_hash: str, order_id: int, deadline: Deadline) -> dict[str, Any]:
+    def get_order(
+        self, store_hash: str, order_id: int, deadline: Deadline, *, with_consignments: bool = False
+    ) -> dict[str, Any]:
         """The core order, as the API returns it, with `id` and `customer_id` as ints.
 
-        An order may not be readable at the moment its webhook arrives, so a 404 is retried until `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorized, or Refused.
+        `with_consignments` adds `consignments` (addresses and products), without a further request.
+
+        An order may not be readable at the moment its webhook arrives, so a 404 is retried until `deadline`. Raises
+        RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorized, or Refused.
         """
 
         def read(response: Response) -> Response:
@@ -48,7 +55,8 @@ class StoreApi(AuthorizedApi):
                 raise RetryLater(Cause.UNEXPECTED_ANSWER, "core Orders API: the answer is not the order")
             return answer
 
-        answer = self._get(store_hash, f"orders/{order_id}", deadline, read, endpoint="core.get_order")
+        path = f"orders/{order_id}{WITH_CONSIGNMENTS if with_consignments else ''}"
+        answer = self._get(store_hash, path, deadline, read, endpoint="core.get_order")
         return _order_in(answer, order_id) or {}
 
     def list_orders(

@@ -66,6 +66,9 @@ class RetryPolicy:
 LIVE = RetryPolicy(attempt_seconds=3.0, retries=True)
 """In the window: several short attempts finish more orders than a long one (docs/performance.md)."""
 
+LIVE_SOURCE = RetryPolicy(attempt_seconds=1.2, retries=True)
+"""For sources, which have 2.5 s: after a first attempt that hangs there is time for a second one."""
+
 LATE = RetryPolicy(attempt_seconds=12.0, retries=False)
 """After the window: one long attempt. RecoveryQueue retries."""
 
