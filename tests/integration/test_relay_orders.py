@@ -284,7 +284,10 @@ def test_rules_can_be_tried_before_they_are_deployed(relay_cli: RelayCli, tmp_pa
 
     assert [(row["field"], row["rules"]) for row in answer["fields"]] == [("PO number", "Blue")]
     assert answer["failed_rules"] == [
-        {"rule": "all.extra_fields.Team", "why": "length() expects text or a list or an object; customer_id is a number"}
+        {
+            "rule": "all.extra_fields.Team",
+            "why": "length() expects text or a list or an object; customer_id is a number",
+        }
     ]
 
 
