@@ -1,4 +1,4 @@
-"""Bus → Create Order: the live path. Everything here happens before the window closes, or is handed over."""
+"""Event bus → Create Order: the live path. What it cannot finish in the window goes to RecoveryQueue."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ if TYPE_CHECKING:
 
 SOURCES_AGE_SECONDS = 5.0
 SOURCES_SECONDS = 2.5
-"""Sources end when the order is 5 s old, and 2.5 s after they began. Until the window closes at 9.5 s, Create Order then
-has one whole attempt of 3 s and a second one after it. An order that is looked up late is created without the sources."""
+"""Sources end when the order is 5 s old, and 2.5 s after they start. Then Create Order has time for an attempt of 3 s and
+a second one before the window's deadline at 9.5 s. An order that is looked up late is created without sources."""
 
 RESERVED_SECONDS = 2.0
-"""Of the invocation's own time, kept for handing over and for the idempotency record."""
+"""The part of the invocation's time that is kept for the queues and the idempotency record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateOrder:
-    """Creates the order's B2B record inside the window, or sees to it that somebody else finishes it."""
+    """Creates the order's B2B record in the window, or sends the order to a queue."""
 
     idempotency: OrderIdempotency
     store_api: StoreApi
@@ -51,7 +51,7 @@ class CreateOrder:
     first_delay_seconds: float
 
     def handle(self, event: OrderEvent, context: LambdaContext) -> Outcome:
-        """What became of the order. Raises only when it could not even be handed over; Lambda then does that."""
+        """The outcome. Raises botocore's errors when SQS refuses the order; then Lambda's on-failure destination gets it."""
         with observing(event.created_at):
             return self._handle(event, context)
 
@@ -85,9 +85,9 @@ class CreateOrder:
         return desired.finish(self._put(desired, invocation, again))
 
     def _put(self, desired: Desired, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as above
-        """Creates the record with what is desired, or updates the one that is there."""
+        """Creates the record with the desired content, or updates an existing one."""
         if again:
-            # A second Create might make a second record (domain: more facts), so the record is looked for first.
+            # A second Create Order might make a second record, so the record is read first.
             try:
                 return align_record(self.b2b_api, desired, invocation)
             except RetryLater as error:
@@ -100,7 +100,7 @@ class CreateOrder:
         try:
             self.b2b_api.create_order(event.store_hash, event.order_id, desired.customer_id, desired.content, window)
         except OrderAlreadyExists:
-            # Update Order knows no window: the invocation's own time is the limit.
+            # Update Order has no time limit but the invocation's.
             return align_record(self.b2b_api, desired, invocation)
         except Refused as refusal:
             return settle_refusal(self.b2b_api, desired, refusal, invocation)

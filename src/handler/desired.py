@@ -1,4 +1,4 @@
-"""What the B2B record of an order should carry: from the event itself where it says so, from the core order otherwise."""
+"""The desired content of an order's B2B record: the event's own values, and those of the enrichment rules."""
 
 from __future__ import annotations
 
@@ -28,15 +28,15 @@ if TYPE_CHECKING:
 
 GUEST = 0
 QUOTE_LINE = re.compile(r"\bQuote ?#", re.IGNORECASE)
-"""Checkouts from a B2B quote leave its number in the comments; some end as a guest's (bigcommerce/catalyst #2291)."""
+"""Checkouts from a B2B quote write its number into the comments; some end as guest orders (bigcommerce/catalyst #2291)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Desired:
     """The buyer's core customer id and the content for the record; `event` has its clock set by the order's own date.
 
-    `unavailable` is set when `content` lacks fields whose source was late or down: to be raised once the record has
-    what there is. `b2b_requests` is what the sources took of the B2B API.
+    `unavailable` is set when `content` lacks fields because a source was late or down; `finish` raises it after the record
+    was written. `b2b_requests` is the number of B2B API requests for sources.
     """
 
     event: OrderEvent
@@ -47,7 +47,7 @@ class Desired:
     b2b_requests: int = 0
 
     def finish(self, finished: Finished) -> Finished:
-        """`finished`, when nothing is missing. Otherwise raises `unavailable`; a record that was created is reported before."""
+        """Returns `finished` when no source is missing. Otherwise reports a created record, and raises `unavailable`."""
         if self.unavailable is None or isinstance(finished, Skipped):
             return finished
         if isinstance(finished, Created):
@@ -67,8 +67,8 @@ def find_desired(
 ) -> Desired | Skipped:
     """What to put on the record, or why nothing. Raises what `StoreApi.get_order` raises.
 
-    `sources_end` says until when sources that are begun now may take, for an order created at this moment (unix
-    seconds). `only_given`: the event's own values alone, for an order whose rules were applied before.
+    `sources_end` returns the deadline of sources that start now, for an order created at the given time (unix seconds).
+    `only_given`: only the event's own values, for an order whose rules were applied before.
     """
     given = Content(event.po_number or "", event.extra_fields)
     if event.customer_id is not None:
@@ -121,11 +121,11 @@ def find_desired(
 
 
 def _report_sources(found: SourceValues, *, waited_for: bool) -> RetryLater | None:
-    """Counts and logs the sources without a value; why the order is to be completed, if a value is `waited_for`."""
+    """Counts and logs the sources without a value. Returns why to complete the order later, if `waited_for`."""
     for source, detail in found.refused.items():
         count_by(Metric.SOURCE_REFUSED, "source", source)
         logger.warning(
-            "source refused; the order goes on without the fields that need it",
+            "source refused; the fields that need it were left out",
             event="source.refused",
             source=source,
             scope=SCOPES[source],
@@ -134,7 +134,7 @@ def _report_sources(found: SourceValues, *, waited_for: bool) -> RetryLater | No
     for source, error in found.unavailable.items():
         count_by(Metric.SOURCE_FAILED, "source", source)
         logger.warning(
-            "source unavailable; the order goes on without the fields that need it",
+            "source unavailable; the fields that need it were left out",
             event="source.failed",
             source=source,
             cause=error.cause,
@@ -150,7 +150,7 @@ def _report_sources(found: SourceValues, *, waited_for: bool) -> RetryLater | No
 
 
 def _without_value(rules: StoreRules, ruled: Content, failed: set[str]) -> list[str]:
-    """The names of the rules that brought nothing, and did not fail."""
+    """The names of the rules that returned no value, and did not fail."""
     brought = dict(ruled.extra_fields)
     empty = [rule.name for name, rule in rules.extra_fields if name not in brought]
     if rules.po_number and not ruled.po_number:
@@ -159,7 +159,7 @@ def _without_value(rules: StoreRules, ruled: Content, failed: set[str]) -> list[
 
 
 def _is_given(rule: str, given: Content) -> bool:
-    """Whether the event itself has brought the rule's value: then the record lacks nothing of the rule's."""
+    """Whether the event itself has the value of the rule."""
     if rule.endswith(".po_number"):
         return bool(given.po_number)
     return rule.partition(".extra_fields.")[2] in dict(given.extra_fields)
@@ -167,7 +167,7 @@ def _is_given(rule: str, given: Content) -> bool:
 
 def _report_rule(failure: RuleFailed) -> None:
     logger.warning(
-        "enrichment rule failed; the order goes on without it",
+        "enrichment rule failed; the field was left out",
         event="rule.failed",
         rule=failure.rule,
         detail=failure.why,

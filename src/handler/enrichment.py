@@ -1,4 +1,4 @@
-"""The merchant's rules: what of a core order goes onto its B2B record (`enrichment.toml`, docs/configuration.md).
+"""The merchant's rules: which values of an order go to its B2B record (`enrichment.toml`, docs/configuration.md).
 
 Run `python -m handler.enrichment FILE` to check a file of rules.
 """
@@ -30,15 +30,15 @@ if TYPE_CHECKING:
 RULES_FILE = Path(__file__).with_name("enrichment.toml")
 SKIP_SECONDS = 0.05
 VALUES_SECONDS = 0.15
-"""The time of all rules of an order together, without `skip_when`, which has its own. Patterns are the owner's, but
-the texts they meet are buyers'."""
+"""The time limit of all rules of an order together, except `skip_when`. The merchant writes the patterns, but buyers
+write the texts they search."""
 
 SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when"})
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One expression; `name` is where it stands in the file, for messages and metrics. `sources` are what it mentions."""
+    """One expression. `name` is its key in the file, for messages and metrics; `sources` are those it mentions."""
 
     name: str
     expression: Any
@@ -55,7 +55,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RequestBudget:
-    """The requests that an order costs at most, without repeated ones: of the core API and of the B2B API."""
+    """The most requests that an order needs, without retries, by API."""
 
     core: int
     b2b: int
@@ -76,25 +76,25 @@ class StoreRules:
 
     @property
     def request_budget(self) -> RequestBudget:
-        """What an order costs: the look-up, the sources, and Create Order. Less when sources are in memory."""
+        """The requests for an order: the look-up, the sources, and Create Order. Fewer when sources are cached."""
         fetched = self.sources - {Source.CONSIGNMENTS}
         return RequestBudget(core=1 + len(fetched - FROM_B2B), b2b=1 + len(fetched & FROM_B2B))
 
     def sources_beyond(self, given: Content) -> frozenset[Source]:
-        """The sources that are needed when an event gives these values itself: its values stand above the rules'."""
+        """The sources that are needed when the event itself has these values, which override the rules'."""
         rules = [self.skip_when, *(rule for _, rule in self._value_rules(given))]
         return frozenset().union(*(rule.sources for rule in rules if rule))
 
     def lacking(self, missing: Collection[Source], given: Content) -> list[str]:
-        """The names of the rules that bring no value because a source is missing, where the event gives none."""
+        """The names of the rules without a value because a source is missing, where the event has none either."""
         return [rule.name for _, rule in self._value_rules(given) if not rule.sources.isdisjoint(missing)]
 
     def skips(
         self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None], missing: Collection[Source] = ()
     ) -> bool:
-        """Whether the order is to be left alone; a rule that fails skips nothing and is told to `on_failure`.
+        """Whether the order is skipped. A rule that fails skips nothing, and is passed to `on_failure`.
 
-        `order` has the values of the sources beside its own. A rule that mentions a `missing` source skips nothing.
+        `order` includes the values of the sources. A rule that mentions a `missing` source skips nothing.
         """
         if self.skip_when is None or not self.skip_when.sources.isdisjoint(missing):
             return False
@@ -109,9 +109,8 @@ class StoreRules:
     ) -> Content:
         """What the record shall carry. A rule that fails leaves its field out and is told to `on_failure`.
 
-        `order` has the values of the sources beside its own. A rule that mentions a `missing` source is left out: a
-        value made without the source could be a wrong one. The rules share `VALUES_SECONDS`; when these are used up,
-        the rules that are left fail at once.
+        `order` includes the values of the sources. A rule that mentions a `missing` source is left out, since its value
+        could be wrong. The rules share `VALUES_SECONDS`; when these are used up, the remaining rules fail at once.
         """
         limit = TimeLimit(VALUES_SECONDS)
         values = {
@@ -136,7 +135,7 @@ class StoreRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules: those for all stores, and stores' own in their place."""
+    """All rules: those for all stores, and the overrides of single stores."""
 
     for_all: StoreRules
     by_store: dict[str, StoreRules]
@@ -147,7 +146,7 @@ class Rules:
 
     @classmethod
     def load(cls, path: Path = RULES_FILE) -> Rules:
-        """The rules in a file. Raises ConfigurationError naming the rule, what was expected and how to mend it."""
+        """Reads the rules in a file. Raises ConfigurationError, which names the rule, what was expected and how to correct it."""
         try:
             return cls.parse(path.read_text(encoding="utf-8"), path.name)
         except (OSError, UnicodeDecodeError) as error:
@@ -260,11 +259,11 @@ def _value(rule: Rule, order: dict[str, Any], limit: TimeLimit, on_failure: Call
     except RuleFailed as failure:
         on_failure(failure)
     except TypeError:
-        on_failure(RuleFailed(rule.name, "it brings an object or a list of lists, not text"))
+        on_failure(RuleFailed(rule.name, "the result is an object or a list of lists, not text"))
     else:
         if len(text) <= LONGEST_VALUE:
             return text
-        on_failure(RuleFailed(rule.name, f"it brings {len(text)} characters; {LONGEST_VALUE} are the most"))
+        on_failure(RuleFailed(rule.name, f"the result has {len(text)} characters; at most {LONGEST_VALUE} are allowed"))
     return ""
 
 
