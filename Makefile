@@ -73,7 +73,7 @@ setup: $(ENVIRONMENTS) ## Install everything the other commands need (they call 
 	@touch $@
 
 .PHONY: run
-run: setup ## Send a dozen orders through the real template, on this machine
+run: setup ## Send 16 orders through the real template, on this machine
 	@$(BIN)/python -m sandbox.cli demo
 
 .PHONY: sandbox

@@ -1,4 +1,4 @@
-"""Work in a thread of its own, with the context (log keys, observations) of the one that began it."""
+"""Runs work in a thread, with the context (log keys, observations) of its caller."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextvars import copy_context
 
 Background = Callable[[Callable[[], None]], Callable[[float], None]]
-"""Begins work; what it returns waits for the end of the work, for so many seconds at most. Tests pass their own."""
+"""Starts work, and returns a function that waits for its end, for at most the given seconds. Tests pass a fake."""
 
 
 def in_thread(work: Callable[[], None]) -> Callable[[float], None]:
-    """Begins `work`, which raises nothing. The process does not wait for it when it ends."""
+    """Starts `work`, which must not raise, in a daemon thread."""
     thread = threading.Thread(target=copy_context().run, args=(work,), daemon=True)
     thread.start()
     return lambda seconds: thread.join(max(seconds, 0.0))

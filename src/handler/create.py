@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 SOURCES_AGE_SECONDS = 5.0
 SOURCES_SECONDS = 2.5
-"""Sources end when the order is 5 s old, and 2.5 s after they began. Until the window closes at 9.5 s, Create Order then
-has one whole attempt of 3 s and a second one after it. An order that is looked up late is created without the sources."""
+"""Sources end when the order is 5 s old, and 2.5 s after they start. Then Create Order has time for an attempt of 3 s and
+a second one before the window's deadline at 9.5 s. An order that is looked up late is created without sources."""
 
 RESERVED_SECONDS = 2.0
 """The part of the invocation's time that is kept for the queues and the idempotency record."""
@@ -85,7 +85,7 @@ class CreateOrder:
         return desired.finish(self._put(desired, invocation, again))
 
     def _put(self, desired: Desired, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as above
-        """Creates the record with what is desired, or updates the one that is there."""
+        """Creates the record with the desired content, or updates an existing one."""
         if again:
             # A second Create Order might make a second record, so the record is read first.
             try:

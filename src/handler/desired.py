@@ -35,8 +35,8 @@ QUOTE_LINE = re.compile(r"\bQuote ?#", re.IGNORECASE)
 class Desired:
     """The buyer's core customer id and the content for the record; `event` has its clock set by the order's own date.
 
-    `unavailable` is set when `content` lacks fields whose source was late or down: to be raised once the record has
-    what there is. `b2b_requests` is what the sources took of the B2B API.
+    `unavailable` is set when `content` lacks fields because a source was late or down; `finish` raises it after the record
+    was written. `b2b_requests` is the number of B2B API requests for sources.
     """
 
     event: OrderEvent
@@ -47,7 +47,7 @@ class Desired:
     b2b_requests: int = 0
 
     def finish(self, finished: Finished) -> Finished:
-        """`finished`, when nothing is missing. Otherwise raises `unavailable`; a record that was created is reported before."""
+        """Returns `finished` when no source is missing. Otherwise reports a created record, and raises `unavailable`."""
         if self.unavailable is None or isinstance(finished, Skipped):
             return finished
         if isinstance(finished, Created):
@@ -67,8 +67,8 @@ def find_desired(
 ) -> Desired | Skipped:
     """What to put on the record, or why nothing. Raises what `StoreApi.get_order` raises.
 
-    `sources_end` says until when sources that are begun now may take, for an order created at this moment (unix
-    seconds). `only_given`: the event's own values alone, for an order whose rules were applied before.
+    `sources_end` returns the deadline of sources that start now, for an order created at the given time (unix seconds).
+    `only_given`: only the event's own values, for an order whose rules were applied before.
     """
     given = Content(event.po_number or "", event.extra_fields)
     if event.customer_id is not None:
@@ -121,11 +121,11 @@ def find_desired(
 
 
 def _report_sources(found: SourceValues, *, waited_for: bool) -> RetryLater | None:
-    """Counts and logs the sources without a value; why the order is to be completed, if a value is `waited_for`."""
+    """Counts and logs the sources without a value. Returns why to complete the order later, if `waited_for`."""
     for source, detail in found.refused.items():
         count_by(Metric.SOURCE_REFUSED, "source", source)
         logger.warning(
-            "source refused; the order goes on without the fields that need it",
+            "source refused; the fields that need it were left out",
             event="source.refused",
             source=source,
             scope=SCOPES[source],
@@ -134,7 +134,7 @@ def _report_sources(found: SourceValues, *, waited_for: bool) -> RetryLater | No
     for source, error in found.unavailable.items():
         count_by(Metric.SOURCE_FAILED, "source", source)
         logger.warning(
-            "source unavailable; the order goes on without the fields that need it",
+            "source unavailable; the fields that need it were left out",
             event="source.failed",
             source=source,
             cause=error.cause,

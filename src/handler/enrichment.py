@@ -55,7 +55,7 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class RequestBudget:
-    """The requests that an order costs at most, without repeated ones: of the core API and of the B2B API."""
+    """The most requests that an order needs, without retries, by API."""
 
     core: int
     b2b: int
@@ -76,17 +76,17 @@ class StoreRules:
 
     @property
     def request_budget(self) -> RequestBudget:
-        """What an order costs: the look-up, the sources, and Create Order. Less when sources are in memory."""
+        """The requests for an order: the look-up, the sources, and Create Order. Fewer when sources are cached."""
         fetched = self.sources - {Source.CONSIGNMENTS}
         return RequestBudget(core=1 + len(fetched - FROM_B2B), b2b=1 + len(fetched & FROM_B2B))
 
     def sources_beyond(self, given: Content) -> frozenset[Source]:
-        """The sources that are needed when an event gives these values itself: its values stand above the rules'."""
+        """The sources that are needed when the event itself has these values, which override the rules'."""
         rules = [self.skip_when, *(rule for _, rule in self._value_rules(given))]
         return frozenset().union(*(rule.sources for rule in rules if rule))
 
     def lacking(self, missing: Collection[Source], given: Content) -> list[str]:
-        """The names of the rules that bring no value because a source is missing, where the event gives none."""
+        """The names of the rules without a value because a source is missing, where the event has none either."""
         return [rule.name for _, rule in self._value_rules(given) if not rule.sources.isdisjoint(missing)]
 
     def skips(
@@ -94,7 +94,7 @@ class StoreRules:
     ) -> bool:
         """Whether the order is skipped. A rule that fails skips nothing, and is passed to `on_failure`.
 
-        `order` has the values of the sources beside its own. A rule that mentions a `missing` source skips nothing.
+        `order` includes the values of the sources. A rule that mentions a `missing` source skips nothing.
         """
         if self.skip_when is None or not self.skip_when.sources.isdisjoint(missing):
             return False
@@ -109,9 +109,8 @@ class StoreRules:
     ) -> Content:
         """What the record shall carry. A rule that fails leaves its field out and is told to `on_failure`.
 
-        `order` has the values of the sources beside its own. A rule that mentions a `missing` source is left out: a
-        value made without the source could be a wrong one. The rules share `VALUES_SECONDS`; when these are used up,
-        the rules that are left fail at once.
+        `order` includes the values of the sources. A rule that mentions a `missing` source is left out, since its value
+        could be wrong. The rules share `VALUES_SECONDS`; when these are used up, the remaining rules fail at once.
         """
         limit = TimeLimit(VALUES_SECONDS)
         values = {

@@ -180,7 +180,7 @@ class RecoverOrders:
         return desired.finish(self._put(desired, deadline))
 
     def _put(self, desired: Desired, deadline: Deadline) -> Finished:
-        """Updates the record with what is desired, or creates one that has not appeared for long."""
+        """Updates the record with the desired content, or creates it after several tries without a record."""
         event = desired.event
         try:
             return align_record(self.b2b_api, desired, deadline)

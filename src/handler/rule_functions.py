@@ -1,4 +1,4 @@
-"""What rules can do beyond JMESPath, which cannot search text or look for a row by a name without regard to case."""
+"""The relay's own functions for rules: JMESPath cannot search text, or find a row by name in any case."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ import jmespath.functions
 from handler.po_number import find_po_number
 
 LONGEST_TEXT = 8_192
-"""Characters of a text that a pattern looks at. `re` looks for the alarm only every few thousand steps, and each step
-can be as long as the text: 65,536 digits kept a simple pattern busy for more than a second."""
+"""Characters of a text that a pattern searches. `re` checks for signals only every few thousand steps, and a step can
+take as long as the text: 65,536 digits took a simple pattern more than a second."""
 
 ANY_NAMESPACE = "*"
 ANY: jmespath.functions._Signature = {"types": []}
-"""An argument of any type: what a source holds may have any shape, and a wrong one has no value."""
+"""An argument of any type: the value of a source can have any format, and an unexpected one gives null."""
 
 
 class Functions(jmespath.functions.Functions):
-    """The relay's own functions. Those that look for a row give null where there is none."""
+    """The functions. Those that find a row return null where there is none."""
 
     @jmespath.functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_first_match(self, text: str | None, pattern: str) -> str | None:
@@ -45,7 +45,7 @@ class Functions(jmespath.functions.Functions):
 
     @jmespath.functions.signature(ANY, ANY, ANY)
     def _func_metafield(self, metafields: Any, namespace: Any, key: Any) -> Any:
-        """The value of the metafield with this key in a list of {namespace, key, value}, or null. '*' is any namespace."""
+        """The value of the metafield with this key in a list of {namespace, key, value}, or null. '*' matches any namespace."""
         if namespace == ANY_NAMESPACE:
             return _value_of(metafields, "value", key=key)
         return _value_of(metafields, "value", namespace=namespace, key=key)
@@ -60,7 +60,7 @@ OPTIONS = jmespath.Options(custom_functions=Functions())
 
 
 def _value_of(rows: Any, value: str, **names: Any) -> Any:
-    """`value` of the first row that has these names, without regard to case and to spaces around them."""
+    """`value` of the first row with these names, in any case and without surrounding spaces."""
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict) and all(_same_name(row.get(key), name) for key, name in names.items()):
             return row.get(value)

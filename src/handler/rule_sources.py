@@ -1,7 +1,7 @@
-"""Where a rule's values come from: what a JMESPath expression reads of its input, and which requests that takes.
+"""The sources that a rule needs: which names of its input a JMESPath expression reads.
 
-An expression reads `company` when that name stands at the root: `company.companyName` does, `billing_address.company`
-does not. No network here; `sources` fetches.
+An expression reads `company` when it uses that name at the root: `company.companyName` does, `billing_address.company`
+does not. `sources` fetches them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Source(StrEnum):
-    """What rules can read beside the plain order. The values are metric dimensions, and all but `attributes` are names in rules."""
+    """What rules can read besides the order. The values are metric dimensions; all but `attributes` are names in rules."""
 
     COMPANY = "company"
     USER = "user"
@@ -29,16 +29,16 @@ class Source(StrEnum):
 
 
 FROM_B2B = frozenset({Source.COMPANY, Source.USER})
-"""The sources of the B2B API; each takes one of its 150 requests a minute. The others are of the core API."""
+"""The sources from the B2B API; each takes one of its 150 requests a minute. The others are from the core API."""
 
 OF_THE_FIRST = frozenset(
     {"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "flatten", "pipe"}
 )
-"""JMESPath nodes whose further children are not read of the same value as the first."""
+"""JMESPath nodes whose further children apply to the result of the first, not to the input."""
 
 
 def read_fields(node: Any) -> Iterator[str]:
-    """The names that a parsed JMESPath expression reads of its input itself, as far as that can be seen."""
+    """The names that a parsed JMESPath expression reads from its input, as far as that can be determined."""
     kind, children = node["type"], node.get("children", [])
     if kind == "field":
         yield node["value"]

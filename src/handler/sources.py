@@ -1,8 +1,8 @@
-"""Sources: what rules read beside the order. Fetched at once, inside a budget of time, and never worth the window.
+"""Sources: what rules read besides the order. They are fetched in parallel, with a time limit that keeps the window.
 
 A source that is late, down or rate-limited is `unavailable`: the order is finished without the fields that need it, and
 completed afterwards. A source that the store refuses (a missing scope, the API's own 4xx) is `refused`: its fields are
-left out, and it is not asked again for ten minutes.
+left out, and it is not requested again for ten minutes.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ if TYPE_CHECKING:
     from handler.table.refused_sources import RefusedSources
 
 BUYER_KEPT_SECONDS = 300.0
-"""A buyer's company and user are kept so long, also that there is none: several orders of one buyer ask once."""
+"""How long a buyer's company and user are cached, also when there is none: several orders of a buyer cost one request."""
 
 NAMES_KEPT_SECONDS = 3600.0
-"""The names of a store's customer attributes are kept so long."""
+"""How long the names of a store's customer attributes are cached."""
 
 MOST_KEPT = 256
 LARGEST_KEPT_CHARACTERS = 20_000
-"""What is kept in memory: so many values, none of them larger. About 5 MB at the most."""
+"""The size of the cache: the number of values, and the length of each. About 5 MB at most."""
 
 WAIT_BEYOND_SECONDS = 0.1
-"""A request ends at its deadline by itself. Its thread is waited for a little longer, so that it does not outlive the order."""
+"""Requests end at their deadline; their threads are joined with this much more time, so that none outlives the order."""
 
 SCOPES = {
     Source.COMPANY: "B2B Edition: modify",
@@ -51,9 +51,9 @@ SCOPES = {
 
 @dataclass(frozen=True, slots=True)
 class SourceValues:
-    """What the sources gave, by source: a value, why it was refused, or why it is unavailable.
+    """The results by source: a value, why it was refused, or why it is unavailable.
 
-    `b2b_requests` counts the sources that the B2B API was asked for.
+    `b2b_requests` is the number of sources that were requested from the B2B API.
     """
 
     values: dict[Source, Any]
@@ -67,7 +67,7 @@ class SourceValues:
         return frozenset(self.refused.keys() | self.unavailable.keys())
 
     def beside(self, order: dict[str, Any]) -> dict[str, Any]:
-        """The order as rules see it: with the sources' values beside its own keys."""
+        """The input of the rules: the order with the values of the sources."""
         values: dict[str, Any] = {source.value: value for source, value in self.values.items()}
         names = values.pop(Source.ATTRIBUTES, None)
         if isinstance(customer := values.get(Source.CUSTOMER), dict) and names:
@@ -76,7 +76,7 @@ class SourceValues:
 
 
 class Sources:
-    """Fetches sources, and keeps in memory what several orders share."""
+    """Fetches sources, and caches what several orders share."""
 
     def __init__(
         self,
@@ -94,13 +94,13 @@ class Sources:
         self._background = background
         self._clock = clock
         self._kept: dict[tuple[Source, str, int], tuple[float, Any]] = {}
-        """Values with the moment until which they are kept (unix seconds), oldest first."""
+        """Values with the end of their caching (unix seconds), oldest first."""
         self._lock = threading.Lock()
 
     def begin(self, store_hash: str, order_id: int, needed: Collection[Source], deadline: Deadline) -> Fetching:
-        """Begins to fetch what of `needed` does not depend on the buyer. To be used in a `with` statement.
+        """Starts to fetch the sources of `needed` that do not depend on the buyer. Use it in a `with` statement.
 
-        `deadline` ends the requests that are begun here.
+        `deadline` is that of these requests.
         """
         fetching = Fetching(self, store_hash, frozenset(needed) - {Source.CONSIGNMENTS})
         fetching.begin(order_id, deadline)
@@ -109,7 +109,7 @@ class Sources:
     # --- one source ----------------------------------------------------------------------------------------------
 
     def request(self, source: Source, store_hash: str, subject: int, deadline: Deadline) -> Any:
-        """A source's value, asked for. `subject` is the order's id for metafields, and the customer's id otherwise.
+        """Requests a source. `subject` is the order's id for metafields, and the customer's id otherwise.
 
         Raises RetryLater or Refused.
         """
@@ -132,20 +132,20 @@ class Sources:
         return value
 
     def kept(self, source: Source, store_hash: str, subject: int) -> tuple[Any] | None:
-        """The value in memory, or None when there is none."""
+        """The cached value as a tuple, or None when there is none."""
         until, value = self._kept.get((source, store_hash, subject), (0.0, None))
         return (value,) if until > self._clock() else None
 
     def refused(self, store_hash: str, sources: Collection[Source]) -> frozenset[str]:
-        """Those of `sources` that the store has refused lately."""
+        """The `sources` that the store has refused recently."""
         return self._refused_sources.of_store(store_hash, sources) if sources else frozenset()
 
     def note_refused(self, store_hash: str, source: Source) -> None:
-        """The store has just refused the source."""
+        """Notes that the store refused the source."""
         self._refused_sources.note(store_hash, source)
 
     def start(self, work: Callable[[], None]) -> Callable[[float], None]:
-        """Begins work in the background."""
+        """Starts work in the background."""
         return self._background(work)
 
     def _keep(self, key: tuple[Source, str, int], value: Any, seconds: float) -> None:
@@ -159,7 +159,7 @@ class Sources:
 
 
 class Fetching:
-    """The sources of one order, on their way."""
+    """The sources of one order while they are fetched."""
 
     def __init__(self, sources: Sources, store_hash: str, needed: frozenset[Source]) -> None:
         self._sources = sources
@@ -179,7 +179,7 @@ class Fetching:
         self._wait()
 
     def begin(self, order_id: int, deadline: Deadline) -> None:
-        """Metafields and the names of attributes, beside the order's look-up; and which sources not to ask for."""
+        """Fetches metafields and attribute names in parallel with the look-up, and reads which sources were refused."""
         if Source.ATTRIBUTES in self._needed and (kept := self._sources.kept(Source.ATTRIBUTES, self._store_hash, 0)):
             [self._values[Source.ATTRIBUTES]] = kept
         self._order_id = order_id
@@ -194,7 +194,7 @@ class Fetching:
             self._start(work, deadline)
 
     def finish(self, customer_id: int, deadline: Deadline) -> SourceValues:
-        """All values, with those that depend on the buyer: asked for at once, until `deadline`."""
+        """All values. Fetches those that depend on the buyer in parallel, until `deadline`."""
         due = []
         for source in (Source.COMPANY, Source.USER, Source.CUSTOMER):
             if source not in self._needed:
@@ -208,7 +208,7 @@ class Fetching:
             self._start(partial(self._fetch, source, customer_id, deadline, refused), deadline)
         self._wait()
         if (failure := self._failures.get(Source.METAFIELDS)) and failure.cause is Cause.ORDER_NOT_FOUND:
-            # They were asked for before the order was known to be readable. Now it is, and the same answer is a refusal.
+            # They were requested before the look-up succeeded. Now the order is readable, so another 404 is a refusal.
             del self._failures[Source.METAFIELDS]
             self._start(partial(self._fetch, Source.METAFIELDS, self._order_id, deadline, ()), deadline)
             self._wait()
@@ -222,9 +222,9 @@ class Fetching:
         return SourceValues(values, refusals, failures, len(asked))
 
     def _fetch(self, source: Source, subject: int, deadline: Deadline, refused: Collection[str]) -> None:
-        """Asks for a source and keeps what came of it; raises nothing."""
+        """Requests a source and stores the result; raises nothing."""
         if source in refused:
-            self._refusals[source] = "refused within the last ten minutes; not asked again"
+            self._refusals[source] = "refused within the last ten minutes; not requested again"
             return
         try:
             self._values[source] = self._sources.request(source, self._store_hash, subject, deadline)
@@ -233,7 +233,7 @@ class Fetching:
         except Refused as error:
             self._refusals[source] = error.detail
             self._sources.note_refused(self._store_hash, source)
-        except Exception as fault:  # noqa: BLE001  a fault of ours costs this source's fields for now, not the order
+        except Exception as fault:  # noqa: BLE001  a bug delays this source's fields, not the order
             logger.exception("source failed unexpectedly", event="source.unexpected", source=source)
             count(Metric.UNEXPECTED_ERROR)
             self._failures[source] = RetryLater(Cause.FUNCTION_FAILED, f"an unexpected {type(fault).__name__}")

@@ -510,7 +510,7 @@ def test_relay_works_in_a_shell_that_has_sourced_the_file(sandbox: Opened) -> No
     assert "Store outlet" in done.stdout
     assert "Store sandbox" in done.stdout
     listed = in_a_shell(sandbox, "relay store list --json")
-    assert [store["store"] for store in json.loads(listed.stdout)] == ["outlet", "sandbox"]
+    assert [store["store"] for store in json.loads(listed.stdout)] == ["erp", "outlet", "sandbox"]
 
 
 def test_what_relay_asks_is_not_among_the_relays_own_requests(page: Page, sandbox: Opened) -> None:

@@ -13,6 +13,7 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
+import handler.enrichment
 from handler.container import Container
 from handler.enrichment import Rules
 from handler.errors import Cause
@@ -22,7 +23,7 @@ from handler.outcomes import Created, Dead, Duplicate, Late, Outcome, Skipped, S
 from handler.queues import Letter, Message
 from handler.settings import Settings
 from handler.table.rate_limit import Deferred
-from sandbox.demo.scenarios import secret_of
+from sandbox.demo.scenarios import ERP_HASH, erp_store, secret_of
 from sandbox.store import faults
 from sandbox.store.orders import PO_LINE, Order, OrderOptions
 from sandbox.store.server import SandboxStore
@@ -32,7 +33,7 @@ from support.notes import note_failure
 from support.template import Resolved, grants
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Unpack
 
     from support.telemetry import Written
@@ -49,6 +50,7 @@ class World:
     store: Store
     settings: Settings
     session: Any = boto3
+    load_rules: Callable[[], Rules] = Rules.load
     ahead: float = 0.0
     slept: list[float] = field(default_factory=list)
 
@@ -57,7 +59,7 @@ class World:
             self.settings,
             client=lambda service, config: self.session.client(service, config=config),
             exchange=HttpExchange(),
-            rules=Rules.load,
+            rules=self.load_rules,
             clock=self.now,
             sleep=self._sleep,
             uniform=lambda low, high: (low + high) / 2,

@@ -284,7 +284,10 @@ def test_rules_can_be_tried_before_they_are_deployed(relay_cli: RelayCli, tmp_pa
 
     assert [(row["field"], row["rules"]) for row in answer["fields"]] == [("PO number", "Blue")]
     assert answer["failed_rules"] == [
-        {"rule": "all.extra_fields.Team", "why": "length() wants text or a list or an object; customer_id is a number"}
+        {
+            "rule": "all.extra_fields.Team",
+            "why": "length() expects text or a list or an object; customer_id is a number",
+        }
     ]
 
 
@@ -390,7 +393,7 @@ def test_a_list_that_ignores_the_period_is_said_to_do_so_and_hands_nothing_over(
 
     output = relay_cli.run("backfill", "--store", "abc123", "--since", "1h", code=1).output
 
-    assert "orders from outside of the period that was asked for" in " ".join(output.split())
+    assert "orders outside the requested period" in " ".join(output.split())
     assert handed_over(relay_cli) == []
 
 

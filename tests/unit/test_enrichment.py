@@ -204,7 +204,7 @@ def test_each_order_has_the_whole_time_limit() -> None:
     contents = [rules.content({"text": text}, failed.append) for text in ("a" * 40 + "b", "aaa")]
 
     assert contents == [Content(), Content("aaa")]
-    assert [(f.rule, f.why) for f in failed] == [("all.po_number", "the rules took too long")]
+    assert [(f.rule, f.why) for f in failed] == [("all.po_number", "time limit exceeded: the rules took too long")]
 
 
 @pytest.mark.parametrize(
@@ -274,15 +274,15 @@ def test_a_limit_that_is_not_used_up_is_left_for_the_next_computation() -> None:
 @pytest.mark.parametrize(
     ("rule", "why"),
     [
-        ("first_match(customer_id, '(.*)')", "first_match() wants text; customer_id is a number"),
-        ("first_match(billing.tags, 'x')", "first_match() wants text; billing.tags is a list"),
-        ("length(items[0].price)", "length() wants text or a list or an object; items[0].price is a number"),
-        ("join(', ', items[*].price)", "join() wants a list of texts; items[*].price holds a number"),
-        ("items[0].length(price)", "length() wants text or a list or an object; price is a number"),
-        ("contains(@, 'x')", "contains() wants a list or text; @ is an object"),
-        ("join(customer_id, items)", "join() wants text; the argument is a number"),
-        ("items", "it brings an object or a list of lists, not text"),
-        ("billing.long", "it brings 5000 characters; 1000 are the most"),
+        ("first_match(customer_id, '(.*)')", "first_match() expects text; customer_id is a number"),
+        ("first_match(billing.tags, 'x')", "first_match() expects text; billing.tags is a list"),
+        ("length(items[0].price)", "length() expects text or a list or an object; items[0].price is a number"),
+        ("join(', ', items[*].price)", "join() expects a list of texts; items[*].price holds a number"),
+        ("items[0].length(price)", "length() expects text or a list or an object; price is a number"),
+        ("contains(@, 'x')", "contains() expects a list or text; @ is an object"),
+        ("join(customer_id, items)", "join() expects text; the argument is a number"),
+        ("items", "the result is an object or a list of lists, not text"),
+        ("billing.long", "the result has 5000 characters; at most 1000 are allowed"),
     ],
 )
 def test_a_failed_rule_says_why_and_nothing_of_the_buyers_values(rule: str, why: str) -> None:

@@ -147,7 +147,7 @@ def test_a_rule_that_fails_on_a_real_order_is_wrong_and_is_counted_once() -> Non
 
     assert (finding.step, finding.state) == ("rules", State.BAD)
     assert (
-        "the rule all.extra_fields.Team fails (length() wants text or a list or an object; customer_id is a number) in 2"
+        "the rule all.extra_fields.Team fails (length() expects text or a list or an object; customer_id is a number) in 2"
         in finding.what
     )
     assert "relay preview 8 --store abc123" in finding.fix

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from handler.enrichment import Rules as EnrichmentRules
 from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.queues import Letter
@@ -15,9 +17,11 @@ from sandbox.aws.logs import LogLine
 from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU
 from sandbox.console.live_rules import LiveRules
 from sandbox.console.order_seen import Seen, request_as_json
+from sandbox.console.order_sources import sources_as_json
 from sandbox.console.order_steps import steps_of
 from sandbox.console.order_verdict import verdict_of, window_of
 from sandbox.console.requests import FaultRequest, InvalidRequest, OrderRequest
+from sandbox.store.b2b_api import Record, rows_of
 from sandbox.store.bigcommerce import Request
 from sandbox.store.orders import Order
 from sandbox.store.webhooks import Attempt, Delivery, DeliveryOptions
@@ -234,6 +238,24 @@ class TestWishes:
         assert (request.delivery_options.copies, request.delivery_options.delay_seconds) == (3, 6)
         assert request.words == ["made 12 s ago", "webhook 6 s later", "delivered 3 times"]
 
+    def test_values_for_the_sources_and_a_checkout_that_posts_no_record(self) -> None:
+        form = {
+            "erp_id": "C-2",
+            "tax_code": "",
+            "licence": "L-1",
+            "route": "N4",
+            "checkout_po": "T-1",
+            "checkout": "never",
+        }
+        request = OrderRequest.parse(json.dumps(form).encode())
+
+        options = request.order_options
+        assert request.buyer_values == {"company_extra_fields": {"ERP ID": "C-2"}, "attributes": {}}
+        assert options["shipping_form_fields"] == {"License ID": "L-1"}
+        assert options["metafields"] == [{"namespace": "erp", "key": "route", "value": "N4"}]
+        assert (options["buyer_po_number"], options["automatic_record_after"]) == ("T-1", None)
+        assert request.words == ["checkout never posts the record"]
+
     def test_an_order_whose_webhook_never_comes(self) -> None:
         assert OrderRequest.parse(b'{"webhook": "never"}').delay_seconds is None
 
@@ -279,6 +301,53 @@ class TestWishes:
         body = {"fault": key, "endpoint": next(iter(ENDPOINTS)), "extent": next(iter(EXTENTS))}
 
         assert FaultRequest.parse(json.dumps(body).encode()).key == key
+
+    def test_a_missing_scope_is_refused_in_the_words_of_the_endpoints_own_api(self) -> None:
+        make = MENU["403"].make
+        assert make
+        assert b'"meta"' in make("b2b.company").content
+        assert b'"title"' in make("core.metafields").content
+
+
+RULES = """[all.extra_fields]
+"ERP Id" = "extra_field(company.extraFields, 'ERP ID')"
+"Tax code" = "attribute(customer.attributes, 'Tax code')"
+"Ref" = "external_order_id"
+"SKUs" = "join(', ', consignments.shipping[].line_items[].sku)"
+"""
+
+
+class TestSources:
+    """Which source gave which field, and what it took."""
+
+    @staticmethod
+    def rows(**observed: Any) -> dict[str, tuple[str, str, str]]:
+        told = dataclasses.replace(CREATED, observed=observed)
+        record = Record(
+            order_id=105, customer_id=7, origin="created", created_at=0, updated_at=0, rows=rows_of({"ERP Id": "C-1"})
+        )
+        shown = sources_as_json(seen(told, record=record), EnrichmentRules.parse(RULES).of_store("sandbox"))
+        return {row["name"]: (row["fields"], row["cost"], row["state"]) for row in shown}
+
+    def test_each_source_stands_beside_its_fields_and_its_requests(self) -> None:
+        first, again = ({"endpoint": "b2b.company", "ms": 40, "age": age} for age in (0.1, 0.2))
+        order = {"endpoint": "core.get_order", "ms": 50}
+        assert self.rows(calls=[order, first, again, first]) == {
+            "order": ("Ref", "1 in 50 ms", ""),
+            "company": ("ERP Id: C-1", "2 in 80 ms", ""),
+            "customer": ("Tax code", "none: kept in memory", ""),
+            "attribute names": ("Tax code", "none: kept in memory", ""),
+            "consignments": ("SKUs", "none: part of the order", ""),
+        }
+
+    def test_a_source_without_a_value_says_why(self) -> None:
+        rows = self.rows(
+            calls=[{"endpoint": "core.get_order"}], sources_refused=["customer"], sources_unavailable=["company"]
+        )
+        assert [rows[name][1:] for name in ("customer", "company")] == [("none", "refused"), ("none", "unavailable")]
+
+    def test_nothing_is_known_before_the_first_outcome(self) -> None:
+        assert sources_as_json(seen(TAKEN), EnrichmentRules.parse(RULES).of_store("sandbox")) == []
 
 
 VALID, OTHER, WRONG = '[all]\npo_number = "a"', '[all]\npo_number = "b"', '[all]\npo_number = "first_match("'

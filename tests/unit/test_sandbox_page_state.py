@@ -16,6 +16,7 @@ from sandbox.console.queues import NoDeadLetter, QueueFollower
 from sandbox.console.requests import FaultRequest, InvalidRequest, OrderRequest
 from sandbox.console.snapshot import MOST_ORDERS, Snapshots
 from sandbox.demo.scenarios import BUYER, demo_store, outlet_store, secret_of
+from sandbox.store.b2b_api import Record
 from sandbox.store.messages import Call
 from sandbox.store.server import SandboxStore
 from support.dead_letters import DEAD, LATE, Queues, letter
@@ -348,6 +349,18 @@ class TestPicture:
 
         assert order["notes"] == ["made 12 s ago", "no webhook", "503 Service Unavailable at Create Order"]
         assert order["verdict"]["key"] == "silent"
+
+    def test_the_buyer_is_known_by_what_the_form_says_and_a_refused_checkout_is_told(self, stage: Stage) -> None:
+        request = OrderRequest(
+            erp_id="C-2", checkout_po="T-1", checkout_seconds=2, created_ago_seconds=5, delay_seconds=None
+        )
+        order = stage.place(request)
+        stage.sandbox._bigcommerce.shops["sandbox"].b2b._records[order] = Record(
+            order_id=order, customer_id=BUYER, origin="created", created_at=NOW - 4, updated_at=NOW - 4
+        )
+
+        assert stage.store.buyer(BUYER).company_extra_fields == {"ERP ID": "C-2"}
+        assert "T-1" in picture(stage, order)["selected"]["lost"]
 
     def test_a_late_order_stands_with_its_reason_among_the_queues(self, stage: Stage) -> None:
         order = stage.place()

@@ -40,7 +40,7 @@ app = typer.Typer(
 
 @app.command()
 def demo(*, as_json: AsJson = False) -> None:
-    """Deploy the relay on this machine and send a dozen orders through it."""
+    """Deploy the relay on this machine and send 16 orders through it."""
     _end_with(lambda: demonstration.run(as_json=as_json))
 
 

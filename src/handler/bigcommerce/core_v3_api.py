@@ -1,4 +1,4 @@
-"""What the core API V3 knows beside an order: its metafields, and its customer (bigcommerce/docs: orders.v3, customers.v3)."""
+"""The core API V3: an order's metafields, and customers (bigcommerce/docs: orders.v3, customers.v3)."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 250
 LIKELY_PAGE_SIZE = 50
-"""The API's default. A page of a multiple of it may be a full one, also where the API gives fewer rows than asked for."""
+"""The API's default. A page with a multiple of it may be full, also where the API returns fewer rows than requested."""
 
 MOST_PAGES = 4
-"""An order has 250 metafields of each app at most, and a store 50 attributes."""
+"""An order has at most 250 metafields of each app, and a store 50 attributes."""
 
 
 class _CoreV3Api(AuthorizedApi):
     """Reads lists below `/v3`. All methods raise RetryLater, Unauthorized, or Refused, also for a missing scope (403)."""
 
     NOT_FOUND_CAUSE: ClassVar[Cause | None] = None
-    """Why a 404 may heal, if it may."""
+    """The cause of a 404 that may be temporary; None when a 404 is permanent."""
 
     def _rows(self, store_hash: str, path: str, deadline: Deadline, endpoint: str) -> list[dict[str, Any]]:
         """The rows of one page."""
@@ -56,7 +56,7 @@ class _CoreV3Api(AuthorizedApi):
 
 
 class MetafieldsApi(_CoreV3Api):
-    """Reads orders' metafields. Those with the permission set `app_only` are of other apps and are not shown."""
+    """Reads orders' metafields. Those of other apps with the permission set `app_only` are not returned."""
 
     NAME: ClassVar[str] = "core Metafields API"
     SCOPE: ClassVar[str] = "Orders: read-only"
@@ -65,7 +65,7 @@ class MetafieldsApi(_CoreV3Api):
     def of_order(self, store_hash: str, order_id: int, deadline: Deadline) -> list[dict[str, Any]]:
         """The order's metafields: {namespace, key, value} and more.
 
-        An order that cannot be read (yet) is RetryLater, with cause ORDER_NOT_FOUND.
+        Raises RetryLater with cause ORDER_NOT_FOUND for an order that cannot be read (yet).
         """
         return self._all_rows(store_hash, f"orders/{order_id}/metafields", deadline, "core.metafields")
 
@@ -97,7 +97,7 @@ def _read_rows(response: Response) -> Response:
 
 
 def _rows_in(answer: Response) -> list[dict[str, Any]] | None:
-    """The rows of a V3 list; None when the answer is none. An empty body (204) is an empty list."""
+    """The rows of a V3 list, or None when the answer is not a list. An empty body (204) is an empty list."""
     if answer.status == NO_CONTENT:
         return []
     whole = answer.json()

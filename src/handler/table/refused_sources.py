@@ -1,7 +1,7 @@
-"""Which sources a store has refused lately: they are not asked again for ten minutes, by no environment.
+"""The sources that a store has refused recently: no execution environment requests them again for ten minutes.
 
-The table is read by an environment that has not asked the source with success within these ten minutes itself. When
-the table fails, each environment knows what it has seen itself.
+An environment reads the table unless it has itself requested the source successfully within ten minutes. When the table
+fails, each environment uses only its own results.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 KEPT_SECONDS = 600.0
 READ_AGAIN_SECONDS = 10.0
-"""The table is not read more often than this. An order asks twice: before its look-up and after it."""
+"""The table is read at most this often. An order needs it twice: before and after its look-up."""
 
 
 class RefusedSources:
-    """Sources are named by their names in rules. No method raises."""
+    """Identifies sources by their names in rules. No method raises."""
 
     def __init__(self, table_name: str, client: DynamoDBClient, clock: Clock) -> None:
         self._table_name = table_name
@@ -38,7 +38,7 @@ class RefusedSources:
         self._lock = threading.Lock()
 
     def of_store(self, store_hash: str, sources: Collection[str]) -> frozenset[str]:
-        """Those of `sources` that the store has refused lately. Threads that ask at once cost one read."""
+        """The `sources` that the store has refused recently. Concurrent calls cost one read."""
         with self._lock:
             now = self._clock()
             if any(self._known_until.get((store_hash, source), 0.0) <= now for source in sources):
@@ -46,7 +46,7 @@ class RefusedSources:
             return frozenset(each for each in sources if self._refused_until.get((store_hash, each), 0.0) > now)
 
     def note(self, store_hash: str, source: str) -> None:
-        """The store has just refused the source."""
+        """Notes that the store refused the source."""
         until = self._clock() + KEPT_SECONDS
         self._refused_until[store_hash, source] = self._known_until[store_hash, source] = until
         try:
@@ -61,7 +61,7 @@ class RefusedSources:
             ignored(error)
 
     def note_success(self, store_hash: str, source: str) -> None:
-        """The store has just answered for the source."""
+        """Notes that the store returned the source."""
         self._known_until[store_hash, source] = self._clock() + KEPT_SECONDS
 
     def _read(self, store_hash: str, sources: Collection[str], now: float) -> None:
@@ -75,5 +75,5 @@ class RefusedSources:
         for source in sources:
             until = float(item.get(source, {}).get("N", 0))
             self._refused_until[store_hash, source] = max(until, self._refused_until.get((store_hash, source), 0.0))
-            # A refusal is known for as long as it lasts: then the source is asked, by whoever comes first.
+            # A refusal is not read again before it ends; then the next order requests the source.
             self._known_until[store_hash, source] = max(until, now + READ_AGAIN_SECONDS)

@@ -33,6 +33,7 @@ FACTS = (
     "error",
 )
 """The fields of a line that are shown beside its message."""
+OBSERVED = ("calls", "sources_refused", "sources_unavailable")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +48,8 @@ class LogLine:
     store: str
     order: int | None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    observed: dict[str, Any] = field(default_factory=dict)
+    """The calls and the sources in the line of an outcome."""
 
     @property
     def outcome(self) -> str:
@@ -70,6 +73,7 @@ class LogLine:
             message=str(entry["message"]),
             store=str(entry.get("store", "")),
             order=entry.get("order"),
+            observed={name: entry[name] for name in OBSERVED if entry.get(name)},
             facts={name: entry[name] for name in FACTS if entry.get(name) not in {None, ""}},
         )
 

@@ -66,6 +66,8 @@ class Commands:
         with self._lock:
             options = request.order_options
             chosen = self.faults.before(options)
+            if request.buyer == "company":
+                self._sandbox.edit_buyer(request.store, options["customer_id"], **request.buyer_values)
             order = self._sandbox.place_order(request.store, **options)
             self.faults.bind(chosen, order)
             words = [fault.words for fault in chosen]

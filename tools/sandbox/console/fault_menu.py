@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 ENDPOINTS = {
     "b2b.create": "Create Order",
     "core.get_order": "the order look-up",
+    "b2b.company": "the company",
+    "b2b.user": "the company user",
+    "core.customer": "the customer",
+    "core.attributes": "the names of customer attributes",
+    "core.metafields": "the order's metafields",
     "b2b": "every call of the B2B API",
     "*": "every call of both APIs",
 }
@@ -37,7 +42,8 @@ class Choice:
 
     label: str
     hint: str
-    make: Callable[[], Fault] | None = None
+    make: Callable[[str], Fault] | None = None
+    """Makes the fault for an endpoint."""
     for_order: bool = True
     """False: it is one of `store_faults`, and in force at once."""
     mended: str = ""
@@ -45,22 +51,25 @@ class Choice:
 
 
 MENU = {
-    "503": Choice("503 Service Unavailable", "The API is down.", lambda: faults.status(503)),
-    "hang": Choice("hangs", "No answer for two minutes, and nothing done.", faults.hang),
-    "drip": Choice("drips", "The answer comes one byte a second.", lambda: faults.drip(1.0)),
-    "reset": Choice("connection reset", "Cut before anything is done.", faults.reset),
-    "lost": Choice("answer lost", "Done, and then cut: did it happen?", faults.reset_after),
-    "garbage": Choice("garbage", "200 with a page that is no JSON.", faults.garbage),
+    "503": Choice("503 Service Unavailable", "The API is down.", lambda _: faults.status(503)),
+    "hang": Choice("hangs", "No answer for two minutes, and nothing done.", lambda _: faults.hang()),
+    "drip": Choice("drips", "The answer comes one byte a second.", lambda _: faults.drip(1.0)),
+    "reset": Choice("connection reset", "Cut before anything is done.", lambda _: faults.reset()),
+    "lost": Choice("answer lost", "Done, and then cut: did it happen?", lambda _: faults.reset_after()),
+    "garbage": Choice("garbage", "200 with a page that is no JSON.", lambda _: faults.garbage()),
     "429-soon": Choice(
         "429, resets in 2 s",
         "Too many requests, and the window still allows another.",
-        lambda: faults.status(429, headers={"X-Request-Window-Resets-After": "2.0 s"}),
+        lambda _: faults.status(429, headers={"X-Request-Window-Resets-After": "2.0 s"}),
     ),
     "429-late": Choice(
         "429, resets in 15 s",
         "Too many requests until after the window.",
-        lambda: faults.status(429, headers={"X-Request-Window-Resets-After": "15.0 s"}),
+        lambda _: faults.status(429, headers={"X-Request-Window-Resets-After": "15.0 s"}),
     ),
+    "slow": Choice("slow", "The answer comes after four seconds.", faults.SOURCE_FAULTS["slow"]),
+    "403": Choice("403, scope missing", "The API refuses: the token lacks the scope.", faults.SOURCE_FAULTS["403"]),
+    "404": Choice("404 Not Found", "The API knows nothing of it.", faults.SOURCE_FAULTS["404"]),
     "not-readable": Choice(
         "order not readable at first", f"The look-up answers 404 for {NOT_READABLE_SECONDS:g} seconds."
     ),

@@ -85,7 +85,7 @@ class ActiveFaults:
             self._of_store[request.key].begin()
         fault = ActiveFault(next(self._ids), request)
         if choice.make and request.extent == ALL:
-            fault.rule = self._sandbox.fault(choice.make(), request.endpoint, times=None)
+            fault.rule = self._sandbox.fault(choice.make(request.endpoint), request.endpoint, times=None)
         self._taken.append(fault)
         return fault
 
@@ -118,7 +118,9 @@ class ActiveFaults:
             fault.order = order.id
             if make:
                 times = EXTENTS[fault.request.extent][1]
-                fault.rule = self._sandbox.fault(make(), fault.request.endpoint, order=order, times=times)
+                fault.rule = self._sandbox.fault(
+                    make(fault.request.endpoint), fault.request.endpoint, order=order, times=times
+                )
 
     def _mended(self, fault: ActiveFault) -> bool:
         return not MENU[fault.request.key].for_order and self._of_store[fault.request.key].mended()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from handler.deadline import Clock
-    from handler.enrichment import Rule
+    from handler.enrichment import Rule, StoreRules
 
 RULES_IN_CODE = "handler/enrichment.toml"
 
@@ -57,6 +57,10 @@ class LiveRules:
                 self.arriving = False
             self._running, self._rules, self._since = text, rules, self._clock()
         self._decided = text
+
+    def of_store(self, store_hash: str) -> StoreRules:
+        """The rules that run for a store."""
+        return self._rules.of_store(store_hash)
 
     def as_json(self, store_hash: str) -> dict[str, Any]:
         """For the page: where the rules are, which ones run for this store since when, and what is wrong with the file."""

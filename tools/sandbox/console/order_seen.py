@@ -20,6 +20,7 @@ ENDPOINT_NAMES = {
     "b2b.create": "Create Order",
     "b2b.get": "Get Order",
     "b2b.update": "Update Order",
+    "core.metafields": "Metafields",
 }
 
 
@@ -35,6 +36,7 @@ class Seen:
     dead_letter: DeadLetter | None = None
     announced: bool = True
     dropped: bool = False
+    checkout_refused: bool = False
     redriven: bool = False
     """Its dead letter was there and has gone."""
     window_seconds: float = 10.0

@@ -7,13 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU
-from sandbox.demo.scenarios import BUYER, GUEST, OUTLET_HASH, OUTSIDER, STORE_HASH
+from sandbox.demo.scenarios import BUYER, ERP_HASH, GUEST, OUTLET_HASH, OUTSIDER, STORE_HASH
 from sandbox.store.orders import PO_LINE, OrderOptions
 from sandbox.store.webhooks import DeliveryOptions
 
 BUYERS = {"company": BUYER, "outsider": OUTSIDER, "guest": GUEST}
-STORES = (STORE_HASH, OUTLET_HASH)
+STORES = (STORE_HASH, OUTLET_HASH, ERP_HASH)
 NEVER = "never"
+CHECKOUT_SECONDS = 5.0
+TEXTS = {
+    "po_number": "The PO number",
+    "cost_center": "The cost center",
+    "erp_order_id": "The ERP order id",
+    "erp_id": "The ERP id",
+    "tax_code": "The tax code",
+    "licence": "The licence",
+    "route": "The route",
+    "checkout_po": "The PO number typed at the checkout",
+}
+"""The texts of an order, as messages call them."""
 LONGEST_TEXT = 200
 LONGEST_AGE_SECONDS = 3600
 LONGEST_DELAY_SECONDS = 120
@@ -35,6 +47,15 @@ class OrderRequest:
     po_number: str = ""
     cost_center: str = ""
     erp_order_id: str = ""
+    erp_id: str = ""
+    """The company's extra field "ERP ID"; likewise the next three, in the places where rules find them."""
+    tax_code: str = ""
+    licence: str = ""
+    route: str = ""
+    checkout_po: str = ""
+    """What the buyer typed at a checkout that posts the record by itself, `checkout_seconds` after the order."""
+    checkout_seconds: float | None = CHECKOUT_SECONDS
+    """None: the checkout posts no record."""
     created_ago_seconds: float = 0.0
     delay_seconds: float | None = 0.0
     """How long the webhook is held back; None: it never comes."""
@@ -45,7 +66,7 @@ class OrderRequest:
         """The request in a request's body. Raises InvalidRequest."""
         form = _object(
             body,
-            {"store", "buyer", "po_number", "cost_center", "erp_order_id", "created_ago_seconds", "webhook", "copies"},
+            {"store", "buyer", *TEXTS, "checkout", "created_ago_seconds", "webhook", "copies"},
         )
         store = form.get("store", STORE_HASH)
         if store not in STORES:
@@ -53,13 +74,14 @@ class OrderRequest:
         buyer = form.get("buyer", "company")
         if not isinstance(buyer, str) or buyer not in BUYERS:
             raise InvalidRequest(f"The buyer is one of {', '.join(BUYERS)}.")
-        webhook = form.get("webhook", 0)
+        webhook, checkout = form.get("webhook", 0), form.get("checkout", CHECKOUT_SECONDS)
         return cls(
             store=store,
             buyer=buyer,
-            po_number=_text(form, "po_number", "The PO number"),
-            cost_center=_text(form, "cost_center", "The cost center"),
-            erp_order_id=_text(form, "erp_order_id", "The ERP order id"),
+            **{key: _text(form, key, name) for key, name in TEXTS.items()},
+            checkout_seconds=None
+            if checkout == NEVER
+            else _number(checkout, "The checkout's delay", LONGEST_DELAY_SECONDS),
             created_ago_seconds=_number(form.get("created_ago_seconds", 0), "The age", LONGEST_AGE_SECONDS),
             delay_seconds=None if webhook == NEVER else _number(webhook, "The webhook's delay", LONGEST_DELAY_SECONDS),
             copies=int(_number(form.get("copies", 1), "The number of deliveries", MOST_COPIES, least=1)),
@@ -73,10 +95,22 @@ class OrderRequest:
             "customer_message": f"{PO_LINE}{self.po_number}" if self.po_number else "",
             "form_fields": {"Cost Center": self.cost_center} if self.cost_center else {},
             "external_order_id": self.erp_order_id,
+            "shipping_form_fields": {"License ID": self.licence} if self.licence else {},
+            "metafields": [{"namespace": "erp", "key": "route", "value": self.route}] if self.route else [],
+            "buyer_po_number": self.checkout_po,
+            "automatic_record_after": self.checkout_seconds,
             "created_ago_seconds": self.created_ago_seconds,
             "notify": False,
         }
         return options
+
+    @property
+    def buyer_values(self) -> dict[str, Any]:
+        """What the store is told about the buyer."""
+        return {
+            "company_extra_fields": {"ERP ID": self.erp_id} if self.erp_id else {},
+            "attributes": {"Tax code": self.tax_code} if self.tax_code else {},
+        }
 
     @property
     def delivery_options(self) -> DeliveryOptions:
@@ -93,6 +127,9 @@ class OrderRequest:
             said.append("no webhook")
         elif self.delay_seconds:
             said.append(f"webhook {self.delay_seconds:g} s later")
+        if self.checkout_seconds != CHECKOUT_SECONDS:
+            late = "never posts the record"
+            said.append(f"checkout {late if self.checkout_seconds is None else f'after {self.checkout_seconds:g} s'}")
         if self.copies > 1:
             said.append(f"delivered {self.copies} times")
         return said

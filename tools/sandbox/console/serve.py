@@ -24,7 +24,7 @@ from sandbox.console.live_rules import RULES_IN_CODE, LiveRules
 from sandbox.console.queues import QueueFollower
 from sandbox.console.snapshot import Snapshots
 from sandbox.console.web import PageServer
-from sandbox.demo.scenarios import demo_store, outlet_store, secret_of
+from sandbox.demo.scenarios import demo_store, erp_store, outlet_store, secret_of
 from sandbox.store.server import SandboxStore
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def page_socket(port: int | None) -> socket.socket:
 
 def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, containers: Docker | None) -> Sandbox:
     sandbox = stack.enter_context(SandboxStore.run(also_on=containers.gateway if containers else ""))
-    stores = [demo_store(), outlet_store()]
+    stores = [demo_store(), outlet_store(), erp_store()]
     addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
     host = containers.address if containers else LOOPBACK
     cloud = stack.enter_context(Cloud(PARAMETERS | addresses, host=host, progress=console.print))

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from relay.context import USER_AGENT
 from sandbox.console.order_seen import Seen, line_as_json, record_as_json, request_as_json
+from sandbox.console.order_sources import sources_as_json
 from sandbox.console.order_steps import STEP_NAMES, steps_of
 from sandbox.console.order_verdict import Verdict, verdict_of, window_of
 
@@ -56,7 +57,7 @@ class Snapshots:
             "state": {
                 "error": next(iter(self.errors.values()), ""),
                 "orders": [_order(scene) for scene in shown],
-                "selected": _details(selected) if selected else None,
+                "selected": _details(selected, self.rules) if selected else None,
                 "faults": self.commands.faults_as_json(),
                 "queues": self._queues(shown),
                 "rules": self.rules.as_json(self.stores[0].hash),
@@ -75,6 +76,7 @@ class Snapshots:
             dead_letter=self.letters.of_order(order.store_hash, order.id),
             announced=placed.announced,
             dropped=placed.dropped,
+            checkout_refused=self.sandbox.checkout_refused(order),
             redriven=self.letters.has_left(order.store_hash, order.id),
             window_seconds=self.stores[0].window_seconds,
         )
@@ -117,11 +119,21 @@ def _order(scene: Scene) -> dict[str, Any]:
     }
 
 
-def _details(scene: Scene) -> dict[str, Any]:
+def _details(scene: Scene, rules: LiveRules) -> dict[str, Any]:
     seen = scene.seen
     return {
         "id": scene.placed.order.id,
         "record": record_as_json(seen.record),
+        "sources": sources_as_json(seen, rules.of_store(scene.placed.order.store_hash)),
+        "lost": _lost(scene),
         "requests": [request_as_json(seen, request) for request in seen.requests],
         "log": [line_as_json(seen, line) for line in seen.lines],
     }
+
+
+def _lost(scene: Scene) -> str:
+    """What the buyer typed at a checkout whose own record was refused because Create Order came first."""
+    order = scene.seen.order
+    if not scene.seen.checkout_refused or not order.buyer_po_number:
+        return ""
+    return f"The checkout came later with the PO number {order.buyer_po_number}, and was refused."

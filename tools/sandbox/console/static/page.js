@@ -174,7 +174,7 @@ function showDetails(selected) {
   id("detail-body").hidden = !selected;
   setText(id("details-title"), selected ? `Order ${selected.id}` : "Order");
   if (!selected) return;
-  const { record, requests, log } = selected;
+  const { record, sources, lost, requests, log } = selected;
   const facts = record
     ? [["PO number", record.po_number || "none"], ...Object.entries(record.extra_fields), ["Record", record.origin]]
     : [];
@@ -185,6 +185,13 @@ function showDetails(selected) {
     id(table).hidden = items.length === 0;
     id(`no-${table}`).hidden = items.length > 0;
   };
+  id("lost").hidden = !lost;
+  setText(id("lost"), lost);
+  rows("sources", sources, (row, source) => {
+    fill(row.cells[0], source.name, source.state);
+    fill(row.cells[1], source.fields);
+    fill(row.cells[2], source.cost);
+  });
   rows("requests", requests, (row, request) => {
     fill(row.cells[0], `${request.after.toFixed(2)} s`);
     fill(row.cells[1], request.name, request.sent);
@@ -372,13 +379,19 @@ id("place").addEventListener("submit", async (event) => {
   event.preventDefault();
   const form = event.target;
   const field = (name) => form.elements[name].value;
-  const webhook = field("webhook");
+  const [webhook, checkout] = [field("webhook"), field("checkout")];
   const body = {
     store: field("store"),
     buyer: field("buyer"),
     po_number: field("po_number"),
     cost_center: field("cost_center"),
     erp_order_id: field("erp_order_id"),
+    erp_id: field("erp_id"),
+    tax_code: field("tax_code"),
+    licence: field("licence"),
+    route: field("route"),
+    checkout_po: field("checkout_po"),
+    checkout: checkout === "never" ? checkout : Number(checkout),
     created_ago_seconds: form.elements.created_ago_seconds.valueAsNumber,
     webhook: webhook === "never" ? webhook : Number(webhook),
     copies: form.elements.copies.valueAsNumber,
