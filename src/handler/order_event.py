@@ -15,7 +15,7 @@ from handler.errors import IgnoredScope, MalformedEvent
 from handler.whole_number import LARGEST, whole_number
 
 DETAIL_TYPE = "bigCommerceWebhook"
-"""The detail-type of bus events, as BigCommerce's partner source sends it (docs/bigcommerce.md, Webhooks)."""
+"""The detail-type of bus events, as BigCommerce's partner source sends it (docs/bigcommerce.md, Partner events)."""
 
 ORDER_CREATED = re.compile(r"store/(?:channel/\d{1,10}/)?order/created")
 STORE_HASH = re.compile(r"[a-z0-9]{1,32}")
@@ -79,7 +79,7 @@ class OrderEvent:
 def parse_bus_event(event: dict[str, Any], received_at: float) -> OrderEvent:
     """The order event inside an EventBridge event.
 
-    The format of a partner event's detail is not published (docs/bigcommerce.md, Webhooks), so the webhook's body is
+    The format of a partner event's detail is not published (docs/bigcommerce.md, Partner events), so the webhook's body is
     accepted as `detail`, as `detail.payload`, and as a JSON string in either place. Raises MalformedEvent, IgnoredScope.
     """
     detail = _unwrapped(event.get("detail"))

@@ -1,6 +1,6 @@
 """The known stores, how far each was reconciled, and whose hook an operator has paused.
 
-Items of the idempotency table, since Secrets Manager cannot list by prefix: docs/decisions/0008-stores-known-from-the-table.md.
+Items of the idempotency table, since Secrets Manager cannot list by prefix: docs/decisions/0008-store-registry-in-dynamodb.md.
 """
 
 from __future__ import annotations
