@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.desired import find_desired
-from handler.endings import report
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.observations import observing
 from handler.outcomes import Created, Dead, Finished, Late, Outcome, Skipped
@@ -59,7 +58,7 @@ class CreateOrder:
         except Refused as error:
             outcome = self.endings.dead(event, Dead(error.cause, error.detail))
         else:
-            report(outcome)
+            self.endings.finished(event, outcome)
         if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
             self.stores.note(event.store_hash)
         return outcome

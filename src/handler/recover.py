@@ -18,7 +18,7 @@ from handler.desired import find_desired
 from handler.endings import report
 from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
 from handler.observations import observing
-from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
+from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Skipped, SkipReason
 from handler.queues import read_letter
 from handler.record import align_record, settle_refusal
 from handler.table.order_notes import Attempt
@@ -150,7 +150,7 @@ class RecoverOrders:
                 count(Metric.UNEXPECTED_ERROR)
                 detail = f"an unexpected {type(fault).__name__}; the log has its trace"
                 return self._postpone(letter, message, RetryLater(Cause.FUNCTION_FAILED, detail), troubled)
-            report(outcome)
+            self.endings.finished(event, outcome)
             return True
 
     def _work(
@@ -159,7 +159,7 @@ class RecoverOrders:
         invocation: Deadline,
         troubled: dict[str, float],
         context: LambdaContext,
-    ) -> Outcome:
+    ) -> Finished | Duplicate:
         if event.store_hash in troubled:
             raise Deferred("the store could not serve another order just now", troubled[event.store_hash])
         deadline = Deadline.after(ORDER_SECONDS, self.clock).earlier_of(invocation)

@@ -49,6 +49,7 @@ class Metric(StrEnum):
     TIME_TO_CREATE = "TimeToCreate"
     WINDOW_LEFT = "WindowLeft"
     LATE_ORDER_AGE = "LateOrderAge"
+    OUTCOME_EVENT_FAILED = "OutcomeEventFailed"
     # webhooks that never came
     ORDER_RECONCILED = "OrderReconciled"
     HOOK_MISSING = "HookMissing"

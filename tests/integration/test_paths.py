@@ -163,6 +163,7 @@ def world(sandbox: SandboxStore, monkeypatch: pytest.MonkeyPatch, request: pytes
             recovery_longest_delay_seconds=900,
             give_up_after_minutes=60,
             remember_done_days=35,
+            publish_outcomes=False,
             webhook_url="https://relay.example.com/live/webhooks",
         )
         yield World(sandbox, store, settings)
