@@ -100,6 +100,7 @@ class Container:
             endings=self.endings,
             stores=self.stores,
             clock=self._clock,
+            sleep=self._sleep,
             first_delay_seconds=self._settings.recovery_first_delay_seconds,
         )
 
