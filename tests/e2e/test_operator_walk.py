@@ -59,7 +59,7 @@ def wait_until_enriched(stage: Stage, order: Order, po_number: str) -> None:
 def an_hour_and_a_quarter_passes(stage: Stage) -> None:
     """The alarm looks back for so long; tests/unit/test_alarms.py shows that it is silent afterwards by itself."""
     stage.cloud.client("cloudwatch").set_alarm_state(
-        AlarmName=f"{stage.cloud.stack}-unauthorised", StateValue="OK", StateReason="75 minutes without a refusal"
+        AlarmName=f"{stage.cloud.stack}-unauthorized", StateValue="OK", StateReason="75 minutes without a refusal"
     )
 
 
@@ -111,18 +111,18 @@ def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
     late = [place(stage, f"PO-LATE-{number}") for number in range(3)]
     asked = f"status {late[0].id} --store {store.hash}"
     told = wait_for(lambda: (s := operator.learns(asked, code=None))["verdict"] == "late" and s)
-    assert told["noted"]["cause"] == "unauthorised"
+    assert told["noted"]["cause"] == "unauthorized"
     assert f"relay store add {store.hash}" in told["mend"]
     waiting = wait_for(lambda: (a := operator.learns(f"late list --store {store.hash}"))["count"] == 3 and a)
     assert {row["order"] for row in waiting["orders"]} == {order.id for order in late}
-    assert "unauthorised" in operator.says("late list --cause unauthorised")
+    assert "unauthorized" in operator.says("late list --cause unauthorized")
     publish(stage.cloud, samples(stage.cloud))
     said = " ".join(operator.says("doctor", code=WRONG).split())
-    assert f"{stage.cloud.stack}-unauthorised has been ringing" in said
+    assert f"{stage.cloud.stack}-unauthorized has been ringing" in said
     assert "docs/runbook.md#an-api-refuses-the-token" in said
 
     operator.says(f"store add {store.hash}", typed="renewed-access-token\n\n\n")
-    operator.says(f"late retry --store {store.hash} --cause unauthorised", code=None)  # some may be finished by now
+    operator.says(f"late retry --store {store.hash} --cause unauthorized", code=None)  # some may be finished by now
     assert "finished" in operator.says(f"{asked} --follow --for 1m")
     for number, order in enumerate(late):
         wait_until_enriched(stage, order, f"PO-LATE-{number}")

@@ -19,8 +19,7 @@ from handler.errors import Cause
 from handler.http.client import HttpExchange
 from handler.order_event import OrderEvent, parse_detail
 from handler.outcomes import Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Unchanged, Updated
-from handler.queues import Letter
-from handler.recover import Message
+from handler.queues import Letter, Message
 from handler.settings import Settings
 from handler.table.rate_limit import Deferred
 from sandbox.demo.scenarios import secret_of
@@ -338,7 +337,7 @@ def test_a_revoked_token_makes_the_order_late(world: World, endpoint: str) -> No
     outcome = world.create(order)
 
     assert isinstance(outcome, Late)
-    assert outcome.cause == "unauthorised"
+    assert outcome.cause == "unauthorized"
 
 
 def test_an_order_of_a_store_without_a_secret_is_late(world: World) -> None:

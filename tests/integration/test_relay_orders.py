@@ -14,7 +14,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from handler.bigcommerce.store_api import StoreApi
-from handler.dates import mail_date
+from handler.dates import rfc2822
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import Cause, RetryLater
 from handler.order_event import OrderEvent
@@ -384,7 +384,7 @@ def test_a_listing_that_is_refused_hands_nothing_over(relay_cli: RelayCli) -> No
 def test_a_list_that_ignores_the_period_is_said_to_do_so_and_hands_nothing_over(
     relay_cli: RelayCli, age_days: float
 ) -> None:
-    created = mail_date(time.time() - age_days * 86_400)
+    created = rfc2822(time.time() - age_days * 86_400)
     row = {"id": 1, "customer_id": BUYER, "date_created": created}
     relay_cli.sandbox.fault(faults.status(200, body=[row]), endpoint="core.list_orders", times=None)
 
@@ -395,7 +395,7 @@ def test_a_list_that_ignores_the_period_is_said_to_do_so_and_hands_nothing_over(
 
 
 def test_ids_in_text_are_handed_over_and_a_guest_in_text_is_none(relay_cli: RelayCli) -> None:
-    created = mail_date(time.time() - 600)
+    created = rfc2822(time.time() - 600)
     rows = [{"id": str(n), "customer_id": customer, "date_created": created} for n, customer in ((1, "7"), (2, "0"))]
     relay_cli.sandbox.fault(faults.status(200, body=[*rows, None]), endpoint="core.list_orders", times=None)
 

@@ -311,7 +311,7 @@ def is_proven(relay_cli: RelayCli, hook: Any) -> bool:
         body, store.client_secret, time.time()
     )
     client = boto3.client("secretsmanager")
-    for secret in Credentials(client, lambda: client, "relay", list, time.time).for_proof(store.hash):
+    for secret in Credentials(client, lambda: client, "relay", list, time.time).for_webhook(store.hash):
         try:
             authenticate(headers, body, secret)
         except Unauthenticated:

@@ -17,7 +17,7 @@ from botocore.exceptions import EndpointConnectionError, ReadTimeoutError
 from handler.aws_errors import error_code
 from handler.bigcommerce.credentials import MOST_UNKNOWN, Credentials, SecretInvalid, StoreSecret, UnknownStore
 from handler.bigcommerce.signature import authenticate
-from handler.errors import ConfigurationError, RetryLater, Unauthenticated, Unauthorised
+from handler.errors import ConfigurationError, RetryLater, Unauthenticated, Unauthorized
 from handler.settings import Settings
 from sandbox.store.webhooks import sign
 from support.aws import FakeSecretsManager, refusal
@@ -186,7 +186,7 @@ class World:
 
     def at_door(self, store: str) -> list[str | None]:
         """The client secrets that may prove a webhook of this store."""
-        return [found.client_secret for found in self.credentials.for_proof(store)]
+        return [found.client_secret for found in self.credentials.for_webhook(store)]
 
     def flood(self, number: int) -> None:
         """Forged webhooks of so many invented stores."""
@@ -316,7 +316,7 @@ def test_behind_the_door_nothing_is_rationed(world: World, ask: Callable[[Creden
     world.flood(500)
 
     assert ask(world.credentials, "unlisted").access_token == "token"
-    assert world.credentials.authorised("unlisted", lambda found: found.access_token) == "token"
+    assert world.credentials.authorized("unlisted", lambda found: found.access_token) == "token"
 
 
 def test_when_the_list_cannot_be_read_no_real_store_is_refused(world: World) -> None:
@@ -435,10 +435,10 @@ def test_a_refused_token_is_read_afresh_and_tried_once_more(world: World) -> Non
     def call(found: StoreSecret) -> str:
         tokens.append(found.access_token)
         if found.access_token != "new":
-            raise Unauthorised("HTTP 401")
+            raise Unauthorized("HTTP 401")
         return "done"
 
-    assert world.credentials.authorised("abcde", call) == "done"
+    assert world.credentials.authorized("abcde", call) == "done"
     assert tokens == ["token", "new"]
 
 

@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from handler.dates import mail_date, unix_seconds
+from handler.dates import rfc2822, unix_seconds
 from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.outcomes import Dead, Late, Updated
@@ -101,7 +101,7 @@ def lists(world: World, rows: Any) -> None:
 
 
 def row(world: World, order: Any = 250, age_seconds: float = 300.0, **more: Any) -> dict[str, Any]:
-    return {"id": order, "customer_id": BUYER, "date_created": mail_date(world.clock.now - age_seconds)} | more
+    return {"id": order, "customer_id": BUYER, "date_created": rfc2822(world.clock.now - age_seconds)} | more
 
 
 def periods(world: World) -> list[tuple[float, float]]:
@@ -558,7 +558,7 @@ def test_a_fault_of_ours_with_one_store_is_logged_with_its_trace_and_costs_the_o
 
 @pytest.mark.parametrize(
     ("status", "cause"),
-    [(503, "api_unavailable"), (418, "unexpected_answer"), (401, "unauthorised"), (429, "rate_limited")],
+    [(503, "api_unavailable"), (418, "unexpected_answer"), (401, "unauthorized"), (429, "rate_limited")],
 )
 def test_a_failed_look_is_logged_with_its_cause(world: World, written: Written, status: int, cause: str) -> None:
     world.exchange.always("GET", ORDERS, answer(status))

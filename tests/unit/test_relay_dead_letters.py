@@ -147,7 +147,7 @@ def test_every_shape_of_letter_has_its_store_order_and_cause() -> None:
     shapes = [dead(letter(7)), dead(json.dumps(event)), dead(json.dumps(crashed))]
 
     assert [(d.store, d.order, d.cause) for d in shapes] == [
-        ("abc123", 7, "unauthorised"),
+        ("abc123", 7, "unauthorized"),
         ("abc123", 7, "not_delivered"),
         ("abc123", 7, "function_failed"),
     ]
@@ -174,7 +174,7 @@ def test_an_event_of_another_scope_is_known_for_that() -> None:
     ("selection", "taken"),
     [
         (Selection(), True),
-        (Selection(store="abc123", orders=(7, 8), cause="unauthorised", ids=("m",)), True),
+        (Selection(store="abc123", orders=(7, 8), cause="unauthorized", ids=("m",)), True),
         (Selection(store="other"), False),
         (Selection(orders=(8,)), False),
         (Selection(cause="api_refused"), False),

@@ -367,7 +367,7 @@ def test_dead_letters_are_told_with_the_apis_words_and_seen_by_others_at_once(ac
 
     assert (finding.state, finding.because) == (State.BAD, "")  # the unreadable one does not follow from the token
     assert "12 orders wait for a person, the oldest for 2 h; causes of 3 that were read: " in finding.what
-    assert "2 x unauthorised: HTTP 401; 1 x unreadable" in finding.what
+    assert "2 x unauthorized: HTTP 401; 1 x unreadable" in finding.what
     assert "relay failed list" in finding.mend
     assert account.released == ["0", "1", "2"]
 
@@ -417,7 +417,7 @@ def test_alarms_that_are_quiet_are_well_and_those_without_data_are_not_known(acc
 
 
 def test_ringing_alarms_are_wrong_each_with_its_cause_when_that_was_found(account: Account) -> None:
-    names = ("unauthorised", "dead-letters", "order-function-fails")
+    names = ("unauthorized", "dead-letters", "order-function-fails")
     account.alarms[:] = [account.alarm("ALARM", f"{account.stack.name}-{name}") for name in names]
 
     found = alarm_findings(account, {"token": "Store a: core API"}, Finding("dead letters", State.BAD, ""))

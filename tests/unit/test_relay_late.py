@@ -106,7 +106,7 @@ def test_late_orders_are_listed_with_causes_tries_and_times(
             "first_cause": "window_missed",
             "first_detail": "the window had closed",
             "late_since": iso(NOW),
-            "cause": "unauthorised",
+            "cause": "unauthorized",
             "detail": "in words",
             "at": iso(NOW + 10),
             "tries": 2,
@@ -161,14 +161,14 @@ def test_thousands_of_late_orders_are_found(context: Context) -> None:
 def test_a_filter_that_matches_nothing_is_not_taken_for_an_empty_queue(
     context: Context, learns: Callable[..., Any]
 ) -> None:
-    assert learns(late.list_late, context, **everything(cause="unauthorised"))["well"] is True
+    assert learns(late.list_late, context, **everything(cause="unauthorized"))["well"] is True
     context.order_notes.note(EVENT, Late(Cause.NO_ANSWER, "timed out"))
 
-    answer = learns(late.list_late, context, **everything(cause="unauthorised"))
+    answer = learns(late.list_late, context, **everything(cause="unauthorized"))
 
     assert (answer["count"], answer["in_all"], answer["well"]) == (0, 1, False)
     with pytest.raises(CliError, match=r"No late orders match the filter \(1 in all\)"):
-        late.retry(context, **everything(cause="unauthorised", everything=False))
+        late.retry(context, **everything(cause="unauthorized", everything=False))
 
 
 def test_a_store_that_does_not_exist_is_named(context: Context) -> None:
@@ -198,9 +198,9 @@ def test_a_retried_order_is_visible_at_once_and_there_once(context: Context, lea
     fails(context.order_notes, other, Cause.NO_ANSWER, wait_hidden(context, other))
     assert visible(context) == []
 
-    dry = learns(late.retry, context, **everything(cause="unauthorised", everything=False), dry_run=True)
+    dry = learns(late.retry, context, **everything(cause="unauthorized", everything=False), dry_run=True)
     assert (dry["count"], visible(context)) == (1, [])
-    answer = learns(late.retry, context, **everything(cause="unauthorised", everything=False))
+    answer = learns(late.retry, context, **everything(cause="unauthorized", everything=False))
 
     assert [order["fate"] for order in answer["orders"]] == ["tried at once"]
     assert visible(context) == [101]

@@ -11,7 +11,7 @@ from botocore.exceptions import ClientError, NoCredentialsError, NoRegionError
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from handler.errors import Cause, Refused, RetryLater, Unauthorised
+from handler.errors import Cause, Refused, RetryLater, Unauthorized
 from relay.cli import app
 from relay.errors import CliError, explained
 from relay.plain import plain
@@ -116,7 +116,7 @@ def aws_error(code: str) -> ClientError:
         (NoRegionError(), "No AWS region", "--region"),
         (aws_error("ExpiredToken"), "login is over", "aws sso login"),
         (aws_error("AccessDenied"), "call ReceiveMessage", "--profile"),
-        (Unauthorised("core Orders API: HTTP 401"), "HTTP 401", "relay doctor"),
+        (Unauthorized("core Orders API: HTTP 401"), "HTTP 401", "relay doctor"),
         (RetryLater(Cause.SECRET_UNAVAILABLE, "the store has no secret"), "no secret", "relay store add"),
         (RetryLater(Cause.NO_ANSWER, "timed out"), "timed out", "status.bigcommerce.com"),
         (RetryLater(Cause.NOT_THERE_YET, "HTTP 404"), "HTTP 404", "--store"),

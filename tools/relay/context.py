@@ -241,7 +241,7 @@ class Context:
     def _policy(self) -> RetryPolicy:
         from handler.http.client import RetryPolicy  # noqa: PLC0415  as for `relay`
 
-        return RetryPolicy(attempt_seconds=8.0, tries_again=True)
+        return RetryPolicy(attempt_seconds=8.0, retries=True)
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:

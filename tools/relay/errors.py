@@ -12,7 +12,7 @@ from botocore.exceptions import (
     ProfileNotFound,
 )
 
-from handler.errors import Cause, Refused, RelayError, RetryLater, Unauthorised
+from handler.errors import Cause, Refused, RelayError, RetryLater, Unauthorized
 
 EXPIRED = frozenset({"ExpiredToken", "ExpiredTokenException", "RequestExpired", "InvalidClientTokenId"})
 DENIED = frozenset({"AccessDenied", "AccessDeniedException", "UnauthorizedOperation", "AuthorizationError"})
@@ -56,7 +56,7 @@ def explained(error: Exception, store: str = "") -> CliError | None:  # noqa: PL
 def _of_relay(error: RelayError, store: str) -> CliError:
     doctor = f"relay doctor {store}".strip()
     match error:
-        case Unauthorised(detail=detail):
+        case Unauthorized(detail=detail):
             return CliError(f"The token was refused. {detail}", f"See what it lacks: {doctor}")
         case RetryLater(cause=Cause.SECRET_UNAVAILABLE, detail=detail):
             mend = f"Enter it: relay store add {store}" if store else "See which one: relay store list"

@@ -44,7 +44,7 @@ def list_failed(context: Context, *, selection: Selection) -> bool:
 
     Examples:
       relay failed list
-      relay failed list --store abc123 --cause unauthorised --since 6h
+      relay failed list --store abc123 --cause unauthorized --since 6h
     """
     queue = _queue(context)
     with queue.held() as letters:
@@ -139,7 +139,7 @@ def redrive(
 
     Examples:
       relay failed redrive --all --dry-run
-      relay failed redrive --store abc123 --cause unauthorised --wait
+      relay failed redrive --store abc123 --cause unauthorized --wait
       relay failed redrive --store abc123 --order 1042
     """
     most_seconds = seconds(for_)

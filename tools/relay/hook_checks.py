@@ -26,7 +26,7 @@ UNAUTHENTICATED = "webhook.unauthenticated"
 
 
 def check_hook(context: Context, store: str, url: str, secret: StoreSecret) -> Iterator[Finding]:
-    """Whether an active hook points here and carries the secret header. Raises RetryLater, Unauthorised or Refused."""
+    """Whether an active hook points here and carries the secret header. Raises RetryLater, Unauthorized or Refused."""
     hooks = context.hooks_api.pointing_at(store, url, context.deadline())
     create = f"correct it: relay hook create {store}"
     if not hooks and context.stack.parameters.get("StoresSendWebhooks") == "false":

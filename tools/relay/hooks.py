@@ -18,7 +18,7 @@ def carries(hook: dict[str, Any], header: tuple[str, str]) -> bool:
 def blocked(context: Context, store: str, destination: str) -> dict[str, Any] | None:
     """What BigCommerce says about `destination`'s domain if it holds back deliveries to it, else None.
 
-    Raises RetryLater, Unauthorised or Refused.
+    Raises RetryLater, Unauthorized or Refused.
     """
     whole = context.hooks_api.call("GET", store, "/admin", context.deadline()).json()
     data = whole.get("data") if isinstance(whole, dict) else None

@@ -34,7 +34,7 @@ def list_late(context: Context, *, selection: Selection) -> bool:
 
     Examples:
       relay late list
-      relay late list --store abc123 --cause unauthorised
+      relay late list --store abc123 --cause unauthorized
     """
     found, chosen = _found(context, selection)
     now = context.clock()
@@ -92,7 +92,7 @@ def retry(context: Context, *, selection: Selection, dry_run: DryRunOption = Fal
     LateRequestsPerMinute, so many of them take a while.
 
     Examples:
-      relay late retry --store abc123 --cause unauthorised
+      relay late retry --store abc123 --cause unauthorized
       relay late retry --store abc123 --order 1042
       relay late retry --all
     """

@@ -49,7 +49,7 @@ CAUSES = {
 """What a dead letter's cause can follow from."""
 
 ALARMS = {
-    "unauthorised": {TOKEN},
+    "unauthorized": {TOKEN},
     "secret-unavailable": {SECRET},
     "window-missed": {OUTAGE, TOKEN, SECRET},
     "reconcile-behind": {OUTAGE, TOKEN, SECRET},

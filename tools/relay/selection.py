@@ -61,7 +61,7 @@ _OPTIONS = {
     "cause": Annotated[
         str | None,
         typer.Option(
-            "--cause", metavar="CAUSE", callback=_cause, show_default=False, help="Only those: unauthorised, ..."
+            "--cause", metavar="CAUSE", callback=_cause, show_default=False, help="Only those: unauthorized, ..."
         ),
     ],
     "message_id": Annotated[
