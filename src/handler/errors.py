@@ -94,7 +94,7 @@ class Refused(RelayError):  # noqa: N818  an outcome, not a fault
 
 
 class OrderAlreadyExists(Refused):
-    """Create Order's answer for "the record exists" and for "older than 10 seconds" (docs/bigcommerce.md, The ten seconds)."""
+    """Create Order's answer for "the record exists" and for "older than 10 seconds" (docs/bigcommerce.md, Create Order)."""
 
     def __init__(self) -> None:
         super().__init__(Cause.API_REFUSED, "The order already exists.")

@@ -15,7 +15,7 @@ from handler.errors import IgnoredScope, MalformedEvent
 from handler.whole_number import LARGEST, whole_number
 
 DETAIL_TYPE = "bigCommerceWebhook"
-"""The detail-type of bus events, as BigCommerce's partner source sends it (docs/bigcommerce.md, Webhooks)."""
+"""The detail-type of bus events, as BigCommerce's partner source sends it (docs/bigcommerce.md, Partner events)."""
 
 SOURCE = "b2b-order-relay"
 """The source of the events that the relay itself puts on the bus."""
@@ -82,7 +82,7 @@ class OrderEvent:
 def parse_bus_event(event: dict[str, Any], received_at: float) -> OrderEvent:
     """The order event inside an EventBridge event.
 
-    The format of a partner event's detail is not published (docs/bigcommerce.md, Webhooks), so the webhook's body is
+    The format of a partner event's detail is not published (docs/bigcommerce.md, Partner events), so the webhook's body is
     accepted as `detail`, as `detail.payload`, and as a JSON string in either place. Raises MalformedEvent, IgnoredScope.
     """
     detail = _unwrapped(event.get("detail"))

@@ -42,7 +42,7 @@ class B2BApi(AuthorizedApi):
         """Create Order. Raises OrderAlreadyExists when the API answers so, which it also does after the window.
 
         After a lost answer it reads the record before it calls again, since two calls at the same moment might make two
-        records (docs/bigcommerce.md, The ten seconds).
+        records (docs/bigcommerce.md, Create Order).
         """
         body = {"bcOrderId": order_id, "customerId": customer_id, **content.as_json()}
         sent = values_in(content.as_json())

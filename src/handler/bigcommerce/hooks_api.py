@@ -1,4 +1,4 @@
-"""The core Webhooks API, V3 (docs/bigcommerce.md, Webhooks)."""
+"""The core Webhooks API, V3 (docs/bigcommerce.md, Hooks API)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Authenticates webhooks: Standard Webhooks signatures and secret headers (docs/bigcommerce.md, Webhooks)."""
+"""Authenticates webhooks: Standard Webhooks signatures and secret headers (docs/bigcommerce.md, Webhook signatures)."""
 
 from __future__ import annotations
 
