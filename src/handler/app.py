@@ -52,10 +52,12 @@ def handle_order_event(event: dict[str, Any], context: "LambdaContext") -> dict[
     """Entry point of OrderFunction. `event` is an API Gateway request or an EventBridge event."""
     if "detail-type" in event:
         _create(event, context)
-        return None
-    began = time.perf_counter()
-    answer = relay.intake.handle(event)
-    measure_seconds(Metric.ACKNOWLEDGE_TIME, time.perf_counter() - began)
+        answer = None
+    else:
+        began = time.perf_counter()
+        answer = relay.intake.handle(event)
+        measure_seconds(Metric.ACKNOWLEDGE_TIME, time.perf_counter() - began)
+    relay.outcome_events.publish(context)
     return answer
 
 
@@ -63,14 +65,18 @@ def handle_order_event(event: dict[str, Any], context: "LambdaContext") -> dict[
 @metrics.log_metrics(capture_cold_start_metric=True)
 def recover_orders(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
     """Entry point of RecoveryFunction. Returns a partial batch response: the messages that stay in the queue."""
-    return relay.recover_orders.handle(event, context)
+    answer = relay.recover_orders.handle(event, context)
+    relay.outcome_events.publish(context)
+    return answer
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def reconcile_stores(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:  # noqa: ARG001  Lambda's signature
     """Entry point of ReconcileFunction. Returns the number of missing orders that were found, by store."""
-    return relay.reconcile_stores.handle(context)
+    answer = relay.reconcile_stores.handle(context)
+    relay.outcome_events.publish(context)
+    return answer
 
 
 def _create(event: dict[str, Any], context: "LambdaContext") -> None:

@@ -17,6 +17,7 @@ from handler.create import CreateOrder
 from handler.endings import Endings
 from handler.http.client import LATE, LIVE, LIVE_SOURCE, HttpClient
 from handler.intake import Intake
+from handler.outcome_events import OutcomeEvents
 from handler.queues import Queues
 from handler.reconcile import ReconcileStores
 from handler.recover import RecoverOrders
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_events import EventBridgeClient
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_sqs import SQSClient
 
@@ -52,6 +54,9 @@ REREAD_SECRET = Config(connect_timeout=0.5, read_timeout=0.5, retries={"total_ma
 
 HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"})
 """More attempts: when SQS fails, nothing else can keep the order."""
+
+ONE_ATTEMPT = Config(connect_timeout=0.5, read_timeout=1, retries={"total_max_attempts": 1, "mode": "standard"})
+"""An outcome event is worth no more: its order is settled already."""
 
 
 class Container:
@@ -103,6 +108,7 @@ class Container:
             endings=self.endings,
             stores=self.stores,
             clock=self._clock,
+            sleep=self._sleep,
             first_delay_seconds=self._settings.recovery_first_delay_seconds,
         )
 
@@ -197,7 +203,15 @@ class Container:
     @cached_property
     def endings(self) -> Endings:
         """Sends orders to a queue and reports their outcome."""
-        return Endings(self.queues, self.order_notes)
+        return Endings(self.queues, self.order_notes, self.outcome_events)
+
+    @cached_property
+    def outcome_events(self) -> OutcomeEvents:
+        """What became of orders, for other systems."""
+        settings = self._settings
+        return OutcomeEvents(
+            lambda: self._outcome_bus, settings.event_bus_name, self._clock, is_enabled=settings.publish_outcomes
+        )
 
     @cached_property
     def idempotency(self) -> OrderIdempotency:
@@ -224,6 +238,11 @@ class Container:
     @cached_property
     def _reread_secretsmanager(self) -> SecretsManagerClient:
         client: SecretsManagerClient = self._client("secretsmanager", REREAD_SECRET)
+        return client
+
+    @cached_property
+    def _outcome_bus(self) -> EventBridgeClient:
+        client: EventBridgeClient = self._client("events", ONE_ATTEMPT)
         return client
 
     @cached_property

@@ -7,18 +7,20 @@ from typing import TYPE_CHECKING
 
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.desired import find_desired
-from handler.endings import report
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.observations import observing
 from handler.outcomes import Created, Dead, Finished, Late, Outcome, Skipped
-from handler.record import align_record, settle_refusal
+from handler.record import align_record, complete_record, settle_refusal
 from handler.telemetry import Metric, count
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aws_lambda_powertools.utilities.typing import LambdaContext
 
     from handler.bigcommerce.b2b_api import B2BApi
     from handler.bigcommerce.store_api import StoreApi
+    from handler.content import Record
     from handler.desired import Desired
     from handler.endings import Endings
     from handler.enrichment import Rules
@@ -35,6 +37,9 @@ a second one before the window's deadline at 9.5 s. An order that is looked up l
 RESERVED_SECONDS = 2.0
 """The part of the invocation's time that is kept for the queues and the idempotency record."""
 
+CREATE_SECONDS = 1.5
+"""Of the window before hand-over, left after `create_after_seconds`: half for Get Order, half for Create Order."""
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateOrder:
@@ -48,6 +53,7 @@ class CreateOrder:
     endings: Endings
     stores: StoreRegistry
     clock: Clock
+    sleep: Callable[[float], None]
     first_delay_seconds: float
 
     def handle(self, event: OrderEvent, context: LambdaContext) -> Outcome:
@@ -67,7 +73,7 @@ class CreateOrder:
         except Refused as error:
             outcome = self.endings.dead(event, Dead(error.cause, error.detail))
         else:
-            report(outcome)
+            self.endings.finished(event, outcome)
         if not (isinstance(outcome, Late) and outcome.cause is Cause.SECRET_UNAVAILABLE):
             self.stores.note(event.store_hash)
         return outcome
@@ -82,7 +88,7 @@ class CreateOrder:
         )
         if isinstance(desired, Skipped):
             return desired
-        return desired.finish(self._put(desired, invocation, again))
+        return desired.finish(self._put(desired, invocation, again), self.endings)
 
     def _put(self, desired: Desired, invocation: Deadline, again: bool) -> Finished:  # noqa: FBT001  as above
         """Creates the record with the desired content, or updates an existing one."""
@@ -97,6 +103,9 @@ class CreateOrder:
         window = Deadline.of_window(event.created_at, self.clock).earlier_of(invocation)
         if window.remaining_seconds <= 0:
             raise _missed()
+        present = None if again else self._checkouts_record(event, window)
+        if present is not None:
+            return complete_record(self.b2b_api, present, desired, invocation)
         try:
             self.b2b_api.create_order(event.store_hash, event.order_id, desired.customer_id, desired.content, window)
         except OrderAlreadyExists:
@@ -106,6 +115,22 @@ class CreateOrder:
             return settle_refusal(self.b2b_api, desired, refusal, invocation)
         seconds = self.clock() - event.created_at
         return Created(seconds, WINDOW_SECONDS - seconds, desired.rules_failed)
+
+    def _checkouts_record(self, event: OrderEvent, window: Deadline) -> Record | None:
+        """The record that the checkout itself has made by the store's `create_after_seconds`; None to create it now.
+
+        Without an answer to Get Order the record is created, too: if there is one, Create Order is refused.
+        """
+        after_seconds = self.rules.of_store(event.store_hash).create_after_seconds
+        if not after_seconds:
+            return None
+        until = min(event.created_at + after_seconds, window.ends_at - CREATE_SECONDS)
+        self.sleep(max(until - self.clock(), 0.0))
+        deadline = Deadline.after(window.remaining_seconds / 2, self.clock)
+        try:
+            return self.b2b_api.get_record(event.store_hash, event.order_id, deadline)
+        except (RetryLater, Refused):
+            return None
 
     def _sources_end(self, created_at: float) -> Deadline:
         return Deadline(min(created_at + SOURCES_AGE_SECONDS, self.clock() + SOURCES_SECONDS), self.clock)

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from handler.bigcommerce.store_api import date_created
 from handler.content import Content
-from handler.endings import report
 from handler.errors import Cause, RetryLater
 from handler.observations import observe
 from handler.outcomes import Created, Finished, Skipped, SkipReason
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.store_api import StoreApi
     from handler.deadline import Deadline
+    from handler.endings import Endings
     from handler.enrichment import Rules, StoreRules
     from handler.order_event import OrderEvent
     from handler.rule_failed import RuleFailed
@@ -46,12 +46,12 @@ class Desired:
     unavailable: RetryLater | None = None
     b2b_requests: int = 0
 
-    def finish(self, finished: Finished) -> Finished:
+    def finish(self, finished: Finished, endings: Endings) -> Finished:
         """Returns `finished` when no source is missing. Otherwise reports a created record, and raises `unavailable`."""
         if self.unavailable is None or isinstance(finished, Skipped):
             return finished
         if isinstance(finished, Created):
-            report(finished)
+            endings.finished(self.event, finished)
         raise self.unavailable
 
 

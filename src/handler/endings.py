@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from handler.errors import Cause
 from handler.observations import observed
-from handler.outcomes import Created, Dead, Duplicate, Late, Outcome, Skipped, SkipReason, Unchanged, Updated
+from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason, Unchanged, Updated
 from handler.telemetry import Metric, count, count_by, logger, measure_seconds
 
 if TYPE_CHECKING:
     from handler.order_event import OrderEvent
+    from handler.outcome_events import OutcomeEvents
     from handler.queues import Letter, Queues
     from handler.table.order_notes import OrderNotes
 
@@ -34,9 +35,14 @@ ALSO_COUNTED = {
 class Endings:
     """Sends orders to a queue. All methods raise botocore's errors when SQS refuses; then nothing is noted or reported."""
 
-    def __init__(self, queues: Queues, order_notes: OrderNotes) -> None:
+    def __init__(self, queues: Queues, order_notes: OrderNotes, outcome_events: OutcomeEvents) -> None:
         self._queues = queues
         self._order_notes = order_notes
+        self._outcome_events = outcome_events
+
+    def finished(self, event: OrderEvent, outcome: Finished | Duplicate) -> None:
+        """Reports an order that was skipped, or whose record was written; `late` may follow for fields whose source failed."""
+        self._ended(event, outcome)
 
     def late(self, event: OrderEvent, late: Late, delay_seconds: float = 0.0) -> Late:
         """Sends the order to RecoveryQueue, with a delay of `delay_seconds`."""
@@ -46,7 +52,7 @@ class Endings:
     def already_late(self, event: OrderEvent, late: Late) -> Late:
         """The same for an order that AWS itself has sent to RecoveryQueue."""
         self._order_notes.note(event, late)
-        report(late)
+        self._ended(event, late)
         return late
 
     def dead(self, event: OrderEvent, dead: Dead, letter: Letter | None = None) -> Dead | Duplicate:
@@ -56,17 +62,21 @@ class Endings:
         """
         if self._order_notes.is_dead_letter(event, letter):
             duplicate = Duplicate()
-            report(duplicate)
+            self._ended(event, duplicate)
             return duplicate
         sent = self._queues.dead_letter(event, dead.cause, dead.detail)
         self._order_notes.note(event, dead, sent)
-        report(dead)
+        self._ended(event, dead)
         return dead
 
     def unreadable(self, body: str, detail: str) -> None:
         """Sends a message that cannot be parsed to DeadLetterQueue unchanged. `detail` says what was expected."""
         self._queues.dead_letter_unread(body, detail)
         report(Dead(Cause.UNREADABLE, detail))
+
+    def _ended(self, event: OrderEvent, outcome: Outcome) -> None:
+        report(outcome)
+        self._outcome_events.add(event, outcome)
 
 
 def report(outcome: Outcome, *, retried: bool = False) -> None:

@@ -33,7 +33,10 @@ VALUES_SECONDS = 0.15
 """The time limit of all rules of an order together, except `skip_when`. The merchant writes the patterns, but buyers
 write the texts they search."""
 
-SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when"})
+SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when", "create_after_seconds"})
+
+LONGEST_CREATE_AFTER_SECONDS = 8
+"""Two seconds of the window are left for Create Order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +71,8 @@ class StoreRules:
     po_number: Rule | None
     extra_fields: tuple[tuple[str, Rule], ...]
     skip_when: Rule | None
+    create_after_seconds: float = 0.0
+    """How old an order is before its record is looked for and, if there is none, created; 0 to create it at once."""
 
     @property
     def sources(self) -> frozenset[Source]:
@@ -76,9 +81,13 @@ class StoreRules:
 
     @property
     def request_budget(self) -> RequestBudget:
-        """The requests for an order: the look-up, the sources, and Create Order. Fewer when sources are cached."""
+        """The requests for an order: the look-up, the sources, and Create Order. Fewer when sources are cached.
+
+        With `create_after_seconds`, Get Order too.
+        """
         fetched = self.sources - {Source.CONSIGNMENTS}
-        return RequestBudget(core=1 + len(fetched - FROM_B2B), b2b=1 + len(fetched & FROM_B2B))
+        own = 2 if self.create_after_seconds else 1
+        return RequestBudget(core=1 + len(fetched - FROM_B2B), b2b=own + len(fetched & FROM_B2B))
 
     def sources_beyond(self, given: Content) -> frozenset[Source]:
         """The sources that are needed when the event itself has these values, which override the rules'."""
@@ -181,14 +190,14 @@ class Rules:
 
 
 def _section(section: Any, where: str) -> dict[str, Any]:
-    """One section's rules by key, compiled. An empty text switches a rule off."""
+    """One section's rules by key, compiled, and its `create_after_seconds`. An empty text switches a rule off."""
     if not isinstance(section, dict):
         raise ConfigurationError(
             f"{where}: a section holds rules by name; expected [{where.partition(': ')[2]}], not {section!r}"
         )
     if unknown := sorted(section.keys() - SECTION_KEYS):
         raise ConfigurationError(
-            f"{where}: unknown key {unknown[0]}; a section holds po_number, skip_when and [extra_fields], nothing else"
+            f"{where}: unknown key {unknown[0]}; a section holds po_number, skip_when, create_after_seconds and [extra_fields], nothing else"
         )
     fields = section.get("extra_fields", {})
     if not isinstance(fields, dict):
@@ -196,6 +205,8 @@ def _section(section: Any, where: str) -> dict[str, Any]:
     compiled: dict[str, Any] = {
         key: _compile(section[key], f"{where}.{key}") for key in ("po_number", "skip_when") if key in section
     }
+    if "create_after_seconds" in section:
+        compiled["create_after_seconds"] = _seconds(section["create_after_seconds"], f"{where}.create_after_seconds")
     compiled["extra_fields"] = {name: _compile(text, f"{where}.extra_fields.{name}") for name, text in fields.items()}
     return compiled
 
@@ -205,7 +216,16 @@ def _rules(section: dict[str, Any]) -> StoreRules:
         po_number=section.get("po_number"),
         extra_fields=tuple((name, rule) for name, rule in section["extra_fields"].items() if rule is not None),
         skip_when=section.get("skip_when"),
+        create_after_seconds=section.get("create_after_seconds", 0.0),
     )
+
+
+def _seconds(value: Any, where: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LONGEST_CREATE_AFTER_SECONDS:
+        raise ConfigurationError(
+            f"{where}: expected a number of seconds from 0 to {LONGEST_CREATE_AFTER_SECONDS}, not {value!r}"
+        )
+    return float(value)
 
 
 def _compile(text: Any, where: str) -> Rule | None:

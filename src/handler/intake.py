@@ -13,7 +13,7 @@ from handler.aws_errors import error_code
 from handler.bigcommerce.credentials import SecretInvalid, UnknownStore
 from handler.bigcommerce.signature import authenticate
 from handler.errors import Cause, IgnoredScope, MalformedEvent, RetryLater, Unauthenticated
-from handler.order_event import DETAIL_TYPE, OrderEvent, parse_detail, store_hash_of
+from handler.order_event import DETAIL_TYPE, SOURCE, OrderEvent, parse_detail, store_hash_of
 from handler.outcomes import Late
 from handler.telemetry import Metric, count, logger
 
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
     from handler.bigcommerce.credentials import Credentials
     from handler.deadline import Clock
     from handler.endings import Endings
-
-SOURCE = "b2b-order-relay"
-"""The bus events' source."""
 
 PUBLISHED_KEYS = ("scope", "store_id", "data", "hash", "created_at", "producer")
 """What BigCommerce sends (docs/bigcommerce.md, Webhooks). Values for the record are accepted on the bus only."""

@@ -17,6 +17,9 @@ from handler.whole_number import LARGEST, whole_number
 DETAIL_TYPE = "bigCommerceWebhook"
 """The detail-type of bus events, as BigCommerce's partner source sends it (docs/bigcommerce.md, Partner events)."""
 
+SOURCE = "b2b-order-relay"
+"""The source of the events that the relay itself puts on the bus."""
+
 ORDER_CREATED = re.compile(r"store/(?:channel/\d{1,10}/)?order/created")
 STORE_HASH = re.compile(r"[a-z0-9]{1,32}")
 CORRELATION_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")

@@ -23,6 +23,11 @@ def align_record(b2b_api: B2BApi, wanted: Desired, deadline: Deadline) -> Update
     present = b2b_api.get_record(wanted.event.store_hash, wanted.event.order_id, deadline)
     if present is None:
         raise RetryLater(Cause.NOT_THERE_YET, "B2B API: the order has no record yet")
+    return complete_record(b2b_api, present, wanted, deadline)
+
+
+def complete_record(b2b_api: B2BApi, present: Record, wanted: Desired, deadline: Deadline) -> Updated | Unchanged:
+    """The same for a record that has been read. Raises what `merge` and the API's methods raise."""
     body = merge(present, wanted.content)
     if body is None:
         return Unchanged(wanted.rules_failed)

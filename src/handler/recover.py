@@ -19,7 +19,7 @@ from handler.desired import find_desired
 from handler.endings import report
 from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
 from handler.observations import observing
-from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
+from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Skipped, SkipReason
 from handler.queues import Message, read_letter
 from handler.record import align_record, settle_refusal
 from handler.rule_sources import FROM_B2B
@@ -141,12 +141,12 @@ class RecoverOrders:
                 count(Metric.UNEXPECTED_ERROR)
                 detail = f"an unexpected {type(fault).__name__}; the log has its trace"
                 return self._retry_later(letter, message, RetryLater(Cause.FUNCTION_FAILED, detail), paused_stores)
-            report(outcome)
+            self.endings.finished(event, outcome)
             return True
 
     def _recover(
         self, event: OrderEvent, invocation: Deadline, paused_stores: dict[str, float], context: LambdaContext
-    ) -> Outcome:
+    ) -> Finished | Duplicate:
         if event.store_hash in paused_stores:
             raise Deferred("the store could not serve another order just now", paused_stores[event.store_hash])
         deadline = Deadline.after(ORDER_SECONDS, self.clock).earlier_of(invocation)
@@ -177,7 +177,7 @@ class RecoverOrders:
             return desired
         if unused := taken - REQUESTS_AN_ORDER - desired.b2b_requests:
             self.rate_limit.give_back(event.store_hash, unused)
-        return desired.finish(self._put(desired, deadline))
+        return desired.finish(self._put(desired, deadline), self.endings)
 
     def _put(self, desired: Desired, deadline: Deadline) -> Finished:
         """Updates the record with the desired content, or creates it after several tries without a record."""

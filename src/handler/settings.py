@@ -33,6 +33,7 @@ class Settings:
     recovery_longest_delay_seconds: float
     give_up_after_minutes: float
     remember_done_days: float
+    publish_outcomes: bool
     webhook_url: str
     """Destination of the stores' webhooks. Set for ReconcileFunction only; empty elsewhere."""
 
@@ -52,6 +53,7 @@ class Settings:
             recovery_longest_delay_seconds=_number(environment, "RECOVERY_LONGEST_DELAY_SECONDS"),
             give_up_after_minutes=_number(environment, "GIVE_UP_AFTER_MINUTES"),
             remember_done_days=_number(environment, "REMEMBER_DONE_DAYS"),
+            publish_outcomes=environment.get("PUBLISH_OUTCOMES") == "true",
             webhook_url=environment.get("WEBHOOK_URL", ""),
         )
 

@@ -51,6 +51,7 @@ class Metric(StrEnum):
     TIME_TO_CREATE = "TimeToCreate"
     WINDOW_LEFT = "WindowLeft"
     LATE_ORDER_AGE = "LateOrderAge"
+    OUTCOME_EVENT_FAILED = "OutcomeEventFailed"
     # reconcile
     ORDER_RECONCILED = "OrderReconciled"
     HOOK_MISSING = "HookMissing"

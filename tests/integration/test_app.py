@@ -43,6 +43,7 @@ SETTINGS = {
     "RECOVERY_LONGEST_DELAY_SECONDS": "3600",
     "GIVE_UP_AFTER_MINUTES": "1440",
     "REMEMBER_DONE_DAYS": "35",
+    "PUBLISH_OUTCOMES": "true",
     "RECOVERY_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/recovery",
     "DEAD_LETTER_QUEUE_URL": "https://sqs.us-east-1.amazonaws.com/123456789012/dead-letters",
     "STORE_API_URL": "https://api.bigcommerce.com",
@@ -156,6 +157,30 @@ def test_reconcile_answers_by_store(app: ModuleType, sandbox: SandboxStore) -> N
     sandbox.place_order(STORE, customer_id=CUSTOMER_ID, created_ago_seconds=300)
 
     assert app.reconcile_stores(sample("schedule"), CONTEXT) == {STORE.hash: 1}
+
+
+def outcomes(url: str) -> list[str]:
+    """The detail-types of the outcome events in a queue."""
+    messages = boto3.client("sqs").receive_message(QueueUrl=url, MaxNumberOfMessages=10).get("Messages", [])
+    return sorted(json.loads(message["Body"])["detail-type"] for message in messages)
+
+
+def test_each_function_publishes_its_outcomes_to_the_rules_of_the_bus(app: ModuleType, sandbox: SandboxStore) -> None:
+    url = boto3.client("sqs").create_queue(QueueName="outcomes")["QueueUrl"]
+    arn = boto3.client("sqs").get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    pattern = {"source": ["b2b-order-relay"], "detail-type": [{"prefix": "order."}]}
+    boto3.client("events").put_rule(Name="outcomes", EventBusName="orders", EventPattern=json.dumps(pattern))
+    boto3.client("events").put_targets(Rule="outcomes", EventBusName="orders", Targets=[{"Id": "queue", "Arn": arn}])
+
+    app.handle_order_event(sample("bus-order"), CONTEXT)
+    assert outcomes(url) == ["order.created"]
+
+    app.recover_orders(sample("recovery-on-failure-record"), CONTEXT)
+    assert outcomes(url) == ["order.late"]
+
+    sandbox.place_order(STORE, customer_id=CUSTOMER_ID, created_ago_seconds=300)
+    app.reconcile_stores(sample("schedule"), CONTEXT)
+    assert outcomes(url) == ["order.late"]
 
 
 def test_a_late_order_is_handed_over_although_sqs_fails_three_times(

@@ -13,7 +13,6 @@ import pytest
 from botocore.exceptions import ClientError
 from moto import mock_aws
 
-import handler.enrichment
 from handler.container import Container
 from handler.enrichment import Rules
 from handler.errors import Cause
@@ -23,7 +22,7 @@ from handler.outcomes import Created, Dead, Duplicate, Late, Outcome, Skipped, S
 from handler.queues import Letter, Message
 from handler.settings import Settings
 from handler.table.rate_limit import Deferred
-from sandbox.demo.scenarios import ERP_HASH, erp_store, secret_of
+from sandbox.demo.scenarios import secret_of
 from sandbox.store import faults
 from sandbox.store.orders import PO_LINE, Order, OrderOptions
 from sandbox.store.server import SandboxStore
@@ -164,6 +163,7 @@ def world(sandbox: SandboxStore, monkeypatch: pytest.MonkeyPatch, request: pytes
             recovery_longest_delay_seconds=900,
             give_up_after_minutes=60,
             remember_done_days=35,
+            publish_outcomes=False,
             webhook_url="https://relay.example.com/live/webhooks",
         )
         yield World(sandbox, store, settings)

@@ -250,6 +250,15 @@ def test_each_role_may_do_what_its_function_does_and_nothing_else(*, tracing: bo
     }
 
 
+def test_roles_may_put_outcome_events_on_the_relays_own_bus_alone_and_only_when_they_are_wanted() -> None:
+    roles = Resolved(PublishOutcomes="true").of_type("AWS::IAM::Role")
+
+    publish = {("events:PutEvents", "EventBus.Arn")}
+    assert {name: grants(role) for name, role in roles.items()} == {
+        name: MAY[name] | publish for name in ("OrderRole", "RecoveryRole", "ReconcileRole")
+    }
+
+
 def test_nothing_else_in_the_template_gives_a_function_rights() -> None:
     resources = plain(GRADUAL[0])["Resources"]
     assert {resource["Type"] for resource in resources.values()}.isdisjoint(

@@ -50,6 +50,7 @@ SETTINGS = Settings(
     recovery_longest_delay_seconds=900,
     give_up_after_minutes=1440,
     remember_done_days=35,
+    publish_outcomes=False,
     webhook_url="",
 )
 SECRET_NAME = f"relay/{STORE_HASH}"

@@ -11,6 +11,7 @@ import pytest
 from handler.container import Container
 from handler.enrichment import Rules
 from handler.http.client import HttpExchange
+from handler.outcome_events import LEAST_MS
 from support.clock import FakeClock, middle
 from support.world import SETTINGS
 
@@ -55,13 +56,21 @@ def clients(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[Any]]:
 
 def test_each_client_makes_few_and_short_attempts(clients: list[Any]) -> None:
     services = [client.meta.service_model.service_name for client in clients]
-    assert sorted(services) == ["dynamodb", "events", "secretsmanager", "secretsmanager", "sqs"]
+    assert sorted(services) == ["dynamodb", "events", "events", "secretsmanager", "secretsmanager", "sqs"]
 
     for service, client in zip(services, clients, strict=True):
         config = client.meta.config
         attempts = config.retries["total_max_attempts"]
         assert 0 < (config.connect_timeout + config.read_timeout) * attempts <= LONGEST_SECONDS[service]
-        assert attempts > (1 if service in {"events", "sqs"} else 0)
+        assert attempts > (1 if service == "sqs" else 0)
+
+
+def test_a_webhooks_event_is_sent_twice_and_an_outcomes_event_once(clients: list[Any]) -> None:
+    configs = [client.meta.config for client in clients if client.meta.service_model.service_name == "events"]
+
+    assert sorted(config.retries["total_max_attempts"] for config in configs) == [1, 2]
+    [once] = [config for config in configs if config.retries["total_max_attempts"] == 1]
+    assert (once.connect_timeout + once.read_timeout) * 1000 < LEAST_MS
 
 
 def test_a_secret_is_read_again_with_one_attempt_of_half_a_second(clients: list[Any]) -> None:

@@ -147,6 +147,52 @@ def test_the_same_answer_of_create_order_is_told_apart_by_what_the_look_up_says_
     assert api["record_missing"]["times"] == 2
 
 
+def test_a_record_that_was_there_before_the_relays_is_told_with_the_orders_age(
+    logs: FakeLogs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    refused = call("b2b.create", 400, 1.0), call("b2b.get", 200, 1.25)
+    logs.write(ORDER, outcome(1, "updated", *refused), at=NOON - 9)
+    logs.write(ORDER, outcome(2, "unchanged", call("b2b.get", 200, 4.0)), at=NOON - 8)  # with create_after_seconds
+    created = call("b2b.get", 404, 4.0), call("b2b.create", 200, 4.25)
+    logs.write(ORDER, outcome(3, "created", *created, window_left_seconds=5), at=NOON - 7)
+    logs.write(RECOVERY, outcome(4, "updated", call("b2b.get", 200, 8.0), receipts=1), at=NOON - 6)
+
+    there = said(logs, capsys)["api"]["record_already_there"]
+
+    assert there == {"times": 3, "of": 4, "lowest": 1.25, "highest": 8.0, "p50": 4.0, "p90": 8.0, "p99": 8.0}
+
+
+def test_a_record_that_the_relay_may_have_made_or_that_came_after_the_window_does_not_count(
+    logs: FakeLogs, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lost = call("b2b.create", None, 1.0, "none"), call("b2b.get", 200, 5.0)
+    logs.write(ORDER, outcome(1, "unchanged", *lost), at=NOON - 9)
+    # An event that brings values to an order that was created before; the lines come in any order.
+    logs.write(ORDER, outcome(2, "updated", call("b2b.get", 200, 6.0), call("b2b.update", 200, 6.2)), at=NOON - 7)
+    logs.write(ORDER, outcome(2, "created", call("b2b.create", 200, 1.0), window_left_seconds=9), at=NOON - 8)
+    logs.write(RECOVERY, outcome(3, "updated", call("b2b.get", 200, 300.0), receipts=4), at=NOON - 6)
+
+    there = said(logs, capsys)["api"]["record_already_there"]
+
+    assert (there["times"], there["of"]) == (0, 2)
+
+
+def test_people_are_told_of_create_after_seconds_when_a_record_was_there(
+    logs: FakeLogs, context: Context, capsys: pytest.CaptureFixture[str]
+) -> None:
+    logs.write(ORDER, outcome(1, "created", call("b2b.create", 200, 1.0), window_left_seconds=9), at=NOON - 8)
+    report(context, "")
+    assert "create_after_seconds" not in capsys.readouterr().out
+
+    logs.write(ORDER, outcome(2, "unchanged", call("b2b.get", 200, 4.0)), at=NOON - 7)
+    report(context, "")
+
+    text = capsys.readouterr().out
+    assert "record there before the relay's      1, 4 to 4 s after the order's creation" in text
+    assert "of 2 orders in the window" in text
+    assert "create_after_seconds in docs/bigcommerce.md" in text
+
+
 def test_answers_are_counted_by_endpoint_status_and_shape(logs: FakeLogs, capsys: pytest.CaptureFixture[str]) -> None:
     calls = [
         call("core.get_order", 404, 0.5),

@@ -241,7 +241,7 @@ def what_it_costs() -> Finding:
     return Finding(
         "costs",
         State.GOOD,
-        "about 21 dollars a month with 1,000 orders, 23 with 100,000, by AWS's list prices in us-east-1 "
+        "about 22 dollars a month with 1,000 orders, 23 with 100,000, by AWS's list prices in us-east-1 "
         "(docs/architecture.md, Costs)",
     )
 

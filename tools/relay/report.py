@@ -121,6 +121,8 @@ def _print(context: Context, value: dict[str, Any]) -> None:
     out.print("\n[bold]Observed behaviour of the store's APIs[/]")
     for words, text in _behaviour(value["api"]):
         out.print(f"  {words:<36} {escaped(text)}", soft_wrap=True)
+    if value["api"]["record_already_there"]["times"]:
+        out.print("  Something else makes records inside the window: see create_after_seconds in docs/bigcommerce.md.")
     out.print()
     out.print(_endpoints(value["api"]["endpoints"]))
 
@@ -166,6 +168,8 @@ def _behaviour(api: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "Create Order refused: record exists", _ages(api["create_refused_record_there"])
     yield "Create Order refused: no record", _ages(api["create_refused_no_record"])
     yield "record does not exist yet (404)", _ages(api["record_missing"])
+    there = api["record_already_there"]
+    yield "record exists before the relay's", f"{_ages(there)}; of {there['of']} orders in the window"
     limits = api["rate_limit"]
     resets = ", ".join(f"{name} {r['lowest']:g} to {r['highest']:g} s" for name, r in limits["reset_headers"].items())
     named = f"; headers: {resets}" if resets else "; no header says when to retry"

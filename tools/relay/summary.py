@@ -54,6 +54,15 @@ class _Order:
     why: str
     first_late: tuple[float, str] | None = None
     in_window: bool = False
+    created_age: float = math.inf
+    """The order's age (seconds) when the relay itself may first have made the record."""
+    found_age: float = math.inf
+    """The order's age when a record was first found inside the window."""
+
+    @property
+    def record_was_there(self) -> bool:
+        """Whether the record was made by the checkout or by B2B Edition, before the relay could make it."""
+        return self.found_age < self.created_age
 
 
 class Summary:
@@ -75,7 +84,7 @@ class Summary:
         outcome, order = line.get("outcome"), line.get("order")
         if not isinstance(outcome, str) or not isinstance(order, int) or outcome == "duplicate":
             return
-        self._add_order((intern(str(line.get("store", ""))), order), intern(outcome), line)
+        known = self._add_order((intern(str(line.get("store", ""))), order), intern(outcome), line)
         if outcome in FINISHED and isinstance(found := line.get("po_number_found"), bool):
             self._rules_applied += 1
             self._without_po_number += not found
@@ -85,12 +94,13 @@ class Summary:
         calls = line.get("calls")
         calls = [call for call in calls if isinstance(call, dict)] if isinstance(calls, list) else []
         self._add_calls(calls, line)
+        _add_record(known, calls)
         if outcome == "created" and isinstance(left := line.get("window_left_seconds"), int | float):
             self._to_created.add(WINDOW_SECONDS - left)
         if outcome in FINISHED - {"created"} and calls and isinstance(age := calls[-1].get("age"), int | float):
             self._to_updated.add(age)
 
-    def _add_order(self, key: tuple[str, int], outcome: str, line: dict[str, Any]) -> None:
+    def _add_order(self, key: tuple[str, int], outcome: str, line: dict[str, Any]) -> _Order:
         at, why = line["at"], intern(str(line.get("cause") or line.get("reason") or "unknown"))
         order = self._orders.setdefault(key, _Order(at, outcome, why))
         # The newest line counts, but an order that was created stays created if its record is updated later, also while
@@ -104,6 +114,7 @@ class Summary:
             order.in_window = isinstance(left, int | float) and left >= 0
         if outcome == "late" and (order.first_late is None or at < order.first_late[0]):
             order.first_late = (at, why)
+        return order
 
     def _add_calls(self, calls: list[dict[str, Any]], line: dict[str, Any]) -> None:
         if calls and "receipts" not in line:  # only lines of the late path have the receive count
@@ -135,6 +146,10 @@ class Summary:
         ended = Counter(order.outcome for order in orders)
         in_window = sum(order.in_window and order.outcome == "created" for order in orders)
         concerned = len(orders) - ended["skipped"]
+        found = Numbers()
+        for order in orders:
+            if order.record_was_there:
+                found.add(order.found_age)
         return {
             "orders": {
                 "all": len(orders),
@@ -161,6 +176,8 @@ class Summary:
             "api": {
                 "seconds_to_first_call": self._to_first_call.as_json(),
                 **{fact: self._seen[fact].as_json() for fact in FACTS},
+                "record_already_there": found.as_json()
+                | {"of": sum(order.record_was_there or order.created_age <= WINDOW_SECONDS for order in orders)},
                 "rate_limit": {
                     "refused": self._rate_limited,
                     "reset_headers": {name: waits.as_json() for name, waits in sorted(self._resets.items())},
@@ -189,6 +206,18 @@ FACTS = (
     "record_missing",
 )
 """Observations, each with the order's age in seconds."""
+
+
+def _add_record(order: _Order, calls: list[dict[str, Any]]) -> None:
+    """When the record was there, and when the relay may have made it: by a Create Order that was not clearly refused."""
+    for call in calls:
+        age, status, is_clear = call.get("age"), call.get("status"), call.get("shape") == "api"
+        if not isinstance(age, int | float):
+            continue
+        if call.get("endpoint") == "b2b.create" and not (is_clear and status not in SUCCESS):
+            order.created_age = min(order.created_age, age)
+        if call.get("endpoint") == "b2b.get" and is_clear and status in SUCCESS and age <= WINDOW_SECONDS:
+            order.found_age = min(order.found_age, age)
 
 
 def _facts(calls: list[dict[str, Any]], cause: str) -> list[tuple[str, Any]]:
