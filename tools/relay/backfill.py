@@ -226,13 +226,24 @@ def _sort(
             found.again += [order] if known.finished else []
 
 
-def _hand_over(context: Context, store: str, found: _Sorted, per_minute: int) -> None:
-    """Hands over what is to be done, oldest first; what is being worked on by then is passed over.
+def hand_over(context: Context, store: str, order: int, created_at: float, *, again: bool) -> bool:
+    """Sends an order to the late path. False when it is being processed; then nothing is sent. Raises botocore's errors.
 
-    A finished order is forgotten first and handed over then. The other way round the message could be worked on before
-    the order is forgotten, and would count as a duplicate. What happens when the command ends in between: `forget`.
+    `again`: the order is finished. It is forgotten first and sent then. The other way round the message could be
+    processed before the order is forgotten, and would count as a duplicate. What happens when the command ends in
+    between: `forget`.
     """
-    late = Late(Cause.RECONCILED, "handed over by relay backfill")
+    if again and not forget(context, store, order):
+        return False
+    late = Late(Cause.RECONCILED, "handed over by an operator")
+    event = OrderEvent(store, order, created_at, f"{store}-{order}")
+    context.queues.send_late(event, late.cause, late.detail)
+    context.order_notes.note(event, late)
+    return True
+
+
+def _hand_over(context: Context, store: str, found: _Sorted, per_minute: int) -> None:
+    """Hands over what is to be done, oldest first; what is being worked on by then is passed over."""
     began = context.clock()
     to_do, forget_first = list(found.to_do.items()), frozenset(found.again)
     with context.progress() as progress:
@@ -241,14 +252,10 @@ def _hand_over(context: Context, store: str, found: _Sorted, per_minute: int) ->
         ):
             try:
                 context.sleep(max(began + place * 60 / per_minute - context.clock(), 0.0))
-                if order in forget_first and not forget(context, store, order):
+                if not hand_over(context, store, order, created_at, again=order in forget_first):
                     del found.to_do[order]
                     found.again.remove(order)
                     found.in_progress.append(order)
-                    continue
-                event = OrderEvent(store, order, created_at, f"{store}-{order}")
-                context.queues.send_late(event, late.cause, late.detail)
-                context.order_notes.note(event, late)
             except BaseException:  # Ctrl-C, too
                 context.err.print(
                     f"[yellow]![/] Stopped at order {order}, created {clock_time(created_at)}; before it, "

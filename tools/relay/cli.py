@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from relay import failed, hook, late, store
+from relay.assign import assign
 from relay.backfill import backfill
 from relay.command import command, group
 from relay.doctor import doctor
@@ -31,6 +32,7 @@ command(app, "watch")(watch)
 command(app, "report")(report)
 command(app, "preview")(preview)
 command(app, "backfill")(backfill)
+command(app, "assign")(assign)
 
 late_app = group(
     "late", "Late orders: they wait for their next try, and finish by themselves when the cause is gone.", app

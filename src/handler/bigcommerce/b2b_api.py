@@ -120,6 +120,29 @@ class B2BApi(AuthorisedApi):
             raise _refusal(answer, ())
         return True
 
+    def assign_orders(self, store_hash: str, customer_id: int, deadline: Deadline) -> int:
+        """Assign Customer Orders to Company: how many orders of the customer were assigned to the buyer's company.
+
+        Raises Refused for a customer that belongs to no company.
+        """
+
+        def read(response: Response) -> Response:
+            answer = b2b_answer(response)
+            if answer.status in SUCCESS and _total_in(answer) is None:
+                raise UnexpectedAnswer("B2B API: the answer does not say how many orders were assigned", may_have_arrived=True)
+            return answer
+
+        path = f"/api/v3/io/customers/{customer_id}/orders/b2b"
+        answer = self._authorised("PUT", store_hash, path, deadline, read=read, endpoint="b2b.assign")
+        if answer.status not in SUCCESS:
+            raise _refusal(answer, ())
+        return _total_in(answer) or 0
+
+
+def _total_in(answer: Response) -> int | None:
+    data = _data_of(answer)
+    return whole_number(data.get("total")) if isinstance(data, dict) else None
+
 
 def _data_of(answer: Response) -> Any:
     whole = answer.json()
