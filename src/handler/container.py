@@ -7,20 +7,24 @@ from typing import TYPE_CHECKING, Any
 
 from botocore.config import Config
 
+from handler.background import Background, in_thread
 from handler.bigcommerce.b2b_api import B2BApi
+from handler.bigcommerce.core_v3_api import CustomersApi, MetafieldsApi
 from handler.bigcommerce.credentials import Credentials
 from handler.bigcommerce.hooks_api import HooksApi
 from handler.bigcommerce.store_api import StoreApi
 from handler.create import CreateOrder
 from handler.endings import Endings
-from handler.http.client import LATE, LIVE, HttpClient
+from handler.http.client import LATE, LIVE, LIVE_SOURCE, HttpClient
 from handler.intake import Intake
 from handler.queues import Queues
 from handler.reconcile import ReconcileStores
 from handler.recover import RecoverOrders
+from handler.sources import Sources
 from handler.table.idempotency import OrderIdempotency
 from handler.table.order_notes import OrderNotes
 from handler.table.rate_limit import LateRateLimit
+from handler.table.refused_sources import RefusedSources
 from handler.table.store_registry import StoreRegistry
 
 if TYPE_CHECKING:
@@ -63,10 +67,11 @@ class Container:
         clock: Clock,
         sleep: Callable[[float], None],
         uniform: Callable[[float, float], float],
+        background: Background = in_thread,
     ) -> None:
         """`client` makes an AWS client of a service's name and a Config; `exchange` does one HTTP exchange; `rules` loads the rules.
 
-        `clock` answers unix seconds; `uniform` a random number between two.
+        `clock` answers unix seconds; `uniform` a random number between two; `background` begins work beside other work.
         """
         self._settings = settings
         self._client = client
@@ -75,6 +80,7 @@ class Container:
         self._clock = clock
         self._sleep = sleep
         self._uniform = uniform
+        self._background = background
 
     # --- the paths ------------------------------------------------------------------------------------------------
 
@@ -92,6 +98,7 @@ class Container:
             store_api=self.store_api(LIVE),
             b2b_api=self.b2b_api(LIVE),
             rules=self._rules,
+            sources=self.sources(LIVE_SOURCE),
             endings=self.endings,
             stores=self.stores,
             clock=self._clock,
@@ -109,6 +116,7 @@ class Container:
             store_api=self.store_api(LATE),
             b2b_api=self.b2b_api(LATE),
             rules=self._rules,
+            sources=self.sources(LATE),
             endings=self.endings,
             order_notes=self.order_notes,
             rate_limit=LateRateLimit(
@@ -149,6 +157,18 @@ class Container:
     def b2b_api(self, policy: RetryPolicy) -> B2BApi:
         """The stores' B2B records."""
         return B2BApi(self._settings.b2b_api_url, self.http(policy), self.credentials)
+
+    def sources(self, policy: RetryPolicy) -> Sources:
+        """What rules read beside the order."""
+        http = self.http(policy)
+        return Sources(
+            B2BApi(self._settings.b2b_api_url, http, self.credentials),
+            MetafieldsApi(self._settings.store_api_url, http, self.credentials),
+            CustomersApi(self._settings.store_api_url, http, self.credentials),
+            RefusedSources(self._settings.idempotency_table, self._dynamodb, self._clock),
+            self._background,
+            self._clock,
+        )
 
     def hooks_api(self, policy: RetryPolicy) -> HooksApi:
         """The stores' webhooks."""

@@ -97,7 +97,7 @@ def report(outcome: Outcome, *, retried: bool = False) -> None:
                 count(
                     Metric.ORDER_RECONCILED
                 )  # it was not announced, so it counts for no share of the announced orders
-            else:
+            elif retried or cause is not Cause.SOURCE_UNAVAILABLE:  # its record is there: it has not missed the window
                 count_by(Metric.ORDER_RETRIED if retried else Metric.ORDER_LATE, "cause", cause)
             _count_cause(cause)
             said: dict[str, Any] = {"outcome": "late", "retried": retried, "cause": cause, "detail": detail}

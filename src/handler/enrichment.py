@@ -14,17 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import jmespath
 import jmespath.exceptions
-import jmespath.functions
 
 from handler.content import Content
 from handler.errors import ConfigurationError
 from handler.order_event import LONGEST_VALUE, STORE_HASH
-from handler.po_number import bare_label, find_po_number
+from handler.po_number import bare_label
 from handler.rule_failed import RuleFailed, calls, why
+from handler.rule_functions import OPTIONS, Functions
+from handler.rule_sources import FROM_B2B, Source, sources_of
 from handler.time_limit import TimeLimit
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Collection
 
 RULES_FILE = Path(__file__).with_name("enrichment.toml")
 SKIP_SECONDS = 0.05
@@ -32,42 +33,16 @@ VALUES_SECONDS = 0.15
 """The time of all rules of an order together, without `skip_when`, which has its own. Patterns are the owner's, but
 the texts they meet are buyers'."""
 
-LONGEST_TEXT = 8_192
-"""Characters of a text that a pattern looks at. `re` looks for the alarm only every few thousand steps, and each step
-can be as long as the text: 65,536 digits kept a simple pattern busy for more than a second."""
-
 SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when"})
-
-
-class _Functions(jmespath.functions.Functions):
-    """What rules can do beyond JMESPath, which cannot search text."""
-
-    @jmespath.functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
-    def _func_first_match(self, text: str | None, pattern: str) -> str | None:
-        """The first group of the first match (the whole match where there is no group), or null."""
-        found = re.search(pattern, (text or "")[:LONGEST_TEXT])
-        return found and found.group(1 if found.re.groups else 0)
-
-    @jmespath.functions.signature({"types": ["string", "null"], "variadic": True})
-    def _func_po_number(self, text: str | None, *labels: str) -> str | None:
-        """The PO number in a buyer's text, found by the usual labels and the store's own ones, or null."""
-        return find_po_number(text, labels) if text else None
-
-    @jmespath.functions.signature({"types": ["array", "null"]}, {"types": ["string"]})
-    def _func_form_field(self, fields: list[Any] | None, name: str) -> Any:
-        """The value of the form field called `name` in a list of {name, value}, or null."""
-        return next((f.get("value") for f in fields or () if isinstance(f, dict) and f.get("name") == name), None)
-
-
-OPTIONS = jmespath.Options(custom_functions=_Functions())
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One expression; `name` is where it stands in the file, for messages and metrics."""
+    """One expression; `name` is where it stands in the file, for messages and metrics. `sources` are what it mentions."""
 
     name: str
     expression: Any
+    sources: frozenset[Source] = frozenset()
 
     def evaluate(self, order: dict[str, Any], limit: TimeLimit) -> Any:
         """The rule's raw result, in what is left of the limit. Raises RuleFailed."""
@@ -79,6 +54,14 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class RequestBudget:
+    """The requests that an order costs at most, without repeated ones: of the core API and of the B2B API."""
+
+    core: int
+    b2b: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreRules:
     """The rules that hold for one store."""
 
@@ -86,9 +69,34 @@ class StoreRules:
     extra_fields: tuple[tuple[str, Rule], ...]
     skip_when: Rule | None
 
-    def skips(self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None]) -> bool:
-        """Whether the order is to be left alone; a rule that fails skips nothing and is told to `on_failure`."""
-        if self.skip_when is None:
+    @property
+    def sources(self) -> frozenset[Source]:
+        """All sources that the rules mention."""
+        return self.sources_beyond(Content())
+
+    @property
+    def request_budget(self) -> RequestBudget:
+        """What an order costs: the look-up, the sources, and Create Order. Less when sources are in memory."""
+        fetched = self.sources - {Source.CONSIGNMENTS}
+        return RequestBudget(core=1 + len(fetched - FROM_B2B), b2b=1 + len(fetched & FROM_B2B))
+
+    def sources_beyond(self, given: Content) -> frozenset[Source]:
+        """The sources that are needed when an event gives these values itself: its values stand above the rules'."""
+        rules = [self.skip_when, *(rule for _, rule in self._value_rules(given))]
+        return frozenset().union(*(rule.sources for rule in rules if rule))
+
+    def lacking(self, missing: Collection[Source], given: Content) -> list[str]:
+        """The names of the rules that bring no value because a source is missing, where the event gives none."""
+        return [rule.name for _, rule in self._value_rules(given) if not rule.sources.isdisjoint(missing)]
+
+    def skips(
+        self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None], missing: Collection[Source] = ()
+    ) -> bool:
+        """Whether the order is to be left alone; a rule that fails skips nothing and is told to `on_failure`.
+
+        `order` has the values of the sources beside its own. A rule that mentions a `missing` source skips nothing.
+        """
+        if self.skip_when is None or not self.skip_when.sources.isdisjoint(missing):
             return False
         try:
             return self.skip_when.evaluate(order, TimeLimit(SKIP_SECONDS)) is True
@@ -96,19 +104,34 @@ class StoreRules:
             on_failure(failure)
             return False
 
-    def content(self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None]) -> Content:
+    def content(
+        self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None], missing: Collection[Source] = ()
+    ) -> Content:
         """What the record shall carry. A rule that fails leaves its field out and is told to `on_failure`.
 
-        The rules share `VALUES_SECONDS`; when these are used up, the rules that are left fail at once.
+        `order` has the values of the sources beside its own. A rule that mentions a `missing` source is left out: a
+        value made without the source could be a wrong one. The rules share `VALUES_SECONDS`; when these are used up,
+        the rules that are left fail at once.
         """
         limit = TimeLimit(VALUES_SECONDS)
-        po_number = _value(self.po_number, order, limit, on_failure) if self.po_number else ""
+        values = {
+            name: _value(rule, order, limit, on_failure)
+            for name, rule in self._value_rules(Content())
+            if rule.sources.isdisjoint(missing)
+        }
+        po_number = values.pop(None, "")
         return Content(
             po_number=" ".join(filter(None, map(str.strip, po_number.splitlines()))),
-            extra_fields=tuple(
-                (name, value) for name, rule in self.extra_fields if (value := _value(rule, order, limit, on_failure))
-            ),
+            extra_fields=tuple((name, value) for name, value in values.items() if name is not None and value),
         )
+
+    def _value_rules(self, given: Content) -> list[tuple[str | None, Rule]]:
+        """The rules by field, None for the PO number, without those of `given` fields."""
+        rules: list[tuple[str | None, Rule]] = []
+        if self.po_number and not given.po_number:
+            rules.append((None, self.po_number))
+        fields = dict(given.extra_fields)
+        return rules + [(name, rule) for name, rule in self.extra_fields if name not in fields]
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +220,7 @@ def _compile(text: Any, where: str) -> Rule | None:
             _check_call(call, where)
     except (jmespath.exceptions.JMESPathError, re.error) as error:
         raise ConfigurationError(f"{where}: {error}") from error
-    return Rule(where.partition(": ")[2] or where, expression)
+    return Rule(where.partition(": ")[2] or where, expression, sources_of(expression.parsed))
 
 
 def _check_call(call: Any, where: str) -> None:
@@ -206,7 +229,7 @@ def _check_call(call: Any, where: str) -> None:
     They must be written out: what comes out of an order would be a buyer's.
     """
     name, given = call["value"], call["children"]
-    function = _Functions.FUNCTION_TABLE.get(name)
+    function = Functions.FUNCTION_TABLE.get(name)
     if function is None:
         raise ConfigurationError(f"{where}: there is no function {name}()")
     signature = function["signature"]
@@ -265,6 +288,9 @@ def main(arguments: list[str]) -> int:
         for name in arguments or [str(RULES_FILE)]:
             rules = Rules.load(Path(name))
             print(f"{name}: rules for all stores and {len(rules.by_store)} stores of their own are valid")  # noqa: T201
+            for whose, store_rules in [*rules.by_store.items(), ("any other store", rules.for_all)]:
+                budget = store_rules.request_budget
+                print(f"{whose}: order costs at most {budget.core} core and {budget.b2b} B2B requests")  # noqa: T201
     except ConfigurationError as error:
         print(error, file=sys.stderr)  # noqa: T201
         return 1

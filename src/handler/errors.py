@@ -35,6 +35,7 @@ class Cause(StrEnum):
     FUNCTION_FAILED = "function_failed"
     NOT_DELIVERED = "not_delivered"
     RECONCILED = "reconciled"
+    SOURCE_UNAVAILABLE = "source_unavailable"
     API_REFUSED = "api_refused"
     ORDER_NOT_FOUND = "order_not_found"
     UNREADABLE = "unreadable"

@@ -13,6 +13,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws_errors import error_code
 from handler.backoff import LEAST_SPREAD, LONGEST_VISIBILITY_SECONDS, MOST_SPREAD, delay_seconds
+from handler.content import Content
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.desired import find_desired
 from handler.endings import report
@@ -21,6 +22,7 @@ from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
 from handler.queues import read_letter
 from handler.record import align_record, settle_refusal
+from handler.rule_sources import FROM_B2B
 from handler.table.order_notes import Attempt
 from handler.table.rate_limit import Deferred
 from handler.telemetry import Metric, count, logger, measure_seconds
@@ -33,11 +35,13 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.b2b_api import B2BApi
     from handler.bigcommerce.store_api import StoreApi
+    from handler.desired import Desired
     from handler.endings import Endings
     from handler.enrichment import Rules
     from handler.order_event import OrderEvent
     from handler.queues import Letter
     from handler.settings import Settings
+    from handler.sources import Sources
     from handler.table.idempotency import OrderIdempotency
     from handler.table.order_notes import OrderNotes
     from handler.table.rate_limit import LateRateLimit
@@ -50,6 +54,9 @@ RESERVED_SECONDS = 5.0
 
 REQUESTS_AN_ORDER = 2
 """What finishing a late order usually takes of the B2B API: reading the record and updating it."""
+
+SOURCES_SECONDS = 8.0
+"""The sources' share of `ORDER_SECONDS`."""
 
 CREATE_AFTER_TRIES = 4
 """A record that was not there so many times may never appear by itself: it is created (domain: Create Order)."""
@@ -102,6 +109,7 @@ class RecoverOrders:
     store_api: StoreApi
     b2b_api: B2BApi
     rules: Rules
+    sources: Sources
     endings: Endings
     rate_limit: LateRateLimit
     order_notes: OrderNotes
@@ -172,17 +180,28 @@ class RecoverOrders:
 
     def _finish(self, event: OrderEvent, deadline: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OrderIdempotency.run` tells it
         # First of all, so that an order without a place costs the core API nothing either, however often it comes back.
-        self.rate_limit.take(event.store_hash, REQUESTS_AN_ORDER)
+        given = Content(event.po_number or "", event.extra_fields)
+        from_b2b = self.rules.of_store(event.store_hash).sources_beyond(given) & FROM_B2B
+        taken = REQUESTS_AN_ORDER + len(from_b2b)
+        self.rate_limit.take(event.store_hash, taken)
         try:
-            desired = find_desired(event, self.store_api, self.rules, deadline, only_given=again)
+            desired = find_desired(
+                event, self.store_api, self.rules, self.sources, deadline, self._sources_end, only_given=again
+            )
         except RetryLater as error:
-            self.rate_limit.give_back(event.store_hash, REQUESTS_AN_ORDER)
+            self.rate_limit.give_back(event.store_hash, taken)
             if error.cause is Cause.ORDER_NOT_FOUND and (denials := self._failures(event, error)) >= NOT_FOUND_TRIES:
                 raise Refused(Cause.ORDER_NOT_FOUND, f"{error.detail}, {denials} times") from error
             raise
         if isinstance(desired, Skipped):
             self.rate_limit.give_back(event.store_hash, REQUESTS_AN_ORDER)
             return desired
+        if unused := taken - REQUESTS_AN_ORDER - desired.b2b_requests:
+            self.rate_limit.give_back(event.store_hash, unused)
+        return desired.finish(self._put(desired, deadline))
+
+    def _put(self, desired: Desired, deadline: Deadline) -> Finished:
+        """Updates the record with what is desired, or creates one that has not appeared for long."""
         event = desired.event
         try:
             return align_record(self.b2b_api, desired, deadline)
@@ -204,6 +223,9 @@ class RecoverOrders:
                 return settle_refusal(self.b2b_api, desired, refusal, deadline)
             seconds = self.clock() - event.created_at
             return Created(seconds, WINDOW_SECONDS - seconds, desired.rules_failed)
+
+    def _sources_end(self, _created_at: float) -> Deadline:
+        return Deadline.after(SOURCES_SECONDS, self.clock)
 
     def _failures(self, event: OrderEvent, error: RetryLater) -> int:
         """How often the order has failed so for this cause, this time included."""

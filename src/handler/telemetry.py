@@ -6,6 +6,7 @@ Both are Powertools' own objects; this module only fixes the names that alarms a
 from __future__ import annotations
 
 from contextlib import contextmanager
+from contextvars import ContextVar
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
@@ -20,10 +21,11 @@ NAMESPACE = "B2BOrderRelay"
 logger = Logger(utc=True)
 metrics = Metrics(namespace=NAMESPACE)
 _recording = True
+_aside: ContextVar[list[tuple[Metric, MetricUnit, float]] | None] = ContextVar("aside", default=None)
 
 
 class Metric(StrEnum):
-    """Every metric the functions emit, with the dimension `service` (the stack's name); some also by `cause` or `rule`."""
+    """Every metric the functions emit, with the dimension `service` (the stack's name); some also by `cause`, `rule` or `source`."""
 
     # intake
     WEBHOOK_ACCEPTED = "WebhookAccepted"
@@ -67,6 +69,8 @@ class Metric(StrEnum):
     SECRET_ACCESS_DENIED = "SecretAccessDenied"  # noqa: S105  a metric's name
     SECRET_READ_FAILED = "SecretReadFailed"  # noqa: S105  a metric's name
     RULE_FAILED = "EnrichmentRuleFailed"
+    SOURCE_FAILED = "SourceFailed"
+    SOURCE_REFUSED = "SourceRefused"
     TABLE_UNAVAILABLE = "TableUnavailable"
     UNEXPECTED_ERROR = "UnexpectedError"
 
@@ -102,6 +106,25 @@ def no_metrics() -> Iterator[None]:
         _recording = True
 
 
+@contextmanager
+def metrics_aside(kept: list[tuple[Metric, MetricUnit, float]]) -> Iterator[None]:
+    """Keeps what is counted and measured inside the block, for `record_aside`: Powertools' metrics are not for threads."""
+    token = _aside.set(kept)
+    try:
+        yield
+    finally:
+        _aside.reset(token)
+
+
+def record_aside(kept: list[tuple[Metric, MetricUnit, float]]) -> None:
+    """Records what `metrics_aside` has kept so far, once."""
+    while kept:
+        _add(*kept.pop(0))
+
+
 def _add(metric: Metric, unit: MetricUnit, value: float) -> None:
-    if _recording:
+    kept = _aside.get()
+    if kept is not None:
+        kept.append((metric, unit, value))
+    elif _recording:
         metrics.add_metric(name=metric, unit=unit, value=value)

@@ -8,7 +8,7 @@ import pytest
 
 from sandbox.aws.cloud import Cloud
 from sandbox.aws.proxy import AwsProxy
-from sandbox.demo.scenarios import Stage, demo_store, secret_of
+from sandbox.demo.scenarios import Stage, demo_store, erp_store, secret_of
 from sandbox.store.server import SandboxStore
 
 if TYPE_CHECKING:
@@ -26,11 +26,12 @@ PARAMETERS = {
 @pytest.fixture(scope="session")
 def stage() -> Iterator[Stage]:
     with SandboxStore.run() as sandbox:
-        store = sandbox.add_store(demo_store())
+        stores = [sandbox.add_store(store) for store in (demo_store(), erp_store())]
         addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
         with AwsProxy.run() as proxy, Cloud(PARAMETERS | addresses, proxy=proxy) as cloud:
-            cloud.put_secret(store.hash, secret_of(store))
-            yield Stage(sandbox, cloud, store)
+            for store in stores:
+                cloud.put_secret(store.hash, secret_of(store))
+            yield Stage(sandbox, cloud, stores[0])
 
 
 def log_entries(stage: Stage, function: str = "OrderFunction") -> list[dict[str, Any]]:

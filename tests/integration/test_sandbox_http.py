@@ -132,6 +132,10 @@ class TestTheApis:
             ("/api/v3/io/orders/extra-fields", 200),
             ("/api/v3/io/orders/5", 404),
             ("/api/v3/io/users/customer/7", 200),
+            ("/api/v3/io/companies", 200),
+            ("/api/v3/io/companies/7007", 200),
+            ("/stores/abc/v3/customers", 200),
+            ("/stores/abc/v3/customers/attributes", 200),
             ("/api/v3/io/nowhere", 404),
         ],
     )
@@ -161,6 +165,13 @@ class TestTheApis:
         assert shopper.look_up(order).ok
         with pytest.raises(TypeError, match="acess_token"):
             shopper.sandbox.configure("abc", acess_token="typo")
+
+    def test_show_what_is_changed_of_a_buyer_while_they_run(self, shopper: Shopper) -> None:
+        shopper.sandbox.edit_buyer("abc", BUYER, company_extra_fields={"ERP ID": "C-2"})
+        [company] = shopper.call("GET", "/api/v3/io/companies?isIncludeExtraFields=1").json()["data"]
+        assert [row["fieldValue"] for row in company["extraFields"]] == ["C-2"]
+        with pytest.raises(TypeError, match="rolle"):
+            shopper.sandbox.edit_buyer("abc", BUYER, rolle=1)
 
     def test_remember_every_request(self, shopper: Shopper) -> None:
         order, other = shopper.order(), shopper.order(created_ago_seconds=60)
@@ -193,6 +204,13 @@ class TestTheApis:
 
 
 class TestFaults:
+    def test_of_a_source_strike_the_customer_of_an_order(self, shopper: Shopper) -> None:
+        fault = faults.SOURCE_FAULTS["403"]("b2b.company")
+        shopper.sandbox.fault(fault, "b2b.company", order=shopper.order(), times=None)
+        answers = [shopper.call("GET", f"/api/v3/io/companies?customerId={number}") for number in (BUYER, 8)]
+        assert [answer.status_code for answer in answers] == [403, 200]
+        assert [request.customer_id for request in shopper.sandbox.requests("b2b.company")] == [BUYER, 8]
+
     @pytest.mark.parametrize(
         "fault", [faults.reset(), faults.reset_after(), faults.hang(0.1), faults.hang(0.1, effect=True)]
     )

@@ -1,5 +1,6 @@
 """Time that passes only when a test says so."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 NOON = 1_785_000_000.0
@@ -28,3 +29,19 @@ class FakeClock:
 def middle(low: float, high: float) -> float:
     """In place of `random.uniform`: jitter that a test can compute."""
     return (low + high) / 2
+
+
+def at_once(clock: FakeClock) -> Callable[[Callable[[], None]], Callable[[float], None]]:
+    """In place of `in_thread`: the work takes its fake time beside whatever is done until its end is waited for."""
+
+    def begin(work: Callable[[], None]) -> Callable[[float], None]:
+        began = clock.now
+        work()
+        ended, clock.now = clock.now, began
+
+        def wait(seconds: float) -> None:
+            clock.now = max(clock.now, min(ended, clock.now + max(seconds, 0.0)))
+
+        return wait
+
+    return begin

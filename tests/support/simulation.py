@@ -5,19 +5,16 @@ import re
 from collections.abc import Iterator
 
 from sandbox.store.bigcommerce import BigCommerce
+from sandbox.store.http_server import CUSTOMER_IN_QUERY, ROUTES
 from sandbox.store.messages import Call
 from support.exchange import Sent, Step, answer
 
-ROUTES = (
-    ("GET", re.compile(r"/stores/(?P<store_hash>[^/]+)/v2/orders/(?P<order_id>\d+)"), "core.get_order"),
-    ("GET", re.compile(r"/stores/(?P<store_hash>[^/]+)/v2/orders"), "core.list_orders"),
-    ("GET", re.compile(r"/stores/(?P<store_hash>[^/]+)/v3/hooks"), "core.hooks"),
-    ("PUT", re.compile(r"/stores/(?P<store_hash>[^/]+)/v3/hooks/(?P<hook_id>\d+)"), "core.hooks"),
-    ("POST", re.compile(r"/api/v3/io/orders"), "b2b.create"),
-    ("GET", re.compile(r"/api/v3/io/orders/(?P<order_id>\d+)"), "b2b.get"),
-    ("PUT", re.compile(r"/api/v3/io/orders/(?P<order_id>\d+)"), "b2b.update"),
-    ("GET", re.compile(r"/api/v3/io/users/customer/(?P<customer_id>\d+)"), "b2b.user"),
-)
+PATTERNS = [
+    (method, re.compile(re.sub(r"\{(\w+)(?::([^}]+))?\}", r"(?P<\1>\2)", path)), endpoint)
+    for method, path, endpoint in ROUTES
+    if endpoint != "unknown"
+]
+"""The routes of the simulated store as regular expressions."""
 
 
 class SimulatedApis:
@@ -35,10 +32,11 @@ class SimulatedApis:
 
 
 def _calls(sent: Sent) -> Iterator[Call]:
-    for method, path, endpoint in ROUTES:
+    for method, path, endpoint in PATTERNS:
         found = path.fullmatch(sent.path)
         if found and method == sent.method:
             ids = found.groupdict()
+            customer = ids.get("customer_id") or sent.query.get(CUSTOMER_IN_QUERY.get(endpoint, ""))
             yield Call(
                 endpoint=endpoint,
                 method=method,
@@ -48,7 +46,8 @@ def _calls(sent: Sent) -> Iterator[Call]:
                 query=sent.query,
                 body=b"" if sent.body is None else json.dumps(sent.body).encode(),
                 order_id=int(ids["order_id"]) if "order_id" in ids else None,
-                customer_id=int(ids["customer_id"]) if "customer_id" in ids else None,
+                customer_id=int(customer) if customer else None,
+                company_id=int(ids["company_id"]) if "company_id" in ids else None,
                 hook_id=int(ids["hook_id"]) if "hook_id" in ids else None,
             )
     raise AssertionError(f"the relay has no business with {sent.method} {sent.path}")

@@ -32,7 +32,7 @@ from support.aws import (
     FakeTable,
     InMemoryIdempotency,
 )
-from support.clock import FakeClock, middle
+from support.clock import FakeClock, at_once, middle
 from support.events import BUYER, ORDER_ID, STORE_HASH, webhook
 from support.exchange import FakeExchange
 from support.simulation import SimulatedApis
@@ -99,6 +99,7 @@ class World:
             clock=self.clock,
             sleep=self.clock.sleep,
             uniform=middle,
+            background=at_once(self.clock),
         )
         relay.idempotency = self.idempotency  # in place of the cached property
         return relay

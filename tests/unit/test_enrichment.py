@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from handler.content import Content
-from handler.enrichment import LONGEST_TEXT, RULES_FILE, SKIP_SECONDS, VALUES_SECONDS, Rules, main
+from handler.enrichment import RULES_FILE, SKIP_SECONDS, VALUES_SECONDS, Rules, main
 from handler.errors import ConfigurationError
 from handler.time_limit import TimeLimit, TimeLimitExceeded
 
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from handler.rule_failed import RuleFailed
+from handler.rule_functions import LONGEST_TEXT
 
 
 def evaluate(text: str, order: dict[str, Any], store: str = "abcde") -> tuple[Content, list[str]]:

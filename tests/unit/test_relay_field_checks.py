@@ -8,8 +8,9 @@ import jmespath
 import pytest
 
 from handler.enrichment import Rules, StoreRules
+from handler.rule_sources import read_fields
 from relay.checks import Finding, State
-from relay.field_checks import FieldConfig, check_fields, read_fields
+from relay.field_checks import FieldConfig, check_fields
 
 
 def rules(**fields: str) -> StoreRules:

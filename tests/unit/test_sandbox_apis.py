@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from sandbox.store.bigcommerce import ORDER_CREATED, ORDER_UPDATED, BigCommerce, Shop
+from sandbox.store.buyers import Buyer
 from sandbox.store.messages import Answer, Call
 from sandbox.store.orders import PO_LINE, Order, OrderOptions
 from sandbox.store.settings import ExtraField, FieldType, RefusalShape, Store
@@ -284,6 +285,16 @@ class TestTheAutomaticRecord:
         assert record is not None
         assert (record.origin, record.po_number) == ("created", "ours")
 
+    def test_is_refused_when_create_order_came_first_and_what_the_buyer_typed_is_lost(self, world: World) -> None:
+        late = world.place(buyer_po_number="typed", automatic_record_after=4)
+        early = world.place(buyer_po_number="typed", automatic_record_after=0)
+        assert [world.create(order, poNumber="ours").status for order in (late, early)] == [200, 400]
+        assert not world.shop.b2b.checkout_refused(late.id)
+        world.now += 4
+        assert [world.shop.b2b.checkout_refused(order.id) for order in (late, early)] == [True, False]
+        shown = {record.order_id: record.po_number for record in world.shop.b2b.records()}
+        assert shown == {late.id: "ours", early.id: "typed"}
+
     def test_makes_create_order_come_second(self, world: World) -> None:
         order = world.place(automatic_record_after=0)
         assert world.create(order).body["meta"]["message"] == "The order already exists."
@@ -469,6 +480,98 @@ class TestTheOtherB2BCalls:
         assert documented is (shape == "documented")
 
 
+class TestCompanies:
+    """What rules read of the company and the company user (b2b-edition/specs/api-v3/company and user)."""
+
+    def test_are_found_by_customer_and_show_extra_fields_only_to_who_asks_for_them(self, world: World) -> None:
+        world.store.company_customers.add(OTHER_BUYER)
+        world.store.buyer(OTHER_BUYER).company_extra_fields = {"ERP ID": "C-8"}
+        everybody = world.b2b("company").body["data"]
+        assert [row["companyName"] for row in everybody] == ["Example Industries"] * 2
+        assert all("extraFields" not in row for row in everybody)
+        [found] = world.b2b("company", query={"customerId": "8", "isIncludeExtraFields": "1"}).body["data"]
+        assert found["companyId"] == world.store.company_of(OTHER_BUYER)
+        assert [(row["fieldName"], row["fieldValue"]) for row in found["extraFields"]] == [("ERP ID", "C-8")]
+        detail = world.b2b("company", company_id=found["companyId"]).body["data"]
+        assert detail == found | {"bcGroupId": "3"}
+
+    @pytest.mark.parametrize(
+        ("query", "found"),
+        [
+            ({"customerId": "9"}, 0),
+            ({"q": "example"}, 1),
+            ({"q": "other"}, 0),
+            ({"companyStatus": "0"}, 0),
+            ({"bcGroupId": "3"}, 1),
+            ({"bcOrderId": "101"}, 1),
+            ({"orderId": "999"}, 0),
+            ({"offset": "1"}, 0),
+        ],
+    )
+    def test_are_filtered_and_come_in_pages(self, world: World, query: dict[str, str], found: int) -> None:
+        world.place()
+        assert len(world.b2b("company", query=query).body["data"]) == found
+
+    def test_that_do_not_exist_are_404(self, world: World) -> None:
+        answer = world.b2b("company", company_id=1)
+        assert (answer.status, answer.body["meta"]["message"]) == (404, "This resource is not found.")
+        assert world.b2b("company", query={"customerId": "seven"}).status == 422
+
+    def test_have_users_with_roles_and_extra_fields_of_their_own(self, world: World) -> None:
+        world.store.buyers[COMPANY_BUYER] = Buyer(role=1, role_name="Approver", user_extra_fields={"Cost centre": "12"})
+        data = world.b2b("user", customer_id=COMPANY_BUYER).body["data"]
+        assert (data["role"], data["companyRoleName"]) == (1, "Approver")
+        assert data["extraFields"] == fields(**{"Cost centre": "12"})
+
+
+class TestAssigningOrders:
+    def test_moves_all_orders_of_the_customer_once(self, world: World) -> None:
+        early, other = world.place(customer_id=OTHER_BUYER), world.place()
+        refused = world.b2b("assign", customer_id=OTHER_BUYER)
+        words = "User does not exist or action not support for this user."
+        assert (refused.status, refused.body["meta"]["message"]) == (404, words)
+        world.store.company_customers.add(OTHER_BUYER)
+        world.place(customer_id=OTHER_BUYER)
+        totals = [world.b2b("assign", customer_id=OTHER_BUYER).body["data"]["total"] for _ in range(2)]
+        assert totals == [2, 0]
+        record = world.shop.b2b.record(early.id)
+        assert record is not None
+        assert (record.origin, record.po_number, record.extra_fields) == ("assigned", "", {})
+        assert world.shop.b2b.record(other.id) is None
+
+    def test_may_make_no_record(self, world: World) -> None:
+        world.store.assign_makes_records = False
+        order = world.place()
+        assert world.b2b("assign", customer_id=COMPANY_BUYER).body["data"] == {"total": 1}
+        assert world.b2b("update", order=order, body={"poNumber": "1"}).status == 404
+
+
+class TestCustomers:
+    """What rules read of the customer (reference/customers.v3.yml)."""
+
+    def test_show_attributes_by_id_and_form_fields_only_to_who_includes_them(self, world: World) -> None:
+        world.store.buyer(COMPANY_BUYER).form_fields = {"Sizes": ["S", "M"]}
+        world.place(customer_id=OTHER_BUYER)
+        [bare] = world.core("customer", query={"id:in": "7"}).body["data"]
+        assert not bare.keys() & {"attributes", "form_fields"}
+        [full] = world.core("customer", query={"id:in": "7", "include": "attributes,formfields"}).body["data"]
+        assert [(row["name"], row["value"]) for row in full["form_fields"]] == [("Sizes", ["S", "M"])]
+        names = {row["id"]: row["name"] for row in world.core("customer_attributes").body["data"]}
+        assert [(names[row["attribute_id"]], row["attribute_value"]) for row in full["attributes"]] == [
+            ("Tax code", "G")
+        ]
+        assert len(world.core("customer").body["data"]) == 2
+
+    def test_that_do_not_exist_are_left_out_and_an_unreadable_id_is_refused(self, world: World) -> None:
+        assert world.core("customer", query={"id:in": "999"}).body["data"] == []
+        assert world.core("customer", query={"id:in": "x"}, path="/stores/abc/v3/customers").status == 422
+
+    def test_need_a_scope_of_their_own(self, world: World) -> None:
+        world.store.missing_scopes = {"customers"}
+        statuses = [world.core(name).status for name in ("customer", "customer_attributes", "time")]
+        assert statuses == [403, 403, 200]
+
+
 class TestWhoMayCall:
     def test_a_wrong_token_is_401_on_both_sides(self, world: World) -> None:
         assert world.b2b("list", token="wrong").status == 401
@@ -590,6 +693,40 @@ class TestCoreOrders:
         [row] = world.core("metafields", order_id=order.id).body["data"]
         assert (row["key"], row["value"]) == ("orderType", "invoice payment")
 
+    def test_metafields_of_other_apps_are_shown_unless_they_are_private(self, world: World) -> None:
+        private = {"namespace": "erp", "key": "margin", "value": "3", "permission_set": "app_only"}
+        order = world.place(metafields=[{"namespace": "erp", "key": "route", "value": "N4"}, private])
+        shown = world.core("metafields", order_id=order.id).body["data"]
+        assert [(row["namespace"], row["key"], row["value"]) for row in shown] == [
+            ("b2b_order", "orderType", "online order"),
+            ("erp", "route", "N4"),
+        ]
+        second = world.core("metafields", order_id=order.id, query={"page": "2", "limit": "1"}).body
+        assert [row["key"] for row in second["data"]] == ["route"]
+        assert second["meta"]["pagination"]["total_pages"] == 2
+
+    @pytest.mark.parametrize(
+        ("include", "structure", "first"),
+        [
+            ("consignments.line_items", "object", "PUMP-20"),
+            ("consignments", "object", None),
+            ("consignments.line_items", "", "no consignments"),
+            ("", "object", "no consignments"),
+        ],
+    )
+    def test_an_order_shows_its_consignments_only_when_the_query_says_so_in_full(
+        self, world: World, include: str, structure: str, first: str | None
+    ) -> None:
+        order = world.place(shipping_form_fields={"License ID": "L-1", "Sizes": ["S", "M"]})
+        query = {"include": include, "consignment_structure": structure}
+        shown = world.core("get_order", order_id=order.id, query=query).body["consignments"]
+        if first == "no consignments":
+            assert shown.keys() == {"url", "resource"}
+            return
+        [shipment] = shown["shipping"]
+        assert [row["value"] for row in shipment["form_fields"]] == ["L-1", ["S", "M"]]
+        assert shipment["line_items"][0].get("sku") == first
+
     def test_the_time_is_the_clocks(self, world: World) -> None:
         assert world.core("time").body == {"time": int(NOON)}
 
@@ -674,6 +811,9 @@ class TestPlacingOrders:
             "buyer_extra_fields": {"Dock": "9"},
             "raw_extra_fields": ["odd"],
             "form_fields": {"Cost Centre": "42"},
+            "shipping_form_fields": {"License ID": "L-1"},
+            "line_items": [{"sku": "PUMP-20"}],
+            "metafields": [{"namespace": "erp", "key": "route", "value": "N4"}],
             "external_order_id": "ERP-1",
             "staff_notes": "note",
             "payment_method": "Cheque",

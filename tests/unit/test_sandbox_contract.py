@@ -256,6 +256,47 @@ def test_the_user_of_a_customer_is_that_of_the_users_api() -> None:
     assert differences(answer.body, {"code": int, "data": shape, "meta": {"message": str}}) == []
 
 
+@pytest.mark.parametrize("asked", [{"query": {"isIncludeExtraFields": "1"}}, {"company_id": 7000 + BUYER}])
+def test_a_company_is_that_of_the_companies_api(asked: dict[str, Any]) -> None:
+    """docs/b2b-edition/specs/api-v3/company/company.yaml, /companies and /companies/{companyId}: one group id is a text."""
+    detail = "company_id" in asked
+    row = {
+        **dict.fromkeys(["companyName", "companyStatus", "companyEmail", "companyPhone", "bcGroupName", "uuid"], str),
+        **dict.fromkeys(["catalogId", "catalogName", "createdAt", "updatedAt"], str),
+        "companyId": int,
+        "bcGroupId": str if detail else int,
+        "parentCompany": {"id": int, "name": str},
+        "priceListAssign": list,
+        "extraFields": [
+            {**dict.fromkeys(["fieldName", "fieldValue", "labelName", "isRequired", "dataType"], str), "fieldType": int}
+        ],
+    }
+    api = Api()
+    api.store.buyer(BUYER).parent_company = {"id": 6999, "name": "Example Group"}
+    shape = {"code": int, "data": row if detail else [row], "meta": {"message": str} if detail else B2B_PAGE}
+    assert differences(api.call("b2b.company", **asked).body, shape) == []
+
+
+def test_an_absent_company_is_that_of_the_companies_api() -> None:
+    """company.yaml, ERROR_404_Data."""
+    answer = Api().call("b2b.company", company_id=1)
+    assert (answer.status, answer.body["meta"]["message"]) == (404, "This resource is not found.")
+    assert differences(answer.body, B2B_ERROR) == []
+
+
+def test_assigning_orders_is_that_of_the_orders_api() -> None:
+    """order.yaml, put-customers-customerId-orders-bc: `message` stands at the top, but not of a refusal."""
+    api = Api()
+    assert api.call("b2b.assign", "PUT", customer_id=BUYER).body == {
+        "code": 200,
+        "data": {"total": 1},
+        "message": "SUCCESS",
+    }
+    refused = api.call("b2b.assign", "PUT", customer_id=8)
+    words = "User does not exist or action not support for this user."
+    assert refused.body == {"code": 404, "data": {}, "meta": {"message": words}}
+
+
 def test_a_customer_without_a_user_is_that_of_the_users_api() -> None:
     """user.yaml, userId404: the words are in `data.errMsg`."""
     answer = Api().call("b2b.user", customer_id=8)
@@ -320,6 +361,55 @@ def test_the_metafields_of_an_order_are_those_of_the_orders_api_v3() -> None:
     api = Api()
     answer = api.call("core.metafields", order_id=api.order.id, path="/v3/")
     assert differences(answer.body, {"data": [row], "meta": {"pagination": page}}) == []
+
+
+def test_the_consignments_of_an_order_are_those_of_the_orders_api_v2() -> None:
+    """reference/orders.v2.oas2.yml, order_includes and orderConsignment_Get: what rules read of them."""
+    api = Api()
+    query = {"include": "consignments.line_items", "consignment_structure": "object"}
+    shown = api.call("core.get_order", order_id=api.order.id, query=query).body["consignments"]
+    assert {name: shown[name] for name in ("pickups", "downloads", "email")} == {
+        "pickups": [],
+        "downloads": [],
+        "email": {"gift_certificates": []},
+    }
+    address = ("first_name", "last_name", "company", "street_1", "street_2", "city", "state", "zip", "country")
+    read = {
+        **dict.fromkeys([*address, "country_iso2", "phone", "email", "shipping_method"], str),
+        "form_fields": [{"name": str, "value": str}],
+    }
+    [shipment] = shown["shipping"]
+    assert differences({name: shipment.get(name) for name in read}, read) == []
+    item = {
+        **dict.fromkeys(["id", "order_id", "product_id", "quantity"], int),
+        **dict.fromkeys(["name", "sku", "type", "price_inc_tax", "price_ex_tax", "total_inc_tax"], str),
+        "product_options": list,
+    }
+    assert differences([{name: row.get(name) for name in item} for row in shipment["line_items"]], [item]) == []
+    link = {"url": str, "resource": str}
+    assert differences(api.call("core.get_order", order_id=api.order.id).body["consignments"], link) == []
+
+
+def test_a_customer_is_that_of_the_customers_api_v3() -> None:
+    """reference/customers.v3.yml, /customers and /customers/attributes: the names of attributes are elsewhere."""
+    api, path = Api(), "/v3/customers"
+    api.store.buyer(BUYER).form_fields = {"Branch": "North"}
+    query = {"id:in": str(BUYER), "include": "attributes,formfields"}
+    [customer] = api.call("core.customer", query=query, path=path).body["data"]
+    texts = ["email", "first_name", "last_name", "company", "phone", "notes", "date_created", "date_modified"]
+    dates = {"date_created": str, "date_modified": str}
+    read = {
+        **dict.fromkeys(texts, str),
+        **dict.fromkeys(["id", "customer_group_id"], int),
+        "attributes": [{"id": int, "attribute_id": int, "attribute_value": str, "customer_id": int, **dates}],
+        "form_fields": [{"name": str, "value": str, "customer_id": int}],
+    }
+    assert differences({name: customer.get(name) for name in read}, read) == []
+    names = api.call("core.customer_attributes", path=path).body["data"]
+    assert differences(names, [{"id": int, "name": str, "type": str, **dates}]) == []
+    unreadable = api.call("core.customer", query={"id:in": "x"}, path=path)
+    assert unreadable.status == 422
+    assert differences(unreadable.body, {"status": int, "title": str, "type": str, "errors": dict}) == []
 
 
 def test_the_stores_time_is_that_of_the_store_information_api() -> None:

@@ -1,5 +1,7 @@
 """Which calls a fault strikes, and how often; what each fault is made of."""
 
+import json
+
 import pytest
 
 from sandbox.store import faults
@@ -150,6 +152,31 @@ def test_a_status_carries_text_or_json(body: object, content: bytes) -> None:
 
 def test_garbage_is_a_success_with_a_wrong_body() -> None:
     assert (faults.garbage({"data": "?"}).status, faults.garbage({"data": "?"}).content) == (200, b'{"data": "?"}')
+
+
+@pytest.mark.parametrize("name", faults.SOURCE_FAULTS)
+@pytest.mark.parametrize("endpoint", faults.SOURCES.values())
+def test_each_source_can_fail_in_each_way(name: str, endpoint: str) -> None:
+    fault = faults.SOURCE_FAULTS[name](endpoint)
+    assert (fault.cut, fault.delay_seconds, fault.status) == {
+        "hang": (True, 30.0, None),
+        "slow": (False, 4.0, None),
+    }.get(name, (False, 0.0, int(name) if name.isdecimal() else None))
+    assert not fault.edge
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "kind", "words"),
+    [
+        ("b2b.company", dict, "meta"),
+        ("core.customer", dict, "title"),
+        ("core.get_order", list, "message"),
+    ],
+)
+def test_a_source_refuses_in_the_words_of_its_own_api(endpoint: str, kind: type, words: str) -> None:
+    refusal = faults.SOURCE_FAULTS["403"](endpoint).content
+    assert isinstance(json.loads(refusal), kind)
+    assert f'"{words}"' in refusal.decode()
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from handler.bigcommerce.api_answer import SUCCESS
 from handler.desired import GUEST
+from handler.rule_sources import read_fields
 from relay.checks import ADDRESSES, Finding, State
 from relay.errors import CliError
 from relay.plain import counted
@@ -25,10 +26,6 @@ RECENT_ORDERS = 50
 STEP = "extra fields"
 RULES = "src/handler/enrichment.toml"
 CORRECT = f"correct {RULES} and deploy it: make deploy"
-OF_THE_FIRST = frozenset(
-    {"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "flatten", "pipe"}
-)
-"""JMESPath nodes whose further children are not read of the same value as the first."""
 
 NUMBER, DROPDOWN = 2, 3
 """Field types with a say in what a value may be (domain: extra-field configurations)."""
@@ -239,18 +236,6 @@ def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try
         others = ", while other rules brought values" if any(tried.brought for tried in tries) else ""
         mend = f"see one of them: relay preview {tries[0].number} --store {store}"
         yield Finding(STEP, State.UNKNOWN, f"{what}{others}; whether buyers left it empty is not known", mend)
-
-
-def read_fields(node: dict[str, Any]) -> Iterator[str]:
-    """The names that a JMESPath expression reads of the order itself, as far as that can be seen."""
-    kind, children = node["type"], node.get("children", [])
-    if kind == "field":
-        yield node["value"]
-    elif kind in OF_THE_FIRST:
-        yield from read_fields(children[0])  # what follows is read of the first one's result
-    elif kind not in {"literal", "current", "expref"}:
-        for child in children:
-            yield from read_fields(child)
 
 
 def _the_last(number: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from handler.bigcommerce.api_answer import FORBIDDEN, UNAUTHORISED
-from handler.errors import Unauthorised
+from handler.errors import Cause, Refused, Unauthorised
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -63,8 +63,16 @@ class AuthorisedApi:
                 endpoint=endpoint,
             )
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
-                needed = f" (scope {self.SCOPE})" if self.SCOPE else ""
-                raise Unauthorised(f"{self.NAME}: HTTP {answer.status}{needed}")
+                raise Unauthorised(self._unauthorised(answer))
             return answer
 
         return self._credentials.authorised(store_hash, call)
+
+    def _permitted(self, answer: Response) -> Response:
+        """The answer. A 403 is Refused: the token lacks the scope, and the call is not made again."""
+        if answer.status == FORBIDDEN:
+            raise Refused(Cause.UNAUTHORISED, self._unauthorised(answer))
+        return answer
+
+    def _unauthorised(self, answer: Response) -> str:
+        return f"{self.NAME}: HTTP {answer.status}" + (f" (scope {self.SCOPE})" if self.SCOPE else "")

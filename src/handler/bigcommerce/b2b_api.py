@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlencode
 
 from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, words
 from handler.bigcommerce.api_client import AuthorisedApi
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from handler.http.client import Response
 
 ORDERS = "/api/v3/io/orders"
+COMPANIES = "/api/v3/io/companies"
 USER_OF_CUSTOMER = "/api/v3/io/users/customer"
 ALREADY_EXISTS = "the order already exists"
 RECORD_KEYS = frozenset({"id", "bcOrderId", "poNumber", "extraFields"})
@@ -105,20 +107,65 @@ class B2BApi(AuthorisedApi):
 
     def has_company_user(self, store_hash: str, customer_id: int, deadline: Deadline) -> bool:
         """Get User by Customer ID: whether the customer belongs to a company."""
+        return self.get_user(store_hash, customer_id, deadline) is not None
+
+    def get_user(
+        self, store_hash: str, customer_id: int, deadline: Deadline, *, forbidden_is_final: bool = False
+    ) -> dict[str, Any] | None:
+        """Get User by Customer ID: the company user, or None when the customer has none. Its `id` is not the customer's.
+
+        With `forbidden_is_final` a missing scope (403) is Refused.
+        """
 
         def read(response: Response) -> Response:
             answer = b2b_answer(response)
             if answer.status in SUCCESS and not _data_of(answer):
                 raise UnexpectedAnswer("B2B API: the answer holds no user", may_have_arrived=True)
-            return answer
+            return self._permitted(answer) if forbidden_is_final else answer
 
-        path = f"{USER_OF_CUSTOMER}/{customer_id}"
-        answer = self._authorised("GET", store_hash, path, deadline, read=read, endpoint="b2b.user")
+        answer = self._authorised(
+            "GET",
+            store_hash,
+            f"{USER_OF_CUSTOMER}/{customer_id}",
+            deadline,
+            read=read,
+            endpoint="b2b.user",
+        )
         if answer.status == NOT_FOUND:
-            return False
+            return None
         if answer.status not in SUCCESS:
             raise _refusal(answer, ())
-        return True
+        user = _data_of(answer)
+        return user if isinstance(user, dict) else {}
+
+    def get_company(self, store_hash: str, customer_id: int, deadline: Deadline) -> dict[str, Any] | None:
+        """Get All Companies, of this customer: the company with its extra fields, or None when there is none.
+
+        A missing scope (403) is Refused.
+        """
+        query = urlencode({"customerId": customer_id, "isIncludeExtraFields": 1})
+        answer = self._authorised(
+            "GET",
+            store_hash,
+            f"{COMPANIES}?{query}",
+            deadline,
+            read=lambda answer: self._permitted(_read_companies(answer)),
+            endpoint="b2b.company",
+        )
+        if answer.status not in SUCCESS:
+            raise _refusal(answer, ())
+        companies = _data_of(answer)
+        # A customer belongs to one company. More than one means that the filter was not applied: any could be wrong.
+        return companies[0] if len(companies) == 1 else None
+
+
+def _read_companies(response: Response) -> Response:
+    answer = b2b_answer(response)
+    if answer.status in SUCCESS:
+        companies = _data_of(answer)
+        if not isinstance(companies, list) or not all(isinstance(company, dict) for company in companies):
+            raise UnexpectedAnswer("B2B API: the answer is not a list of companies", may_have_arrived=True)
+    return answer
 
     def assign_orders(self, store_hash: str, customer_id: int, deadline: Deadline) -> int:
         """Assign Customer Orders to Company: how many orders of the customer were assigned to the buyer's company.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -154,6 +155,8 @@ class Credentials:
         self._kept: dict[str, _Kept] = {}
         self._failures: dict[str, _Failure] = {}
         """Oldest first."""
+        self._lock = threading.RLock()
+        """Sources are asked in threads: one read of a secret serves them all."""
         self._listed: frozenset[str] | None = None
         self._list_due = 0.0
 
@@ -189,12 +192,13 @@ class Credentials:
             yield previous
 
     def _get(self, store_hash: str, longest_seconds: float) -> StoreSecret:
-        kept = self._kept.get(store_hash)
-        if kept is None:
-            return self._read(store_hash)
-        if self._clock() - kept.read_at < longest_seconds:
-            return kept.secret
-        return self._read_again(store_hash, kept)
+        with self._lock:
+            kept = self._kept.get(store_hash)
+            if kept is None:
+                return self._read(store_hash)
+            if self._clock() - kept.read_at < longest_seconds:
+                return kept.secret
+            return self._read_again(store_hash, kept)
 
     def _read(self, store_hash: str) -> StoreSecret:
         """A secret that is not in memory."""

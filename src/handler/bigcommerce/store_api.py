@@ -24,6 +24,8 @@ PAGE_SIZE = 250
 LIKELY_PAGE_SIZE = 50
 """The API's default. A page of a multiple of it may be a full one, also where the API gives fewer rows than asked for."""
 
+WITH_CONSIGNMENTS = "?include=consignments.line_items&consignment_structure=object"
+
 DATE_TOLERANCE_SECONDS = 60.0
 """How far outside of the asked period an order of the list may be dated: the filter may round."""
 
@@ -34,8 +36,12 @@ class StoreApi(AuthorisedApi):
     NAME = "core Orders API"
     SCOPE = "Orders: read-only"
 
-    def get_order(self, store_hash: str, order_id: int, deadline: Deadline) -> dict[str, Any]:
+    def get_order(
+        self, store_hash: str, order_id: int, deadline: Deadline, *, with_consignments: bool = False
+    ) -> dict[str, Any]:
         """The core order, as the API gives it, with `id` and `customer_id` as ints.
+
+        `with_consignments` fills `consignments` (addresses and products), at the cost of no further request.
 
         Whether an order is readable the moment its webhook arrives is unknown, so a 404 is asked again until
         `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorised, or Refused.
@@ -49,7 +55,8 @@ class StoreApi(AuthorisedApi):
                 raise RetryLater(Cause.UNEXPECTED_ANSWER, "core Orders API: the answer is not the order")
             return answer
 
-        answer = self._get(store_hash, f"orders/{order_id}", deadline, read, endpoint="core.get_order")
+        path = f"orders/{order_id}{WITH_CONSIGNMENTS if with_consignments else ''}"
+        answer = self._get(store_hash, path, deadline, read, endpoint="core.get_order")
         return _order_in(answer, order_id) or {}
 
     def list_orders(

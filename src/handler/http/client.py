@@ -66,6 +66,9 @@ class RetryPolicy:
 LIVE = RetryPolicy(attempt_seconds=3.0, tries_again=True)
 """Inside the window: many short attempts reach more orders than one long one (performance: policies, simulated)."""
 
+LIVE_SOURCE = RetryPolicy(attempt_seconds=1.2, tries_again=True)
+"""Inside the 2.5 s that sources have: a first attempt that hangs leaves time for a second one."""
+
 LATE = RetryPolicy(attempt_seconds=12.0, tries_again=False)
 """After the window: one long attempt; RecoveryQueue brings the order back."""
 

@@ -5,6 +5,7 @@ journal#<store>/<order>          the note of an order that is late or dead (`ord
 stores                           the stores that the relay knows (`store_registry`)
 reconciled#<store>               how far the store was reconciled (`store_registry`)
 pace#<store>#<quarter minute>    requests of the late path in 15 seconds (`rate_limit`)
+refused#<store>                  the sources that the store has refused, and until when not to ask again (`refused_sources`)
 """
 
 from __future__ import annotations
@@ -43,3 +44,8 @@ def progress_id(store_hash: str) -> str:
 def rate_limit_id(store_hash: str, slice_number: int) -> str:
     """The id of the late path's requests to a store in one slice of time."""
     return f"pace#{store_hash}#{slice_number}"
+
+
+def refused_sources_id(store_hash: str) -> str:
+    """The id of the sources that a store has refused lately."""
+    return f"refused#{store_hash}"

@@ -1,4 +1,4 @@
-"""`make run`: a pretended store, an AWS on this machine, the real template, and a dozen orders."""
+"""`make run`: a pretended store, an AWS on this machine, the real template, and 16 orders."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from rich.spinner import Spinner
 from rich.table import Table
 
 from sandbox.aws.cloud import Cloud
-from sandbox.demo.scenarios import SCENARIOS, Played, Scenario, Stage, demo_store, secret_of
+from sandbox.demo.scenarios import SCENARIOS, Played, Scenario, Stage, demo_store, erp_store, secret_of
 from sandbox.store.server import SandboxStore
 
 if TYPE_CHECKING:
@@ -33,13 +33,14 @@ def run(*, as_json: bool = False) -> int:
         console.width = WIDTH_OF_FILES
     began = time.monotonic()
     with SandboxStore.run() as sandbox:
-        store = sandbox.add_store(demo_store())
-        console.print(f"A pretended BigCommerce store is open at {sandbox.url}")
+        stores = [sandbox.add_store(store) for store in (demo_store(), erp_store())]
+        console.print(f"A simulated BigCommerce with two stores is open at {sandbox.url}")
         parameters = PARAMETERS | {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
         with Cloud(parameters, progress=console.print) as cloud:
-            cloud.put_secret(store.hash, secret_of(store))
+            for store in stores:
+                cloud.put_secret(store.hash, secret_of(store))
             console.print(f"The relay listens at {cloud.webhook_url}\n", soft_wrap=True)
-            show = _Show(Stage(sandbox, cloud, store))
+            show = _Show(Stage(sandbox, cloud, stores[0]))
             with Live(console=console, refresh_per_second=4, get_renderable=show.table, transient=as_json):
                 show.play()
             failed = show.failed()

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Unpack
 
 from sandbox.store import faults
+from sandbox.store.buyers import Buyer
 from sandbox.store.orders import PO_LINE, Order, OrderOptions
 from sandbox.store.settings import ExtraField, Store
 from sandbox.store.webhooks import Delivery, DeliveryOptions, webhook_body
@@ -18,11 +19,12 @@ if TYPE_CHECKING:
     from sandbox.store.b2b_api import Record
     from sandbox.store.server import SandboxStore
 
-STORE_HASH, OUTLET_HASH = "sandbox", "outlet"
-BUYER, OUTSIDER, GUEST = 7, 8, 0
+STORE_HASH, OUTLET_HASH, ERP_HASH = "sandbox", "outlet", "erp"
+BUYER, OUTSIDER, GUEST, OTHER_BUYER = 7, 8, 0, 9
 ACCEPTED, UNAUTHENTICATED = 200, 401
 TRIES_ONCE = 0
 SLOW_SECONDS = 7.0
+SOURCE_HANGS_SECONDS = 8.0
 
 
 def demo_store() -> Store:
@@ -37,6 +39,19 @@ def demo_store() -> Store:
 def outlet_store() -> Store:
     """A second store for `make sandbox`: no extra fields, no rules of its own, order numbers of its own."""
     return Store(hash=OUTLET_HASH, store_id="1025647", company_customers={BUYER}, first_order_id=501)
+
+
+def erp_store() -> Store:
+    """A store whose rules read all sources (`[stores.erp]` in enrichment.toml), with two companies."""
+    fields = ("ERP Id", "Buyer role", "Tax code", "Route", "Licence", "SKUs")
+    return Store(
+        hash=ERP_HASH,
+        store_id="1025648",
+        first_order_id=701,
+        company_customers={BUYER, OTHER_BUYER},
+        buyers={OTHER_BUYER: Buyer(company_extra_fields={"ERP ID": "C-20031"}, attributes={"Tax code": "K"})},
+        extra_fields=tuple(ExtraField(name=name) for name in fields),
+    )
 
 
 def secret_of(store: Store) -> dict[str, object]:
@@ -75,12 +90,12 @@ class Played:
     @property
     def record(self) -> Record | None:
         """The B2B record as it is now."""
-        return self.stage.sandbox.record(self.stage.store, self.order.id)
+        return self.stage.sandbox.record(self.order.store_hash, self.order.id)
 
     @property
     def creates(self) -> int:
         """How often Create Order took effect."""
-        return self.stage.sandbox.effects(self.stage.store, self.order.id).creates
+        return self.stage.sandbox.effects(self.order.store_hash, self.order.id).creates
 
 
 @dataclass(frozen=True)
@@ -114,6 +129,27 @@ def _play(
         placed = stage.sandbox.place_order(stage.store, **options)
         if fault is not None:
             stage.sandbox.fault(fault, endpoint=endpoint, order=placed, times=times)
+        return Played(stage, placed, stage.sandbox.deliver(placed, stage.cloud.webhook_url, delivery))
+
+    return play
+
+
+def _play_at_erp(
+    fault: faults.Fault | None = None, endpoint: str = "*", **order: Unpack[OrderOptions]
+) -> Callable[[Stage], Played]:
+    """An order of the store whose rules read all sources; the fault lasts for `SOURCE_HANGS_SECONDS`."""
+
+    def play(stage: Stage) -> Played:
+        options: OrderOptions = {
+            "customer_id": BUYER,
+            "metafields": [{"namespace": "erp", "key": "route", "value": "N4"}],
+            "automatic_record_after": None,
+            **order,
+        }
+        placed = stage.sandbox.place_order(ERP_HASH, **options)
+        if fault is not None:
+            stage.sandbox.fault(fault, endpoint, order=placed, times=None, seconds=SOURCE_HANGS_SECONDS)
+        delivery = DeliveryOptions(retries=TRIES_ONCE)
         return Played(stage, placed, stage.sandbox.deliver(placed, stage.cloud.webhook_url, delivery))
 
     return play
@@ -153,6 +189,29 @@ def created(po_number: str = "", *, calls: int | None = None, **extra_fields: st
             and calls in {None, len(played.stage.sandbox.requests("b2b.create", order=played.order))}
             and _carries(record, po_number, extra_fields)
         )
+
+    return holds
+
+
+def _created_at_erp(po_number: str, erp_id: str, tax_code: str) -> Callable[[Played], bool]:
+    """Created in the window, with a field from each source by now."""
+    return created(
+        po_number,
+        ERP_Id=erp_id,
+        Buyer_role="Junior Buyer",
+        Tax_code=tax_code,
+        Route="N4",
+        Licence="123BAF",
+        SKUs="PUMP-20, SEAL-8",
+    )
+
+
+def _completed(in_the_window: Callable[[Played], bool]) -> Callable[[Played], bool]:
+    """Created in the window, and completed by Update Order afterwards."""
+
+    def holds(played: Played) -> bool:
+        effects = played.stage.sandbox.effects(played.order.store_hash, played.order.id)
+        return effects.updates > 0 and in_the_window(played)
 
     return holds
 
@@ -268,5 +327,31 @@ SCENARIOS = (
         "created, no look-up",
         "created",
         created("ERP-77", Cost_Center="CC-300"),
+    ),
+    Scenario(
+        "fields from company, buyer, customer, metafield, address and products",
+        _play_at_erp(customer_message=_message("PO-1009")),
+        "created in the window",
+        "created",
+        _created_at_erp("PO-1009", "C-10047", "G"),
+    ),
+    Scenario(
+        "payment of an invoice",
+        _play_at_erp(order_type="invoice payment"),
+        "skipped by a rule",
+        "skipped",
+        no_record,
+    ),
+    Scenario(
+        "company source hangs",
+        _play_at_erp(
+            faults.SOURCE_FAULTS["hang"](faults.SOURCES["company"]),
+            faults.SOURCES["company"],
+            customer_id=OTHER_BUYER,
+            customer_message=_message("PO-1010"),
+        ),
+        "created in the window, completed afterwards",
+        "updated",
+        _completed(_created_at_erp("PO-1010", "C-20031", "K")),
     ),
 )

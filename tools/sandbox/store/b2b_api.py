@@ -15,6 +15,8 @@ ALREADY_EXISTS = "The order already exists."
 UPDATE_FIELDS = frozenset({"poNumber", "extraFields"})
 CREATE_FIELDS = UPDATE_FIELDS | {"bcOrderId", "customerId"}
 NO_RECORD = "Order Does Not Exist."
+NO_COMPANY_USER = "User does not exist or action not support for this user."
+INVOICE_PAYMENT = "invoice payment"
 
 Row = dict[str, Any]
 """One extra field: `fieldName`, `fieldValue`, and whatever else stands there."""
@@ -26,7 +28,7 @@ class Record:
 
     order_id: int
     customer_id: int
-    origin: Literal["automatic", "created"]
+    origin: Literal["automatic", "created", "assigned"]
     created_at: float
     updated_at: float
     po_number: Any = ""
@@ -89,6 +91,7 @@ class B2BOrders:
         self._records: dict[int, Record] = {}
         self._seen_before: dict[int, tuple[float, Record | None]] = {}
         """What Get Order goes on showing, and until when."""
+        self._assigned: set[int] = set()
         self.effects: defaultdict[int, Effects] = defaultdict(Effects)
 
     def refusal(self, refused: Refused) -> Answer:
@@ -111,13 +114,18 @@ class B2BOrders:
                 updated_at=due,
                 po_number=order.buyer_po_number,
                 rows=copy.deepcopy(rows),
-                invoice=order.order_type == "invoice payment",
+                invoice=order.order_type == INVOICE_PAYMENT,
             )
         return self._records.get(order_id)
 
     def records(self) -> list[Record]:
         """All records there are by now, the oldest order first."""
         return [record for order_id in sorted(self._orders) if (record := self.record(order_id))]
+
+    def checkout_refused(self, order_id: int) -> bool:
+        """Whether the checkout came with its own record after Create Order: what the buyer typed there is lost."""
+        record, due = self.record(order_id), self._orders[order_id].automatic_record_at
+        return record is not None and record.origin == "created" and due is not None and self._clock() >= due
 
     def window_left(self, order: Order) -> float:
         """Seconds in which Create Order is still accepted; negative when it is too late."""
@@ -150,12 +158,12 @@ class B2BOrders:
             po_number=po_number or (order.buyer_po_number if kept else ""),
             rows=_union(rows_of(order.buyer_extra_fields) if kept else [], rows or []),
             window_left=left,
-            invoice=order.order_type == "invoice payment",
+            invoice=order.order_type == INVOICE_PAYMENT,
         )
         self._lag(order_id)
         self._records[order_id] = record
         self.effects[order_id].creates += 1
-        return _success(self._as_json(record))
+        return success(self._as_json(record))
 
     def get(self, call: Call) -> Answer:
         """`GET /orders/{bcOrderId}`."""
@@ -189,36 +197,32 @@ class B2BOrders:
         if call.query.get("showExtra", "false").lower() not in {"true", "1"}:
             for row in rows:
                 del row["extraFields"]
-        return _paged(rows, call)
+        return paged(rows, call)
 
     def extra_fields(self, call: Call) -> Answer:
         """`GET /orders/extra-fields`: the configurations."""
-        return _paged([shown.as_json(number) for number, shown in enumerate(self._store.extra_fields, 9001)], call)
+        return paged([shown.as_json(number) for number, shown in enumerate(self._store.extra_fields, 9001)], call)
 
-    def user(self, call: Call) -> Answer:
-        """`GET /users/customer/{customerId}`."""
+    def assign(self, call: Call) -> Answer:
+        """`PUT /customers/{customerId}/orders/b2b`: all orders of the customer that have no record yet."""
         customer_id = call.customer_id or 0
-        company_id = self._store.company_of(customer_id)
-        if company_id is None:
-            raise Refused(404, "Not Found Error", "User matching query does not exist.")
-        shown: dict[str, Any] = {
-            "id": 800_000 + customer_id,
-            "firstName": "Ada",
-            "lastName": "Buyer",
-            "email": "ada.buyer@example.com",
-            "phoneNumber": "",
-            "role": 2,
-            "companyRoleId": 10,
-            "companyRoleName": "Junior Buyer",
-            "uuid": "",
-            "extraFields": [],
-            "companyId": company_id,
-            "customerId": self._store.shown_id(customer_id),
-            "channelList": [],
-            "createdAt": 1_700_000_000,
-            "updatedAt": 1_700_000_000,
-        }
-        return _success(shown)
+        if self._store.company_of(customer_id) is None:
+            raise Refused(404, NO_COMPANY_USER)
+        theirs = [order for order in self._orders.values() if order.customer_id == customer_id]
+        moved = [order for order in theirs if order.id not in self._assigned and self.record(order.id) is None]
+        self._assigned.update(order.id for order in moved)
+        if self._store.assign_makes_records:
+            now = self._clock()
+            for order in moved:
+                self._records[order.id] = Record(
+                    order_id=order.id,
+                    customer_id=customer_id,
+                    origin="assigned",
+                    created_at=now,
+                    updated_at=now,
+                    invoice=order.order_type == INVOICE_PAYMENT,
+                )
+        return Answer(200, {"code": 200, "data": {"total": len(moved)}, "message": "SUCCESS"})
 
     def _as_read(self, order_id: int) -> Record | None:
         """The record as Get Order sees it: reads lag behind writes."""
@@ -336,11 +340,13 @@ def _union(present: Any, sent: list[Row]) -> list[Row]:
     return [row for row in _as_rows(present) or [] if row["fieldName"] not in names] + sent
 
 
-def _success(data: Any) -> Answer:
+def success(data: Any) -> Answer:
+    """Make the answer of a call that went well."""
     return Answer(200, {"code": 200, "data": data, "meta": {"message": "SUCCESS"}})
 
 
-def _paged(rows: list[dict[str, Any]], call: Call) -> Answer:
+def paged(rows: list[dict[str, Any]], call: Call) -> Answer:
+    """Make the page of a list that a call asks for, ten rows unless it says otherwise. Raises Refused."""
     try:
         limit, offset = int(call.query.get("limit", 10)), int(call.query.get("offset", 0))
     except ValueError:

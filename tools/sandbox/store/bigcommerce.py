@@ -6,6 +6,8 @@ from itertools import count
 from typing import Any
 
 from sandbox.store.b2b_api import B2BOrders, Refused
+from sandbox.store.companies_api import Companies
+from sandbox.store.customers_api import Customers
 from sandbox.store.faults import FaultBoard
 from sandbox.store.hooks import Hooks
 from sandbox.store.messages import Answer, Call, Clock, v2_error, v3_error
@@ -16,6 +18,8 @@ from sandbox.store.settings import Store
 
 ORDER_CREATED = "store/order/created"
 ORDER_UPDATED = "store/order/updated"
+SCOPES = {"core.hooks": "hooks", "core.customer": "customers", "core.customer_attributes": "customers"}
+"""Endpoints of the core API that need another scope than that for orders (`core`)."""
 
 OnEvent = Callable[[Order, str], None]
 """Called with an order and a scope whenever a webhook is due."""
@@ -53,7 +57,9 @@ class Shop:
         self.orders: dict[int, Order] = {}
         self.order_ids = count(store.first_order_id)
         self.b2b = B2BOrders(store, self.orders, clock)
+        self.companies = Companies(store, self.orders)
         self.core = CoreOrders(store, self.orders, clock)
+        self.customers = Customers(store, self.orders)
         self.hooks = Hooks(store, clock)
         self._b2b_limit, self._core_limit = FixedWindow(clock), FixedWindow(clock)
 
@@ -148,13 +154,15 @@ class BigCommerce:
         taken = shop.take_core()
         if not taken.allowed:
             return replace(error(429, "Too many requests."), headers=taken.core_headers())
-        if ("hooks" if call.endpoint == "core.hooks" else "core") in shop.store.missing_scopes:
+        if SCOPES.get(call.endpoint, "core") in shop.store.missing_scopes:
             refusal = error(403, "You don't have a required scope to access the endpoint.")
             return replace(refusal, headers=taken.core_headers())
         serve = {
             "core.get_order": shop.core.get,
             "core.list_orders": shop.core.listing,
             "core.metafields": shop.core.metafields,
+            "core.customer": shop.customers.listing,
+            "core.customer_attributes": shop.customers.attributes,
             "core.time": shop.core.time,
             "core.hooks": shop.hooks.answer,
         }[call.endpoint]
@@ -178,7 +186,9 @@ class BigCommerce:
             "b2b.update": shop.b2b.update,
             "b2b.list": shop.b2b.listing,
             "b2b.extra_fields": shop.b2b.extra_fields,
-            "b2b.user": shop.b2b.user,
+            "b2b.assign": shop.b2b.assign,
+            "b2b.company": shop.companies.company,
+            "b2b.user": shop.companies.user,
         }[call.endpoint]
         if "b2b" in shop.store.missing_scopes:
             return replace(shop.b2b.refusal(Refused(403, "Forbidden")), headers=taken.b2b_headers())

@@ -13,10 +13,12 @@ from http import HTTPStatus
 from typing import Any, Literal
 
 from sandbox.store.b2b_api import refusal_body
-from sandbox.store.messages import Call, Clock
+from sandbox.store.messages import Call, Clock, v2_error, v3_error
 from sandbox.store.settings import RefusalShape
 
 BOMB_BYTES = 120 * 1024 * 1024
+_WAIT_HEADERS = {True: "X-Request-Window-Resets-After", False: "X-Retry-After"}
+"""Where the B2B API and the core API say when to come again, in seconds."""
 
 
 class Effect(Enum):
@@ -201,6 +203,41 @@ def garbage(body: Any = "<html>It works!</html>", *, effect: bool = False) -> Fa
     content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
     when = Effect.AT_ONCE if effect else Effect.NEVER
     return Fault(name="garbage", effect=when, status=200, content=content)
+
+
+SOURCES = {
+    "company": "b2b.company",
+    "user": "b2b.user",
+    "customer": "core.customer",
+    "attribute names": "core.customer_attributes",
+    "metafields": "core.metafields",
+    "consignments": "core.get_order",
+}
+"""The endpoint of each source that rules can read."""
+BY_CUSTOMER = frozenset({"b2b.company", "b2b.user", "core.customer"})
+"""Endpoints that are asked about a customer, not about an order."""
+
+
+def _api_refusal(code: int, words: str) -> Callable[[str], Fault]:
+    """Refuse as the API of the endpoint does."""
+
+    def make(endpoint: str) -> Fault:
+        version = v2_error if endpoint == "core.get_order" else v3_error
+        body = refusal_body(code, words) if endpoint.startswith("b2b.") else version(code, words).body
+        return status(code, body=body)
+
+    return make
+
+
+SOURCE_FAULTS: dict[str, Callable[[str], Fault]] = {
+    "hang": lambda _endpoint: hang(30.0),
+    "slow": lambda _endpoint: delay(4.0),
+    "503": lambda _endpoint: status(503),
+    "429": lambda endpoint: status(429, headers={_WAIT_HEADERS[endpoint.startswith("b2b.")]: "20"}),
+    "403": _api_refusal(403, "You don't have a required scope to access the endpoint."),
+    "404": _api_refusal(404, "The requested resource was not found."),
+}
+"""What can go wrong with a source, by name; each takes the source's endpoint."""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)

@@ -9,7 +9,7 @@ from itertools import count
 from typing import Any
 from urllib.parse import urlsplit
 
-from sandbox.store.messages import Answer, Call, Clock, page_of, v3_error
+from sandbox.store.messages import Answer, Call, Clock, v3_error, v3_page
 from sandbox.store.settings import Store
 
 FIELDS = frozenset({"scope", "destination", "is_active", "events_history_enabled", "headers"})
@@ -157,20 +157,7 @@ class Hooks:
             and query.get("is_active", str(hook.is_active)).lower()
             in {str(hook.is_active).lower(), str(int(hook.is_active))}
         ]
-        try:
-            page, limit = page_of(query)
-        except ValueError as error:
-            return v3_error(422, str(error))
-        shown = chosen[(page - 1) * limit : page * limit]
-        pages = max(1, -(-len(chosen) // limit))
-        pagination = {
-            "total": len(chosen),
-            "count": len(shown),
-            "per_page": limit,
-            "current_page": page,
-            "total_pages": pages,
-        }
-        return Answer(200, {"data": shown, "meta": {"pagination": pagination}})
+        return v3_page(chosen, query)
 
     def _admin(self) -> Answer:
         now = self._clock()

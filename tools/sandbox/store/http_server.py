@@ -24,6 +24,8 @@ ROUTES = (
     ("GET", _CORE + r"/v2/orders/{order_id:\d+}", "core.get_order"),
     ("GET", _CORE + "/v2/orders", "core.list_orders"),
     ("GET", _CORE + r"/v3/orders/{order_id:\d+}/metafields", "core.metafields"),
+    ("GET", _CORE + "/v3/customers", "core.customer"),
+    ("GET", _CORE + "/v3/customers/attributes", "core.customer_attributes"),
     ("GET", _CORE + "/v2/time", "core.time"),
     ("GET", _CORE + "/v3/hooks", "core.hooks"),
     ("POST", _CORE + "/v3/hooks", "core.hooks"),
@@ -37,10 +39,15 @@ ROUTES = (
     ("GET", _B2B + r"/orders/{order_id:\d+}", "b2b.get"),
     ("PUT", _B2B + r"/orders/{order_id:\d+}", "b2b.update"),
     ("GET", _B2B + r"/users/customer/{customer_id:\d+}", "b2b.user"),
+    ("GET", _B2B + "/companies", "b2b.company"),
+    ("GET", _B2B + r"/companies/{company_id:\d+}", "b2b.company"),
+    ("PUT", _B2B + r"/customers/{customer_id:\d+}/orders/b2b", "b2b.assign"),
     ("*", "/{unknown:.*}", "unknown"),
 )
 """Method, path and name of every endpoint; the names are what faults and the record of requests go by."""
 
+CUSTOMER_IN_QUERY = {"b2b.company": "customerId", "core.customer": "id:in"}
+"""Parameters that name the customer whom a call is about."""
 _LARGEST_BODY_BYTES = 4 * 1024 * 1024
 
 
@@ -131,7 +138,8 @@ async def _call(endpoint: str, http: web.Request) -> Call:
         query=dict(http.query),
         body=await http.read(),
         order_id=_number(parts.get("order_id")),
-        customer_id=_number(parts.get("customer_id")),
+        customer_id=_number(parts.get("customer_id") or http.query.get(CUSTOMER_IN_QUERY.get(endpoint, ""))),
+        company_id=_number(parts.get("company_id")),
         hook_id=_number(parts.get("hook_id")),
         caller_port=_caller_port(http),
         user_agent=http.headers.get("User-Agent", ""),

@@ -1,7 +1,7 @@
 """What goes into the simulated APIs and what comes out of them: plain values, no HTTP library."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,6 +24,7 @@ class Call:
     body: bytes = b""
     order_id: int | None = None
     customer_id: int | None = None
+    company_id: int | None = None
     hook_id: int | None = None
     caller_port: int | None = None
     """The caller's end of the connection."""
@@ -59,6 +60,24 @@ def v3_error(status: int, title: str, errors: Mapping[str, str] | None = None) -
     """Make an error of the core API, version 3."""
     kind = "https://developer.bigcommerce.com/api-docs/getting-started/api-status-codes"
     return Answer(status, {"status": status, "title": title, "type": kind, "errors": dict(errors or {})})
+
+
+def v3_page(rows: Sequence[Mapping[str, Any]], query: Mapping[str, str]) -> Answer:
+    """Make the page of a list that a query asks for, as the core API's version 3 does."""
+    try:
+        page, limit = page_of(query)
+    except ValueError as error:
+        return v3_error(422, str(error))
+    shown = [dict(row) for row in rows[(page - 1) * limit : page * limit]]
+    pages = max(1, -(-len(rows) // limit))
+    pagination = {
+        "total": len(rows),
+        "count": len(shown),
+        "per_page": limit,
+        "current_page": page,
+        "total_pages": pages,
+    }
+    return Answer(200, {"data": shown, "meta": {"pagination": pagination}})
 
 
 def page_of(query: Mapping[str, str], default_limit: int = 50, longest: int = 250) -> tuple[int, int]:

@@ -13,6 +13,20 @@ PO_LINE = "PO Number / Reference Number: "
 _PO = re.compile(re.escape(PO_LINE) + r"([^\r\n]+)")
 
 Source = Literal["storefront", "api"]
+ADDRESS = {
+    "first_name": "Ada",
+    "last_name": "Buyer",
+    "company": "Example Industries",
+    "street_1": "1 Sample Street",
+    "street_2": "",
+    "city": "Austin",
+    "state": "Texas",
+    "zip": "78701",
+    "country": "United States",
+    "country_iso2": "US",
+    "phone": "+1 512 555 0100",
+    "email": "ada.buyer@example.com",
+}
 
 
 class OrderOptions(TypedDict, total=False):
@@ -25,6 +39,9 @@ class OrderOptions(TypedDict, total=False):
     buyer_extra_fields: dict[str, Any]
     raw_extra_fields: Any
     form_fields: dict[str, Any]
+    shipping_form_fields: dict[str, Any]
+    line_items: list[dict[str, Any]]
+    metafields: list[dict[str, str]]
     external_order_id: str
     staff_notes: str
     payment_method: str
@@ -58,6 +75,18 @@ class Order:
     raw_extra_fields: Any = None
     """`extraFields` of an automatic record as they are, in any JSON shape, in place of `buyer_extra_fields`."""
     form_fields: dict[str, Any] = field(default_factory=dict)
+    """Of the billing address: names and values (text, a number or a list of texts)."""
+    shipping_form_fields: dict[str, Any] = field(default_factory=lambda: {"License ID": "123BAF"})
+    """Of the shipping address, likewise."""
+    line_items: list[dict[str, Any]] = field(
+        default_factory=lambda: [
+            {"sku": "PUMP-20", "name": "Centrifugal pump", "quantity": 1},
+            {"sku": "SEAL-8", "name": "Seal kit", "quantity": 2},
+        ]
+    )
+    """The products: `sku`, `name`, `quantity` and whatever else is to differ from the defaults."""
+    metafields: list[dict[str, str]] = field(default_factory=list)
+    """Beside `orderType`: `namespace`, `key`, `value` and, if not `read`, `permission_set`."""
     external_order_id: str = ""
     staff_notes: str = ""
     payment_method: str = "Purchase Order"
@@ -117,7 +146,7 @@ class Order:
             "shipping_cost_ex_tax": "0.0000",
             "shipping_cost_inc_tax": "0.0000",
             "discount_amount": "0.0000",
-            "items_total": 3,
+            "items_total": sum(item.get("quantity", 1) for item in self.line_items),
             "items_shipped": 0,
             "payment_method": self.payment_method,
             "payment_provider_id": "",
@@ -140,44 +169,84 @@ class Order:
             "customer_locale": "en",
             "staff_notes": self.staff_notes,
             "customer_message": self.customer_message,
-            "billing_address": {
-                "first_name": "Ada",
-                "last_name": "Buyer",
-                "company": "Example Industries",
-                "street_1": "1 Sample Street",
-                "street_2": "",
-                "city": "Austin",
-                "state": "Texas",
-                "zip": "78701",
-                "country": "United States",
-                "country_iso2": "US",
-                "phone": "+1 512 555 0100",
-                "email": "ada.buyer@example.com",
-                "form_fields": [{"name": name, "value": value} for name, value in self.form_fields.items()],
-            },
-            "products": {
-                "url": f"https://api.bigcommerce.com/stores/{self.store_hash}/v2/orders/{self.id}/products",
-                "resource": f"/orders/{self.id}/products",
-            },
+            "billing_address": ADDRESS | {"form_fields": _form_fields(self.form_fields)},
+            "consignments": self._link("consignments"),
+            "products": self._link("products"),
         }
 
-    def metafields(self) -> list[dict[str, Any]]:
-        """Show what B2B Edition notes on the order."""
+    def consignments_json(self, *, line_items: bool) -> dict[str, Any]:
+        """Show the consignments as an order that includes them does: one shipment, its products as links or in full."""
+        rows = [self._line_item(place, item) for place, item in enumerate(self.line_items, 1)]
+        shipment = {
+            "id": self.id,
+            **ADDRESS,
+            "form_fields": _form_fields(self.shipping_form_fields),
+            "shipping_method": "Free Shipping",
+            "line_items": rows if line_items else [self._link(f"products/{row['id']}") for row in rows],
+            "items_total": sum(row["quantity"] for row in rows),
+            "items_shipped": 0,
+            "base_cost": 0,
+            "cost_ex_tax": 0,
+            "cost_inc_tax": 0,
+            "cost_tax": 0,
+            "cost_tax_class_id": 2,
+            "shipping_zone_id": 1,
+            "shipping_zone_name": "United States",
+            "shipping_quotes": self._link(f"consignments/shipping/{self.id}/shipping_quotes"),
+        }
+        return {"pickups": [], "shipping": [shipment], "downloads": [], "email": {"gift_certificates": []}}
+
+    def metafields_json(self) -> list[dict[str, Any]]:
+        """Show the metafields: that of B2B Edition first. Those that are private to another app are not shown."""
         shown = self.shown_created_at.isoformat()
+        own = {"namespace": "b2b_order", "key": "orderType", "value": self.order_type}
+        visible = [row for row in self.metafields if row.get("permission_set") != "app_only"]
         return [
             {
-                "id": 90_000 + self.id,
-                "key": "orderType",
-                "value": self.order_type,
-                "namespace": "b2b_order",
-                "permission_set": "read",
+                "id": 1000 * (90 + self.id) + place,
+                "key": row["key"],
+                "value": row["value"],
+                "namespace": row["namespace"],
+                "permission_set": row.get("permission_set", "read"),
                 "resource_type": "order",
                 "resource_id": self.id,
                 "description": "",
                 "date_created": shown,
                 "date_modified": shown,
             }
+            for place, row in enumerate([own, *visible])
         ]
+
+    def _line_item(self, place: int, item: dict[str, Any]) -> dict[str, Any]:
+        """Show one product of the order; a line item's own members stand in place of the defaults."""
+        money = ("base_price", "price_ex_tax", "price_inc_tax", "base_total", "total_ex_tax", "total_inc_tax")
+        return {
+            "id": 1000 * self.id + place,
+            "order_id": self.id,
+            "product_id": 80 + place,
+            "variant_id": 180 + place,
+            "name": "",
+            "sku": "",
+            "upc": "",
+            "brand": "",
+            "type": "physical",
+            "quantity": 1,
+            **dict.fromkeys(money, "49.9500"),
+            "price_tax": "0.0000",
+            "total_tax": "0.0000",
+            "product_options": [],
+            "configurable_fields": [],
+            **item,
+        }
+
+    def _link(self, path: str) -> dict[str, str]:
+        """Where a part of the order can be read."""
+        resource = f"/orders/{self.id}/{path}"
+        return {"url": f"https://api.bigcommerce.com/stores/{self.store_hash}/v2{resource}", "resource": resource}
+
+
+def _form_fields(values: Mapping[str, Any]) -> list[dict[str, Any]]:
+    return [{"name": name, "value": value} for name, value in values.items()]
 
 
 STATUSES = {0: "Incomplete", 1: "Pending", 7: "Awaiting Payment", 10: "Completed", 11: "Awaiting Fulfillment"}

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.store.messages import Answer, Call, Clock, v2_error, v3_error
+from sandbox.store.messages import Answer, Call, Clock, v2_error, v3_error, v3_page
 from sandbox.store.orders import Order, page, select
 from sandbox.store.settings import Store
 
@@ -18,7 +18,7 @@ class CoreOrders:
     def get(self, call: Call) -> Answer:
         """`GET /v2/orders/{id}`: bare JSON."""
         order = self._readable(call.order_id)
-        return Answer(200, self._as_json(order)) if order else v2_error(404, NOT_FOUND)
+        return Answer(200, self._as_json(order, call)) if order else v2_error(404, NOT_FOUND)
 
     def listing(self, call: Call) -> Answer:
         """`GET /v2/orders`: an array, or 204 when it would be empty."""
@@ -34,24 +34,33 @@ class CoreOrders:
             )
         except ValueError:
             return v2_error(400, "The query could not be understood.")
-        return Answer(200, [self._as_json(order) for order in chosen]) if chosen else Answer(204)
+        return Answer(200, [self._as_json(order, call) for order in chosen]) if chosen else Answer(204)
 
     def metafields(self, call: Call) -> Answer:
         """`GET /v3/orders/{id}/metafields`."""
         order = self._readable(call.order_id)
         if order is None:
             return v3_error(404, NOT_FOUND)
-        rows = order.metafields()
-        pagination = {"total": len(rows), "count": len(rows), "per_page": 50, "current_page": 1, "total_pages": 1}
-        return Answer(200, {"data": rows, "meta": {"pagination": pagination}})
+        query = call.query
+        rows = [
+            row
+            for row in order.metafields_json()
+            if all(row[name] == query.get(name, row[name]) for name in ("namespace", "key"))
+        ]
+        return v3_page(rows, query)
 
     def time(self, _call: Call) -> Answer:
         """`GET /v2/time`."""
         return Answer(200, {"time": int(self._clock())})
 
-    def _as_json(self, order: Order) -> dict[str, Any]:
+    def _as_json(self, order: Order, call: Call) -> dict[str, Any]:
+        """Show an order, with its consignments only if `include` and `consignment_structure` both say so."""
+        included = set(call.query.get("include", "").split(",")) & {"consignments", "consignments.line_items"}
+        more: dict[str, Any] = {}
+        if included and call.query.get("consignment_structure") == "object":
+            more["consignments"] = order.consignments_json(line_items="consignments.line_items" in included)
         ids = {"id": self._store.shown_id(order.id), "customer_id": self._store.shown_id(order.customer_id)}
-        return order.as_json() | ids
+        return order.as_json() | ids | more
 
     def _readable(self, order_id: int | None) -> Order | None:
         order = self._orders.get(order_id or 0)

@@ -25,7 +25,8 @@ from aiohttp import web
 
 from sandbox.store.b2b_api import Effects, Record
 from sandbox.store.bigcommerce import BigCommerce, Request, Shop
-from sandbox.store.faults import Fault, Rule, pattern_of, status
+from sandbox.store.buyers import Buyer
+from sandbox.store.faults import BY_CUSTOMER, Fault, Rule, pattern_of, status
 from sandbox.store.hooks import Hook, Hooks
 from sandbox.store.http_server import HttpServer
 from sandbox.store.messages import Clock
@@ -124,6 +125,15 @@ class SandboxStore:
         with self._lock:
             self._shop(store).hooks.block(domain, seconds)
 
+    def edit_buyer(self, store: Store | str, customer_id: int, **values: Any) -> Buyer:
+        """Change what a store knows of a customer, the company and the company user included; answers all of it."""
+        with self._lock:
+            buyer = self._shop(store).store.buyer(customer_id)
+            changed = dataclasses.replace(buyer, **values)
+            for name in values:
+                setattr(buyer, name, getattr(changed, name))
+            return copy.deepcopy(buyer)
+
     # --- orders and webhooks ------------------------------------------------------------------------------------
 
     def place_order(self, store: Store | str, **options: Unpack[OrderOptions]) -> Order:
@@ -173,14 +183,18 @@ class SandboxStore:
         seconds: float | None = None,
         probability: float = 1.0,
     ) -> Rule:
-        """Let a fault strike calls that match; `times=None`: until `remove_fault`, `clear_faults` or `seconds` later."""
+        """Let a fault strike calls that match; `times=None`: until `remove_fault`, `clear_faults` or `seconds` later.
+
+        For an order, endpoints that are asked about a customer are struck when they are asked about its customer.
+        """
+        of_customer = order is not None and endpoint in BY_CUSTOMER
         store_hash = order.store_hash if order else _hash(store) if store else None
         rule = Rule(
             fault=fault,
             endpoint=pattern_of(endpoint),
             store_hash=store_hash,
-            order_id=order.id if order else None,
-            customer_id=customer_id,
+            order_id=order.id if order and not of_customer else None,
+            customer_id=order.customer_id if order and of_customer else customer_id,
             times=times,
             until=None if seconds is None else self.clock() + seconds,
             probability=probability,
@@ -213,6 +227,11 @@ class SandboxStore:
         """All B2B records of a store."""
         with self._lock:
             return copy.deepcopy(self._shop(store).b2b.records())
+
+    def checkout_refused(self, order: Order) -> bool:
+        """Whether the checkout's own record came after Create Order and was refused."""
+        with self._lock:
+            return self._shop(order.store_hash).b2b.checkout_refused(order.id)
 
     def effects(self, store: Store | str, order_id: int) -> Effects:
         """How often calls created or updated the record of an order."""

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any, Literal
 
+from sandbox.store.buyers import Buyer
+
 RefusalShape = Literal["documented", "errMsg object", "message", "list", "error", "errors object", "errors list"]
 """How an error answer of the B2B API is shaped; all but the first are reported, not documented (see `b2b.refusal_body`)."""
 Numbers = Literal["number", "text", "decimal"]
@@ -89,11 +91,13 @@ class Store:  # a bag of settings: each attribute is one switch
     """Custom header (name, value) sent with deliveries to an address given by hand; hooks carry their own."""
     signs_webhooks: bool = True
     missing_scopes: set[str] = field(default_factory=set)
-    """`core`, `b2b`, `hooks`: the token is good but lacks the scope, so those endpoints answer 403."""
+    """`core`, `b2b`, `customers`, `hooks`: the token is good but lacks the scope, so those endpoints answer 403."""
 
     first_order_id: int = 101
     company_customers: set[int] = field(default_factory=set)
     """Core customer ids that are company users."""
+    buyers: dict[int, Buyer] = field(default_factory=dict)
+    """What is known of customers, by core customer id; those who are missing have the defaults of `Buyer`."""
     extra_fields: tuple[ExtraField, ...] = ()
 
     rate_limit: int = 150
@@ -103,7 +107,9 @@ class Store:  # a bag of settings: each attribute is one switch
     window_seconds: float = 10.0
     """How long after the order's creation Create Order is accepted."""
     automatic_record_after: float | None = 5.0
-    """Seconds until a company order placed through the storefront has its automatic record; None: never."""
+    """Seconds until the checkout posts the record of a company order by itself, with what the buyer typed; None: never.
+
+    Its call is refused when Create Order came first."""
 
     # What is published nowhere is set as inconvenient as the documents allow. A test that needs more kindness says so.
     read_lag_seconds: float = 0.2
@@ -138,6 +144,8 @@ class Store:  # a bag of settings: each attribute is one switch
     """A record that Create Order made is no obstacle to another one: that replaces it, and counts (documented: refused).
 
     So a test sees every Create Order that reaches a store whose answers it does not lose."""
+    assign_makes_records: bool = True
+    """Assign Customer Orders to Company makes the records that are missing (published nowhere; False: it makes none)."""
     outsider_refusal: tuple[int, str] = (400, "Customer does not belong to any company.")
     """Status and message of Create Order for a customer without a company user: documented nowhere."""
 
@@ -159,3 +167,7 @@ class Store:  # a bag of settings: each attribute is one switch
     def company_of(self, customer_id: int) -> int | None:
         """Return the company of a customer, None for everybody else."""
         return 7000 + customer_id if customer_id in self.company_customers else None
+
+    def buyer(self, customer_id: int) -> Buyer:
+        """Return what is known of a customer; changing it changes the store."""
+        return self.buyers.setdefault(customer_id, Buyer())

@@ -1,0 +1,105 @@
+"""What the core API V3 knows beside an order: its metafields, and its customer (bigcommerce/docs: orders.v3, customers.v3)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+from urllib.parse import urlencode
+
+from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, core_answer, words
+from handler.bigcommerce.api_client import AuthorisedApi
+from handler.errors import Cause, Refused, RetryLater
+from handler.http.client import NO_CONTENT
+from handler.whole_number import whole_number
+
+if TYPE_CHECKING:
+    from handler.deadline import Deadline
+    from handler.http.client import Response
+
+PAGE_SIZE = 250
+LIKELY_PAGE_SIZE = 50
+"""The API's default. A page of a multiple of it may be a full one, also where the API gives fewer rows than asked for."""
+
+MOST_PAGES = 4
+"""An order has 250 metafields of each app at most, and a store 50 attributes."""
+
+
+class _CoreV3Api(AuthorisedApi):
+    """Reads lists below `/v3`. All methods raise RetryLater, Unauthorised, or Refused, also for a missing scope (403)."""
+
+    NOT_FOUND_CAUSE: ClassVar[Cause | None] = None
+    """Why a 404 may heal, if it may."""
+
+    def _rows(self, store_hash: str, path: str, deadline: Deadline, endpoint: str) -> list[dict[str, Any]]:
+        """The rows of one page."""
+        url = f"/stores/{store_hash}/v3/{path}"
+        answer = self._authorised(
+            "GET", store_hash, url, deadline, read=lambda answer: self._permitted(_read_rows(answer)), endpoint=endpoint
+        )
+        if answer.status == NOT_FOUND and self.NOT_FOUND_CAUSE:
+            raise RetryLater(self.NOT_FOUND_CAUSE, f"{self.NAME}: HTTP {NOT_FOUND}")
+        if answer.status not in SUCCESS:
+            raise Refused(Cause.API_REFUSED, f"{self.NAME}: HTTP {answer.status}: {words(answer) or 'no message'}")
+        return _rows_in(answer) or []
+
+    def _all_rows(self, store_hash: str, path: str, deadline: Deadline, endpoint: str) -> list[dict[str, Any]]:
+        """The rows of all pages."""
+        found: list[dict[str, Any]] = []
+        for page in range(1, MOST_PAGES + 1):
+            query = urlencode({"limit": PAGE_SIZE, "page": page})
+            rows = self._rows(store_hash, f"{path}?{query}", deadline, endpoint)
+            if rows == found:  # the first page again, or none
+                break
+            found += rows
+            if len(rows) % LIKELY_PAGE_SIZE:
+                break
+        return found
+
+
+class MetafieldsApi(_CoreV3Api):
+    """Reads orders' metafields. Those with the permission set `app_only` are of other apps and are not shown."""
+
+    NAME: ClassVar[str] = "core Metafields API"
+    SCOPE: ClassVar[str] = "Orders: read-only"
+    NOT_FOUND_CAUSE: ClassVar[Cause | None] = Cause.ORDER_NOT_FOUND
+
+    def of_order(self, store_hash: str, order_id: int, deadline: Deadline) -> list[dict[str, Any]]:
+        """The order's metafields: {namespace, key, value} and more.
+
+        An order that cannot be read (yet) is RetryLater, with cause ORDER_NOT_FOUND.
+        """
+        return self._all_rows(store_hash, f"orders/{order_id}/metafields", deadline, "core.metafields")
+
+
+class CustomersApi(_CoreV3Api):
+    """Reads customers."""
+
+    NAME: ClassVar[str] = "core Customers API"
+    SCOPE: ClassVar[str] = "Customers: read-only"
+
+    def get_customer(self, store_hash: str, customer_id: int, deadline: Deadline) -> dict[str, Any] | None:
+        """The customer with `attributes` ({attribute_id, attribute_value}) and `form_fields`, or None when there is none."""
+        query = urlencode({"id:in": customer_id, "include": "attributes,formfields"})
+        rows = self._rows(store_hash, f"customers?{query}", deadline, "core.customer")
+        return next((row for row in rows if whole_number(row.get("id")) == customer_id), None)
+
+    def attribute_names(self, store_hash: str, deadline: Deadline) -> dict[int, str]:
+        """The names of the store's customer attributes by id."""
+        rows = self._all_rows(store_hash, "customers/attributes", deadline, "core.attributes")
+        ids = [(whole_number(row.get("id")), row.get("name")) for row in rows]
+        return {number: name for number, name in ids if number is not None and isinstance(name, str)}
+
+
+def _read_rows(response: Response) -> Response:
+    answer = core_answer(response)
+    if answer.status in SUCCESS and _rows_in(answer) is None:
+        raise UnexpectedAnswer("core API: the answer is not a list", may_have_arrived=True)
+    return answer
+
+
+def _rows_in(answer: Response) -> list[dict[str, Any]] | None:
+    """The rows of a V3 list; None when the answer is none. An empty body (204) is an empty list."""
+    if answer.status == NO_CONTENT:
+        return []
+    whole = answer.json()
+    rows = whole.get("data") if isinstance(whole, dict) else None
+    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else None
