@@ -58,9 +58,13 @@ def assign(
 
     def picture() -> None:
         if not has_record:
-            context.out.print(f"[green]✓[/] {counted(assigned, 'order')} of customer {customer} assigned.", soft_wrap=True)
+            context.out.print(
+                f"[green]✓[/] {counted(assigned, 'order')} of customer {customer} assigned.", soft_wrap=True
+            )
         if handed_over:
-            context.out.print(f"[green]✓[/] Order {order} was sent to the late path: relay status {order} --store {store}")
+            context.out.print(
+                f"[green]✓[/] Order {order} was sent to the late path: relay status {order} --store {store}"
+            )
         else:
             context.out.print(
                 f"[yellow]![/] Order {order} is being processed. In a minute: relay backfill --store {store} "
