@@ -33,7 +33,9 @@ VALUES_SECONDS = 0.15
 """The time of all rules of an order together, without `skip_when`, which has its own. Patterns are the owner's, but
 the texts they meet are buyers'."""
 
-SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when"})
+NOTHING = Content()
+SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when", "examples"})
+"""`examples` are for `relay rules test` alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,7 @@ class StoreRules:
     @property
     def sources(self) -> frozenset[Source]:
         """All sources that the rules mention."""
-        return self.sources_beyond(Content())
+        return self.sources_beyond(NOTHING)
 
     @property
     def request_budget(self) -> RequestBudget:
@@ -82,12 +84,12 @@ class StoreRules:
 
     def sources_beyond(self, given: Content) -> frozenset[Source]:
         """The sources that are needed when an event gives these values itself: its values stand above the rules'."""
-        rules = [self.skip_when, *(rule for _, rule in self._value_rules(given))]
+        rules = [self.skip_when, *(rule for _, rule in self.value_rules(given))]
         return frozenset().union(*(rule.sources for rule in rules if rule))
 
     def lacking(self, missing: Collection[Source], given: Content) -> list[str]:
         """The names of the rules that bring no value because a source is missing, where the event gives none."""
-        return [rule.name for _, rule in self._value_rules(given) if not rule.sources.isdisjoint(missing)]
+        return [rule.name for _, rule in self.value_rules(given) if not rule.sources.isdisjoint(missing)]
 
     def skips(
         self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None], missing: Collection[Source] = ()
@@ -116,7 +118,7 @@ class StoreRules:
         limit = TimeLimit(VALUES_SECONDS)
         values = {
             name: _value(rule, order, limit, on_failure)
-            for name, rule in self._value_rules(Content())
+            for name, rule in self.value_rules()
             if rule.sources.isdisjoint(missing)
         }
         po_number = values.pop(None, "")
@@ -125,7 +127,7 @@ class StoreRules:
             extra_fields=tuple((name, value) for name, value in values.items() if name is not None and value),
         )
 
-    def _value_rules(self, given: Content) -> list[tuple[str | None, Rule]]:
+    def value_rules(self, given: Content = NOTHING) -> list[tuple[str | None, Rule]]:
         """The rules by field, None for the PO number, without those of `given` fields."""
         rules: list[tuple[str | None, Rule]] = []
         if self.po_number and not given.po_number:

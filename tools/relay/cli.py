@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from relay import failed, hook, late, store
+from relay import failed, hook, late, rules, store
 from relay.assign import assign
 from relay.backfill import backfill
 from relay.command import command, group
@@ -47,6 +47,9 @@ command(failed_app, "list")(failed.list_failed)
 command(failed_app, "show")(failed.show)
 command(failed_app, "redrive")(failed.redrive)
 command(failed_app, "drop")(failed.drop)
+
+rules_app = group("rules", "The enrichment rules: what the relay puts onto B2B orders.", app)
+command(rules_app, "test")(rules.run_examples)
 
 store_app = group("store", "The stores that the relay works for, and their secrets.", app)
 command(store_app, "add")(store.add)
