@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from handler.bigcommerce.api_answer import SUCCESS
 from handler.desired import GUEST
-from handler.rule_sources import read_fields
-from relay.checks import ADDRESSES, Finding, State
+from handler.rule_sources import Source, read_fields
+from handler.sources import SCOPES
+from handler.whole_number import whole_number
+from relay.checks import ADDRESSES, Finding, State, Who
 from relay.errors import CliError
 from relay.plain import counted
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 100
 RECENT_ORDERS = 50
 STEP = "extra fields"
+SOURCES = "sources"
 RULES = "src/handler/enrichment.toml"
 CORRECT = f"correct {RULES} and deploy it: make deploy"
 
@@ -105,19 +108,54 @@ def recent_orders(context: Context, store: str, secret: StoreSecret) -> list[dic
     return [order for order in rows if isinstance(order, dict) and order.get("customer_id") != GUEST]
 
 
+def without_sources(rules: StoreRules) -> StoreRules:
+    """The rules that read the order alone: those that can be tried on many orders without requests for each."""
+    fields = tuple((name, rule) for name, rule in rules.extra_fields if not rule.sources)
+    po_number, skip_when = (rule if rule and not rule.sources else None for rule in (rules.po_number, rules.skip_when))
+    return replace(rules, po_number=po_number, extra_fields=fields, skip_when=skip_when)
+
+
+def check_sources(context: Context, store: str, rules: StoreRules, orders: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Whether the store answers for each source that its rules read; tried on the newest of `orders`."""
+    needed = rules.sources - {Source.CONSIGNMENTS}
+    if not needed:
+        return
+    numbers = ((whole_number(order.get("id")), whole_number(order.get("customer_id"))) for order in orders)
+    number, customer_id = next(((one, two) for one, two in numbers if one and two), (0, 0))
+    if not number:
+        what = f"the rules read {', '.join(sorted(needed))}; no customer's order is there to try them on"
+        yield Finding(SOURCES, State.UNKNOWN, what, "place an order as a company's buyer, then look again")
+        return
+    with context.sources.begin(store, number, needed, context.deadline()) as fetching:
+        found = fetching.finish(customer_id, context.deadline())
+    for source, detail in found.refused.items():
+        yield Finding(
+            SOURCES,
+            State.BAD,
+            f"the store refuses {source}, so the fields that need it are left out: {detail}",
+            f"give the store's API account the scope {SCOPES[source]}, then: relay store add {store}",
+        )
+    for source, error in found.unavailable.items():
+        what = f"{source} could not be read for order {number}: {error.detail}"
+        yield Finding(SOURCES, State.UNKNOWN, what, "look again in a minute", Who.NOBODY)
+    if not found.missing:
+        yield Finding(SOURCES, State.GOOD, f"{', '.join(sorted(needed))}: read for order {number}")
+
+
 def check_fields(
     rules: StoreRules, configs: list[FieldConfig], orders: list[dict[str, Any]], store: str
 ) -> Iterator[Finding]:
     """Whether the rules bring what the store's extra fields take; at least one finding. `orders` are the newest ones."""
     by_name = {config.name: config for config in configs}
     ruled = [name for name, _ in rules.extra_fields]
-    tries = [tried for order in orders if (tried := _Try.of(rules, order)) is not None]
+    tried = without_sources(rules)
+    tries = [each for order in orders if (each := _Try.of(tried, order)) is not None]
     findings = [
         *_unknown(ruled, by_name),
         *_uncovered(ruled, configs),
         *_failures(tries, store),
-        *_misfits(ruled, by_name, tries, store),
-        *_silent(rules, by_name, tries, store),
+        *_misfits([name for name, _ in tried.extra_fields], by_name, tries, store),
+        *_silent(tried, by_name, tries, store),
     ]
     yield from findings
     if not findings:
