@@ -268,7 +268,7 @@ def test_a_source_that_is_down_is_not_known_and_heals_by_itself() -> None:
 
 
 def test_sources_that_answer_are_well() -> None:
-    [finding] = asked(SourceValues(dict.fromkeys(READS.sources, {})), ORDERS)
+    [finding] = asked(SourceValues({source: {} for source in READS.sources}), ORDERS)
 
     assert finding.state is State.GOOD
     assert "order 7" in finding.what

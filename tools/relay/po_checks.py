@@ -32,7 +32,7 @@ def check_po_number(rules: StoreRules, orders: list[dict[str, Any]]) -> Finding:
         return Finding(STEP, State.GOOD, "the store has no rule for it")
     if rules.po_number.sources:
         what = f"the rule reads {', '.join(sorted(rules.po_number.sources))}, so it was not tried on orders"
-        return Finding(STEP, State.UNKNOWN, what, "see it for one order: relay preview, with the order's number")
+        return Finding(STEP, State.UNKNOWN, what, "preview an order of the store to see what it reads")
     read, tried, missed = 0, 0, []
     for order in orders:
         failed: list[RuleFailed] = []
