@@ -83,9 +83,9 @@ class Shop:
         record = self.stage.sandbox.record(self.store, order.id)
         return None if record is None else dict(record.extra_fields)
 
-    def ended(self, order: Order, outcome: str) -> bool:
-        """Whether the functions' logs say that this became of the order."""
-        return outcome in outcomes(self.stage, order.id)
+    def finish(self, order: Order, outcome: str) -> None:
+        """Waits until the functions' logs say that this became of the order."""
+        wait_for(lambda: outcome in outcomes(self.stage, order.id))
 
     def requests(self, endpoint: str = "*", order: Order | None = None) -> int:
         """How many requests arrived, of this order only if one is given."""
@@ -96,8 +96,8 @@ class Shop:
         return self.stage.sandbox.requests("b2b.create", order=order)[0].at - order.created_at
 
 
-@pytest.fixture(scope="module")
-def _rules(stage: Stage) -> Iterator[None]:
+@pytest.fixture(scope="module", autouse=True)
+def deployed_rules(stage: Stage) -> Iterator[None]:
     shipped = stage.cloud.deployed_file(RULES_IN_CODE)
     stage.cloud.replace_file(RULES_IN_CODE, shipped + RULES.encode())
     yield
@@ -112,19 +112,19 @@ def shop(stage: Stage, name: str, **settings: Any) -> Shop:
 
 
 @pytest.fixture(scope="module")
-def ten(stage: Stage, _rules: None) -> Shop:
+def ten(stage: Stage) -> Shop:
     return shop(stage, "ten")
 
 
 @pytest.fixture(scope="module")
-def waits(stage: Stage, _rules: None) -> Shop:
+def waits(stage: Stage) -> Shop:
     return shop(stage, "waits")
 
 
 def test_one_order_has_ten_values_from_ten_places_in_its_window(ten: Shop) -> None:
     order = ten.order()
 
-    wait_for(lambda: ten.ended(order, "created"))
+    ten.finish(order, "created")
 
     assert ten.fields(order) == ALL_FIELDS
     record = ten.stage.sandbox.record(ten.store, order.id)
@@ -141,7 +141,7 @@ def test_a_company_that_hangs_costs_its_fields_only_until_it_answers(ten: Shop) 
     created = wait_for(lambda: ten.fields(order))
     assert created == {name: value for name, value in ALL_FIELDS.items() if name != "ERP Id"}
     wait_for(lambda: ten.fields(order) == ALL_FIELDS)
-    wait_for(lambda: ten.ended(order, "updated"))
+    ten.finish(order, "updated")
     assert ten.created_after_seconds(order) < 10.0
 
 
@@ -150,7 +150,7 @@ def test_orders_of_one_buyer_share_company_and_user(ten: Shop) -> None:
 
     for _ in range(6):
         order = ten.order()
-        wait_for(lambda order=order: ten.ended(order, "created"))
+        ten.finish(order, "created")
 
     # One request each for an environment; these orders meet one or two.
     assert ten.requests("b2b.company") - before[0] <= 2
@@ -162,25 +162,25 @@ def test_an_order_of_a_store_without_sources_costs_a_look_up_and_a_create(stage:
 
     order = plain.order()
 
-    wait_for(lambda: plain.ended(order, "created"))
+    plain.finish(order, "created")
     assert [request.endpoint for request in stage.sandbox.requests(order=order)] == ["core.get_order", "b2b.create"]
 
 
 def test_the_payment_of_an_invoice_is_skipped(ten: Shop) -> None:
     order = ten.order(order_type="invoice payment")
 
-    wait_for(lambda: ten.ended(order, "skipped"))
+    ten.finish(order, "skipped")
 
     assert ten.fields(order) is None
 
 
-def test_a_refused_source_costs_its_fields_and_is_asked_once(stage: Stage, _rules: None) -> None:
+def test_a_refused_source_costs_its_fields_and_is_asked_once(stage: Stage) -> None:
     refuses = shop(stage, "refuses", missing_scopes={"customers"})
 
     orders = []
     for _ in range(4):
         orders.append(refuses.order())
-        wait_for(lambda order=orders[-1]: refuses.ended(order, "created"))
+        refuses.finish(orders[-1], "created")
 
     assert [refuses.fields(order) for order in orders] == [{"Reference": "R-1"}] * 4
     assert refuses.requests("core.customer") <= 1
@@ -195,7 +195,7 @@ def test_a_checkout_that_makes_the_record_itself_loses_nothing(waits: Shop) -> N
         customer_message="",
     )
 
-    wait_for(lambda: waits.ended(order, "updated"))
+    waits.finish(order, "updated")
 
     assert waits.fields(order) == {"Note": "Gate 3", "Reference": "R-1"}
     record = waits.stage.sandbox.record(waits.store, order.id)
@@ -207,7 +207,7 @@ def test_a_checkout_that_makes_the_record_itself_loses_nothing(waits: Shop) -> N
 def test_without_a_record_of_the_checkout_the_order_is_created_after_the_wait_and_in_the_window(waits: Shop) -> None:
     order = waits.order()
 
-    wait_for(lambda: waits.ended(order, "created"))
+    waits.finish(order, "created")
 
     assert 4.0 <= waits.created_after_seconds(order) < 10.0
     assert waits.fields(order) == {"Reference": "R-1"}
