@@ -165,14 +165,14 @@ class Container:
         """The B2B Edition API."""
         return B2BApi(self._settings.b2b_api_url, self.http(policy), self.credentials)
 
-    def sources(self, policy: RetryPolicy) -> Sources:
-        """What rules read beside the order."""
+    def sources(self, policy: RetryPolicy, refused_sources: RefusedSources | None = None) -> Sources:
+        """What rules read beside the order. `refused_sources`: another memory of refusals than the table."""
         http = self.http(policy)
         return Sources(
             B2BApi(self._settings.b2b_api_url, http, self.credentials),
             MetafieldsApi(self._settings.store_api_url, http, self.credentials),
             CustomersApi(self._settings.store_api_url, http, self.credentials),
-            RefusedSources(self._settings.idempotency_table, self._dynamodb, self._clock),
+            refused_sources or RefusedSources(self._settings.idempotency_table, self._dynamodb, self._clock),
             self._background,
             self._clock,
         )

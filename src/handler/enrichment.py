@@ -33,7 +33,9 @@ VALUES_SECONDS = 0.15
 """The time limit of all rules of an order together, except `skip_when`. The merchant writes the patterns, but buyers
 write the texts they search."""
 
-SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when", "create_after_seconds"})
+NOTHING = Content()
+SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when", "create_after_seconds", "examples"})
+"""`examples` are only for `relay rules test`."""
 
 LONGEST_CREATE_AFTER_SECONDS = 8
 """Two seconds of the window are left for Create Order."""
@@ -77,7 +79,7 @@ class StoreRules:
     @property
     def sources(self) -> frozenset[Source]:
         """All sources that the rules mention."""
-        return self.sources_beyond(Content())
+        return self.sources_beyond(NOTHING)
 
     @property
     def request_budget(self) -> RequestBudget:
@@ -91,12 +93,12 @@ class StoreRules:
 
     def sources_beyond(self, given: Content) -> frozenset[Source]:
         """The sources that are needed when the event itself has these values, which override the rules'."""
-        rules = [self.skip_when, *(rule for _, rule in self._value_rules(given))]
+        rules = [self.skip_when, *(rule for _, rule in self.value_rules(given))]
         return frozenset().union(*(rule.sources for rule in rules if rule))
 
     def lacking(self, missing: Collection[Source], given: Content) -> list[str]:
         """The names of the rules without a value because a source is missing, where the event has none either."""
-        return [rule.name for _, rule in self._value_rules(given) if not rule.sources.isdisjoint(missing)]
+        return [rule.name for _, rule in self.value_rules(given) if not rule.sources.isdisjoint(missing)]
 
     def skips(
         self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None], missing: Collection[Source] = ()
@@ -124,7 +126,7 @@ class StoreRules:
         limit = TimeLimit(VALUES_SECONDS)
         values = {
             name: _value(rule, order, limit, on_failure)
-            for name, rule in self._value_rules(Content())
+            for name, rule in self.value_rules()
             if rule.sources.isdisjoint(missing)
         }
         po_number = values.pop(None, "")
@@ -133,7 +135,7 @@ class StoreRules:
             extra_fields=tuple((name, value) for name, value in values.items() if name is not None and value),
         )
 
-    def _value_rules(self, given: Content) -> list[tuple[str | None, Rule]]:
+    def value_rules(self, given: Content = NOTHING) -> list[tuple[str | None, Rule]]:
         """The rules by field, None for the PO number, without those of `given` fields."""
         rules: list[tuple[str | None, Rule]] = []
         if self.po_number and not given.po_number:

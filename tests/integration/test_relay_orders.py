@@ -18,7 +18,7 @@ from handler.dates import rfc2822
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import Cause, RetryLater
 from handler.order_event import OrderEvent
-from handler.outcomes import Created, Dead, Duplicate, Late, Updated
+from handler.outcomes import Created, Dead, Duplicate, Late, Skipped, SkipReason, Updated
 from handler.queues import Letter, Queues
 from handler.table.idempotency import OrderIdempotency
 from handler.table.keys import order_id
@@ -304,7 +304,7 @@ def test_a_preview_says_that_the_rules_bring_nothing(relay_cli: RelayCli) -> Non
     [
         ((ExtraField(name="Squad"),), 'the rules name "Team", which is not a field of the store'),
         ((ExtraField(name="Team", maximum_length=3),), 'the value for "Team" is longer than 3 characters'),
-        ((ExtraField(name="Team"), ExtraField(name="RelayCli", required=True)), 'the store requires "RelayCli"'),
+        ((ExtraField(name="Team"), ExtraField(name="Desk", required=True)), 'the store requires "Desk"'),
     ],
 )
 def test_a_preview_checks_the_stores_fields_as_the_doctor_does(
@@ -319,6 +319,91 @@ def test_a_preview_checks_the_stores_fields_as_the_doctor_does(
 
     assert what in " ".join(finding["what"] for finding in answer["fields_checked"])
     assert answer["conclusion"] == "The relay would update the record, and BigCommerce would refuse it."
+
+
+def test_a_preview_shows_what_each_source_gives(relay_cli: RelayCli, tmp_path: Path) -> None:
+    order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=BUYER)
+    relay_cli.sandbox.fault(faults.status(403), endpoint="core.customer", times=None)
+    path = tmp_path / "enrichment.toml"
+    path.write_text(
+        "[all.extra_fields]\n"
+        "Team = \"extra_field(company.extraFields, 'erp id')\"\n"
+        'SKUs = "consignments.shipping[].line_items[].sku"\n'
+        "Tax = \"attribute(customer.attributes, 'Tax code')\"\n",
+    )
+
+    answer = relay_cli.json("preview", str(order.id), "--store", "abc123", "--rules", str(path), code=1)
+    output = relay_cli.run("preview", str(order.id), "--store", "abc123", "--rules", str(path), code=1).output
+
+    assert {row["field"]: (row["rules"], row["from"]) for row in answer["fields"] if row["rules"]} == {
+        "Team": ("C-10047", "company"),
+        "SKUs": ("PUMP-20, SEAL-8", "consignments"),
+    }
+    assert answer["sources"]["values"]["company"]["companyName"] == "Example Industries"
+    assert list(answer["sources"]["refused"]) == ["customer"]
+    assert answer["requests_at_most"] == {"core": 3, "b2b": 2}
+    assert "Customers: read-only" in output
+    assert "at most 3 core requests and 2 B2B requests" in output
+    ids = {item["id"]["S"] for item in boto3.client("dynamodb").scan(TableName=TABLE)["Items"]}
+    assert ids == {"stores"}  # no refusal is remembered: the operator wants to know what is true now
+
+
+# --- assign ----------------------------------------------------------------------------------------------------------
+
+
+def assigned(relay_cli: RelayCli) -> list[Any]:
+    return relay_cli.sandbox.requests("b2b.assign")
+
+
+def test_an_order_from_before_the_company_is_assigned_and_sent_to_the_late_path(relay_cli: RelayCli) -> None:
+    order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=BUYER)
+    event = OrderEvent("abc123", order.id, time.time(), "x")
+    skipped = Skipped(SkipReason.NO_COMPANY)
+    once().run(event, lambda _: skipped, CONTEXT)
+
+    answer = relay_cli.json("assign", str(order.id), "--store", "abc123", "--yes")
+
+    assert answer == {
+        "store": "abc123",
+        "order": order.id,
+        "customer": BUYER,
+        "had_record": False,
+        "done": True,
+        "assigned": 1,
+        "queued": True,
+    }
+    assert [letter["order"]["data"]["id"] for letter in handed_over(relay_cli)] == [order.id]
+    assert once().run(event, lambda _: skipped, CONTEXT) == skipped  # not a duplicate any more
+
+
+def test_assigning_says_that_all_orders_of_the_buyer_move_and_asks(relay_cli: RelayCli) -> None:
+    order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=BUYER)
+
+    shown = relay_cli.run("assign", str(order.id), "--store", "abc123", "--dry-run").output
+    asked = relay_cli.run("assign", str(order.id), "--store", "abc123", typed="n\n", code=1).output
+
+    assert f"All orders of customer {BUYER}" in shown
+    assert f"All orders of customer {BUYER}" in asked
+    assert (assigned(relay_cli), handed_over(relay_cli)) == ([], [])
+
+
+@pytest.mark.parametrize(("customer", "why"), [(OUTSIDER, "belongs to no company"), (GUEST, "guest")])
+def test_an_order_without_a_company_user_cannot_be_assigned(relay_cli: RelayCli, customer: int, why: str) -> None:
+    order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=customer)
+
+    answer = relay_cli.json("assign", str(order.id), "--store", "abc123", "--yes", code=1)
+
+    assert why in answer["error"]["message"]
+    assert (assigned(relay_cli), handed_over(relay_cli)) == ([], [])
+
+
+def test_an_order_with_a_record_is_completed_without_assigning_any(relay_cli: RelayCli) -> None:
+    order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=BUYER, automatic_record_after=0.0)
+
+    answer = relay_cli.json("assign", str(order.id), "--store", "abc123", "--yes")
+
+    assert (answer["had_record"], answer["assigned"], answer["queued"]) == (True, 0, True)
+    assert assigned(relay_cli) == []
 
 
 # --- backfill --------------------------------------------------------------------------------------------------------

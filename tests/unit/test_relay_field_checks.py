@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
 
 import jmespath
 import pytest
 
 from handler.enrichment import Rules, StoreRules
-from handler.rule_sources import read_fields
-from relay.checks import Finding, State
-from relay.field_checks import FieldConfig, check_fields
+from handler.errors import Cause, RetryLater
+from handler.rule_sources import Source, read_fields
+from handler.sources import SourceValues
+from relay.checks import Finding, State, Who
+from relay.field_checks import FieldConfig, check_fields, check_sources
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def rules(**fields: str) -> StoreRules:
@@ -221,3 +228,71 @@ def test_a_rule_that_brought_nothing_is_not_known_and_says_whether_others_did(de
 )
 def test_what_a_rule_reads_of_the_order_is_seen(expression: str, read: list[str]) -> None:
     assert list(read_fields(dict(jmespath.compile(expression).parsed))) == read
+
+
+# --- sources ---------------------------------------------------------------------------------------------------------
+
+
+class Asked:
+    """In place of `Context`: the sources give what the test says."""
+
+    def __init__(self, found: SourceValues) -> None:
+        self.sources = self
+        self.found = found
+        self.orders: list[int] = []
+
+    def deadline(self) -> None:
+        return None
+
+    @contextmanager
+    def begin(self, _store: str, order: int, *_: Any) -> Iterator[Any]:
+        self.orders.append(order)
+        yield SimpleNamespace(finish=lambda _customer, _deadline: self.found)
+
+
+READS = rules(Tax="attribute(customer.attributes, 'Tax code')", ERP="company.companyName", Team="external_order_id")
+ORDERS = [{"id": 7, "customer_id": 9, "external_order_id": "x"}, {"id": 6, "customer_id": 9, "external_order_id": "x"}]
+
+
+def asked(found: SourceValues, orders: list[dict[str, Any]], store_rules: StoreRules = READS) -> list[Finding]:
+    context: Any = Asked(found)
+    return list(check_sources(context, "abc123", store_rules, orders))
+
+
+def test_a_refused_source_is_bad_and_names_the_scope() -> None:
+    [finding] = asked(SourceValues({}, {Source.CUSTOMER: "core Customers API: HTTP 403"}), ORDERS)
+
+    assert finding.state is State.BAD
+    assert "customer" in finding.what
+    assert "Customers: read-only" in finding.fix
+
+
+def test_a_source_that_is_down_is_not_known_and_heals_by_itself() -> None:
+    down = SourceValues({}, {}, {Source.COMPANY: RetryLater(Cause.API_UNAVAILABLE, "HTTP 503")})
+
+    [finding] = asked(down, ORDERS)
+
+    assert (finding.state, finding.who) == (State.UNKNOWN, Who.NOBODY)
+
+
+def test_sources_that_answer_are_well() -> None:
+    [finding] = asked(SourceValues({source: {} for source in READS.sources}), ORDERS)
+
+    assert finding.state is State.GOOD
+    assert "order 7" in finding.what
+
+
+def test_without_a_customers_order_the_sources_are_not_known() -> None:
+    [finding] = asked(SourceValues({}), [{"id": "?"}])
+
+    assert finding.state is State.UNKNOWN
+
+
+def test_a_store_whose_rules_read_the_order_alone_has_no_finding_about_sources() -> None:
+    assert asked(SourceValues({}), ORDERS, rules(Team="external_order_id")) == []
+
+
+def test_rules_that_read_sources_are_not_said_to_bring_nothing() -> None:
+    [finding] = findings(READS, config("Tax"), config("ERP", isRequired=True), config("Team"), orders=ORDERS)
+
+    assert finding.state is State.GOOD

@@ -226,27 +226,33 @@ def _sort(
             found.again += [order] if known.finished else []
 
 
-def _queue(context: Context, store: str, found: _Sorted, per_minute: int) -> None:
-    """Sends `found.to_do` to the recovery queue, oldest first; skips orders that are in progress by then.
+def queue_order(context: Context, store: str, order: int, created_at: float, *, finished: bool) -> bool:
+    """Sends an order to the recovery queue. False if it is in progress; then nothing is sent. Raises botocore's errors.
 
-    The record of a finished order is expired before the order is queued. In the other order, the message could be
+    The record of a `finished` order is expired before the order is queued. In the other order, the message could be
     processed first and would count as a duplicate. If the command ends in between: see `expire`.
     """
-    late = Late(Cause.RECONCILED, "queued by relay backfill")
+    if finished and not expire(context, store, order):
+        return False
+    late = Late(Cause.RECONCILED, "queued by an operator")
+    event = OrderEvent(store, order, created_at, f"{store}-{order}")
+    context.queues.send_late(event, late.cause, late.detail)
+    context.order_notes.note(event, late)
+    return True
+
+
+def _queue(context: Context, store: str, found: _Sorted, per_minute: int) -> None:
+    """Sends `found.to_do` to the recovery queue, oldest first; skips orders that are in progress by then."""
     began = context.clock()
     to_do, finished = list(found.to_do.items()), frozenset(found.again)
     with context.progress() as progress:
         for place, (order, created_at) in enumerate(progress.track(to_do, description="Queueing", total=len(to_do))):
             try:
                 context.sleep(max(began + place * 60 / per_minute - context.clock(), 0.0))
-                if order in finished and not expire(context, store, order):
+                if not queue_order(context, store, order, created_at, finished=order in finished):
                     del found.to_do[order]
                     found.again.remove(order)
                     found.in_progress.append(order)
-                    continue
-                event = OrderEvent(store, order, created_at, f"{store}-{order}")
-                context.queues.send_late(event, late.cause, late.detail)
-                context.order_notes.note(event, late)
             except BaseException:  # also Ctrl-C
                 context.err.print(
                     f"[yellow]![/] Stopped at order {order}, created {clock_time(created_at)}, after "

@@ -6,7 +6,8 @@ from typing import Annotated
 
 import typer
 
-from relay import failed, hook, late, store
+from relay import failed, hook, late, rules, store
+from relay.assign import assign
 from relay.backfill import backfill
 from relay.command import command, group
 from relay.doctor import doctor
@@ -31,6 +32,7 @@ command(app, "watch")(watch)
 command(app, "report")(report)
 command(app, "preview")(preview)
 command(app, "backfill")(backfill)
+command(app, "assign")(assign)
 
 late_app = group("late", "Late orders: they wait in the recovery queue and are retried automatically.", app)
 command(late_app, "list")(late.list_late)
@@ -43,6 +45,9 @@ command(failed_app, "list")(failed.list_failed)
 command(failed_app, "show")(failed.show)
 command(failed_app, "redrive")(failed.redrive)
 command(failed_app, "drop")(failed.drop)
+
+rules_app = group("rules", "The enrichment rules.", app)
+command(rules_app, "test")(rules.run_examples)
 
 store_app = group("store", "Stores and their secrets.", app)
 command(store_app, "add")(store.add)

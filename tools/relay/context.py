@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 import botocore.session
@@ -26,7 +26,7 @@ from relay.store_secrets import StoreSecrets
 from relay.text import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping
 
     import boto3
     from mypy_boto3_cloudformation import CloudFormationClient
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     from handler.http.client import HttpClient, Response, RetryPolicy
     from handler.queues import Queues
     from handler.settings import Settings
+    from handler.sources import Sources
     from handler.table.order_notes import OrderNotes
+    from handler.table.refused_sources import RefusedSources
     from handler.table.store_registry import StoreRegistry
 
 CALL_SECONDS = 20.0
@@ -92,6 +94,18 @@ class Steps(Progress):
         if self.disable:
             self.console.print(f"{description} ...")
         return super().add_task(description, *args, **options)
+
+
+class _NotRemembered:
+    """In place of the table's memory of refused sources: a person wants to know what is true now."""
+
+    def of_store(self, _store: str, _sources: Collection[str]) -> frozenset[str]:
+        return frozenset()
+
+    def note(self, _store: str, _source: str) -> None:
+        pass
+
+    note_success = note
 
 
 @dataclass(frozen=True)
@@ -228,6 +242,11 @@ class Context:
     def store_api(self) -> StoreApi:
         """The core Orders API."""
         return self.relay.store_api(self._policy)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """What rules read beside the order. Each source is asked, whatever was refused before."""
+        return self.relay.sources(self._policy, cast("RefusedSources", _NotRemembered()))
 
     @cached_property
     def b2b_api(self) -> B2BApi:

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 from handler.bigcommerce.api_answer import SUCCESS
 from handler.desired import GUEST
-from handler.rule_sources import read_fields
-from relay.checks import ADDRESSES, Finding, State
+from handler.rule_sources import Source, read_fields
+from handler.sources import SCOPES
+from handler.whole_number import whole_number
+from relay.checks import ADDRESSES, Finding, State, Who
 from relay.errors import CliError
 from relay.text import counted
 
@@ -24,6 +26,7 @@ if TYPE_CHECKING:
 PAGE_SIZE = 100
 RECENT_ORDERS = 50
 STEP = "extra fields"
+SOURCES = "sources"
 RULES = "src/handler/enrichment.toml"
 CORRECT = f"correct {RULES} and deploy it: make deploy"
 
@@ -103,6 +106,33 @@ def recent_orders(context: Context, store: str, secret: StoreSecret) -> list[dic
     orders = context.http.call("GET", url, headers, context.deadline()).json()
     rows = orders if isinstance(orders, list) else []
     return [order for order in rows if isinstance(order, dict) and order.get("customer_id") != GUEST]
+
+
+def check_sources(context: Context, store: str, rules: StoreRules, orders: list[dict[str, Any]]) -> Iterator[Finding]:
+    """Whether the store answers for each source that its rules read; tried on the newest of `orders`."""
+    needed = rules.sources - {Source.CONSIGNMENTS}
+    if not needed:
+        return
+    numbers = ((whole_number(order.get("id")), whole_number(order.get("customer_id"))) for order in orders)
+    number, customer_id = next(((one, two) for one, two in numbers if one and two), (0, 0))
+    if not number:
+        what = f"the rules read {', '.join(sorted(needed))}; no customer's order is there to try them on"
+        yield Finding(SOURCES, State.UNKNOWN, what, "place an order as a company's buyer, then look again")
+        return
+    with context.sources.begin(store, number, needed, context.deadline()) as fetching:
+        found = fetching.finish(customer_id, context.deadline())
+    for source, detail in found.refused.items():
+        yield Finding(
+            SOURCES,
+            State.BAD,
+            f"the store refuses {source}, so the fields that need it are left out: {detail}",
+            f"give the store's API account the scope {SCOPES[source]}, then: relay store add {store}",
+        )
+    for source, error in found.unavailable.items():
+        what = f"{source} could not be read for order {number}: {error.detail}"
+        yield Finding(SOURCES, State.UNKNOWN, what, "look again in a minute", Who.NOBODY)
+    if not found.missing:
+        yield Finding(SOURCES, State.GOOD, f"{', '.join(sorted(needed))}: read for order {number}")
 
 
 def check_fields(

@@ -15,22 +15,27 @@ from handler.desired import GUEST
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import RelayError, RetryLater
 from handler.record import merge
+from handler.rule_sources import Source
+from handler.sources import SCOPES, SourceValues
 from relay.checks import Finding, State
 from relay.command import OrderArgument, StoreOption
 from relay.context import Context
 from relay.errors import CliError, explained
 from relay.field_checks import check_fields, field_configs
 from relay.hook import secret_of
-from relay.text import escaped
+from relay.text import counted, escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from handler.enrichment import StoreRules
     from handler.rule_failed import RuleFailed
 
 PO_NUMBER = "PO number"
 STEP = "extra fields"
+LONGEST_SHOWN = 400
+"""Characters of a source's value that are shown in the table's notes."""
+
 LOOK_UP_SECONDS = 4.0
 """Time limit for the look-up of the order: a new order may not be readable at once."""
 
@@ -48,19 +53,28 @@ RulesOption = Annotated[
 def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules: RulesOption = RULES_FILE) -> bool:
     """Evaluate the rules for a real order and compare the values with its B2B record. Nothing is written.
 
-    The rules are read from a file, so you can test them before you deploy them. Exit code 1 if a rule
-    fails, or if the store's extra fields would refuse a value.
+    The rules are read from a file, so you can test them before you deploy them. The values of the sources
+    that they read are shown below the fields. Exit code 1 if a rule fails, or if the store's extra fields
+    would refuse a value.
 
     Examples:
       relay preview 1042 --store abc123
       relay preview 1042 --store abc123 --rules /tmp/enrichment.toml
     """
     chosen = Rules.load(rules).of_store(store)
-    found = context.store_api.get_order(store, order, Deadline.after(LOOK_UP_SECONDS, context.clock))
-    customer_id = found["customer_id"]
+    with context.sources.begin(store, order, chosen.sources, context.deadline()) as fetching:
+        found = context.store_api.get_order(
+            store,
+            order,
+            Deadline.after(LOOK_UP_SECONDS, context.clock),
+            with_consignments=Source.CONSIGNMENTS in chosen.sources,
+        )
+        customer_id = found["customer_id"]
+        sources = SourceValues({}) if customer_id == GUEST else fetching.finish(customer_id, context.deadline())
     failed: list[RuleFailed] = []
-    skipped = customer_id == GUEST or chosen.skips(found, failed.append)
-    desired = chosen.content(found, failed.append)
+    seen = sources.beside(found)
+    skipped = customer_id == GUEST or chosen.skips(seen, failed.append, sources.missing)
+    desired = chosen.content(seen, failed.append, sources.missing)
     record = context.b2b_api.get_record(store, order, context.deadline())
     company = record is not None or (
         customer_id != GUEST and context.b2b_api.has_company_user(store, customer_id, context.deadline())
@@ -88,16 +102,22 @@ def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules
         has_values=bool(desired.po_number or desired.extra_fields),
         refused=any(finding.state is State.BAD for finding in findings),
     )
+    mentioned = {
+        name or PO_NUMBER: [str(each) for each in sorted(rule.sources)] or ["order"]
+        for name, rule in chosen.value_rules()
+    }
     rows = [
-        {"field": field, "record": now, "rules": rule, "afterwards": then}
+        {"field": field, "record": now, "rules": rule, "afterwards": then, "from": ", ".join(mentioned.get(field, ()))}
         for field, now, rule, then in _rows(present, values, after)
     ]
 
     def print_text() -> None:
-        table = Table("field", "record now", "rules", "record afterwards")
+        table = Table("field", "record now", "rules", "record afterwards", "from")
         for row in rows:
             table.add_row(*(escaped(text) for text in row.values()))
         context.out.print(table)
+        for line in _sources_shown(chosen, seen, sources):
+            context.out.print(line, soft_wrap=True)
         for failure in failed:
             context.out.print(
                 f"[red]✗[/] The rule {escaped(failure.rule)} fails on this order: {escaped(failure.why)}. "
@@ -114,6 +134,12 @@ def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules
         "record_exists": record is not None,
         "skipped": skipped or not company,
         "fields": rows,
+        "sources": {
+            "values": {source: seen.get(source) for source in sorted(chosen.sources - sources.missing)},
+            "refused": dict(sources.refused),
+            "unavailable": {source: error.detail for source, error in sources.unavailable.items()},
+        },
+        "requests_at_most": {"core": chosen.request_budget.core, "b2b": chosen.request_budget.b2b},
         "failed_rules": [{"rule": failure.rule, "why": failure.why} for failure in failed],
         "fields_checked": [finding.as_json() for finding in findings],
         "conclusion": conclusion,
@@ -142,6 +168,20 @@ def _fields_checked(
             what = f'the rule for "{config.name}" has no result, and the field is required: BigCommerce will refuse updates (422)'
             findings.append(Finding(STEP, State.BAD, what, "Correct the rule, or make the field optional."))
     return findings
+
+
+def _sources_shown(rules: StoreRules, seen: dict[str, Any], sources: SourceValues) -> Iterator[str]:
+    """A line for each source: its value, or why there is none; and what an order costs."""
+    for source in sorted(rules.sources - sources.missing - {Source.ATTRIBUTES}):
+        text = json.dumps(seen.get(source), ensure_ascii=False)
+        shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}... (whole with --json)"
+        yield f"[green]✓[/] {source}: {escaped(shown)}"
+    for source, detail in sources.refused.items():
+        yield f"[red]✗[/] {source}: refused, so its fields are left out. {escaped(detail)}. It needs {SCOPES[source]}."
+    for source, error in sources.unavailable.items():
+        yield f"[yellow]![/] {source}: no value now ({escaped(error.detail)}); the relay would complete the order later."
+    budget = rules.request_budget
+    yield f"An order costs at most {counted(budget.core, 'core request')} and {counted(budget.b2b, 'B2B request')}."
 
 
 def _conclusion(

@@ -24,7 +24,7 @@ from relay.checks import (
 )
 from relay.errors import DENIED
 from relay.field_checks import STEP as EXTRA_FIELDS
-from relay.field_checks import check_fields, field_configs, recent_orders
+from relay.field_checks import check_fields, check_sources, field_configs, recent_orders
 from relay.hook_checks import check_hook, check_refusals
 from relay.po_checks import STEP as PO_NUMBER
 from relay.po_checks import check_po_number
@@ -98,6 +98,7 @@ def _check_rules(context: Context, store: str, secret: StoreSecret, rules: Store
     """Checks of the store's rules with its newest orders."""
     orders = recent_orders(context, store, secret)
     yield check_po_number(rules, orders)
+    yield from check_sources(context, store, rules, orders)
     yield from check_fields(rules, field_configs(context, store, secret), orders, store)
 
 

@@ -158,6 +158,26 @@ class B2BApi(AuthorizedApi):
         # A customer belongs to one company. More than one means that the filter was not applied: any could be wrong.
         return companies[0] if len(companies) == 1 else None
 
+    def assign_orders(self, store_hash: str, customer_id: int, deadline: Deadline) -> int:
+        """Assign Customer Orders to Company: how many orders of the customer were assigned to the buyer's company.
+
+        Raises Refused for a customer that belongs to no company.
+        """
+
+        def read(response: Response) -> Response:
+            answer = b2b_answer(response)
+            if answer.status in SUCCESS and _total_in(answer) is None:
+                raise UnexpectedAnswer(
+                    "B2B API: the answer does not say how many orders were assigned", may_have_arrived=True
+                )
+            return answer
+
+        path = f"/api/v3/io/customers/{customer_id}/orders/b2b"
+        answer = self._authorized("PUT", store_hash, path, deadline, read=read, endpoint="b2b.assign")
+        if answer.status not in SUCCESS:
+            raise _refusal(answer, ())
+        return _total_in(answer) or 0
+
 
 def _read_companies(response: Response) -> Response:
     answer = b2b_answer(response)
@@ -166,6 +186,11 @@ def _read_companies(response: Response) -> Response:
         if not isinstance(companies, list) or not all(isinstance(company, dict) for company in companies):
             raise UnexpectedAnswer("B2B API: the answer is not a list of companies", may_have_arrived=True)
     return answer
+
+
+def _total_in(answer: Response) -> int | None:
+    data = _data_of(answer)
+    return whole_number(data.get("total")) if isinstance(data, dict) else None
 
 
 def _data_of(answer: Response) -> Any:
