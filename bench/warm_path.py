@@ -94,24 +94,24 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
     os.environ.update(environment(url))
     # Only now: the functions read their environment, and make their clients, when they start.
     app = importlib.import_module("handler.app")
-    once_module = importlib.import_module("handler.table.idempotency")
+    idempotency_module = importlib.import_module("handler.table.idempotency")
     deadline = importlib.import_module("handler.deadline").Deadline
-    assembly = importlib.import_module("handler.container")
+    container = importlib.import_module("handler.container")
     telemetry = importlib.import_module("handler.telemetry")
     order_event = importlib.import_module("handler.order_event")
-    transport_module = importlib.import_module("handler.http.client")
+    http_module = importlib.import_module("handler.http.client")
     import boto3  # noqa: PLC0415  the same
 
-    table = boto3.client("dynamodb", config=assembly.AWS_CALLS)
-    events = boto3.client("events", config=assembly.AWS_CALLS)
-    once = once_module.OrderIdempotency("orders", table, 35)
-    pace = importlib.import_module("handler.table.rate_limit").LateRateLimit("orders", table, 60, time.time)
-    secretsmanager = boto3.client("secretsmanager", config=assembly.AWS_CALLS)
+    table = boto3.client("dynamodb", config=container.AWS_CALLS)
+    events = boto3.client("events", config=container.AWS_CALLS)
+    idempotency = idempotency_module.OrderIdempotency("orders", table, 35)
+    rate_limit = importlib.import_module("handler.table.rate_limit").LateRateLimit("orders", table, 60, time.time)
+    secretsmanager = boto3.client("secretsmanager", config=container.AWS_CALLS)
     credentials = importlib.import_module("handler.bigcommerce.credentials").Credentials(
         secretsmanager, lambda: secretsmanager, "b2b-order-relay", list, time.time
     )
-    http = transport_module.HttpClient(
-        transport_module.HttpExchange(), transport_module.LIVE, time.time, time.sleep, random.uniform
+    http = http_module.HttpClient(
+        http_module.HttpExchange(), http_module.LIVE, time.time, time.sleep, random.uniform
     )
     store_api = importlib.import_module("handler.bigcommerce.store_api").StoreApi(url, http, credentials)
     b2b = importlib.import_module("handler.bigcommerce.b2b_api")
@@ -135,7 +135,7 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
     }
     parsed = order_event.parse_detail(detail, time.time())
     order = store_api.get_order(STORE.hash, ORDER_ID, deadline.after(5, time.time))
-    content = b2b.Content("04152025-0002")
+    content = importlib.import_module("handler.content").Content("04152025-0002")
 
     def handled(name: str) -> Callable[[], None]:
         fresh = iter([event(name) for _ in range(5000)])
@@ -158,14 +158,14 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
         WEBHOOK: handled("api-webhook"),
         ORDER: handled("bus-order"),
         "webhook: PutEvents": lambda: events.put_events(Entries=[entry]),
-        "order: once per order (two DynamoDB calls)": lambda: once.run(parsed, lambda _: {}, context),
+        "order: once per order (two DynamoDB calls)": lambda: idempotency.run(parsed, lambda _: {}, context),
         "order: looked up": lambda: store_api.get_order(STORE.hash, ORDER_ID, deadline.after(5, time.time)),
         "order: rules": lambda: rules.content(order, str),
         "order: Create Order": lambda: b2b_api.create_order(
             STORE.hash, ORDER_ID, CUSTOMER_ID, content, deadline.after(5, time.time)
         ),
         "either: log lines and metrics": log_and_metrics,
-        "late path: pace (one DynamoDB call)": lambda: pace.take(STORE.hash, 2),
+        "late path: pace (one DynamoDB call)": lambda: rate_limit.take(STORE.hash, 2),
     }
 
 

@@ -365,7 +365,9 @@ def test_orders_are_handed_over_no_faster_than_asked_for(relay_cli: RelayCli, mo
 
     relay_cli.run("backfill", "--store", "abc123", "--since", "1h", "--per-minute", "30")
 
-    assert [round(seconds) for seconds in slept] == [0, 2, 4, 6]
+    # One each two seconds, less what the command itself took.
+    assert len(slept) == 4
+    assert all(place * 2 - 1.9 < seconds <= place * 2 for place, seconds in enumerate(slept))
 
 
 def test_a_listing_that_is_refused_hands_nothing_over(relay_cli: RelayCli) -> None:

@@ -220,9 +220,9 @@ class Shop:
         self.until(lambda: self.field.sandbox.requests(endpoint, order=order), f"{endpoint} is called", order)
         return self.field.sandbox.requests(endpoint, order=order)[0]
 
-    def logged(self, order: Order, message: str) -> bool:
-        """Whether the functions' logs hold this line about the order."""
-        return any(entry["message"] == message for entry in self.field.log_book.entries(self.store.hash, order.id))
+    def logged(self, order: Order, event: str) -> bool:
+        """Whether the functions' logs hold a line with this `event` about the order."""
+        return any(entry.get("event") == event for entry in self.field.log_book.entries(self.store.hash, order.id))
 
     def outcomes(self, order: Order) -> list[str]:
         """What the functions' logs say became of the order."""

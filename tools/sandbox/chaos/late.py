@@ -217,5 +217,5 @@ def _no_visibility(field: Field, store_hash: str) -> None:
     field.sandbox.fault(faults.status(503), "b2b.get", order=order)
     with field.proxy.fault(AwsFault("sqs.ChangeMessageVisibility")):
         shop.put_late(order, poNumber="PO-LATE")
-        shop.until(lambda: shop.logged(order, "the delay of a message could not be set"), "the refusal is logged")
+        shop.until(lambda: shop.logged(order, "queue.delay_failed"), "the refusal is logged")
     shop.carries(order, "PO-LATE")
