@@ -72,24 +72,16 @@ setup: $(ENVIRONMENTS) ## Install everything the other commands need (they call 
 	@$(UV) pip install --quiet --python $(BIN)/python --target .env-ric --require-hashes --no-deps -r requirements/ric.txt
 	@touch $@
 
-.PHONY: lock
-lock: .venv/.installed ## Renew the pinned requirements from the *.in files
-	@for name in layers/dependencies/requirements requirements/uv requirements/dev requirements/sam requirements/ministack requirements/ric; do \
-		echo "$$name.txt"; \
-		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $$name.in -o $$name.txt || exit 1; \
-	done
-
-
 .PHONY: run
-run: setup ## See a dozen orders go through the real template, on this machine
+run: setup ## Send a dozen orders through the real template, on this machine
 	@$(BIN)/python -m sandbox.cli demo
 
 .PHONY: sandbox
-sandbox: setup ## Play with the relay on a web page: place orders, let things fail (ARGS="--port 8701")
+sandbox: setup ## Open a web page to place orders and add faults, on this machine (ARGS="--port 8701")
 	@$(BIN)/python -m sandbox.cli serve $(ARGS)
 
 .PHONY: chaos
-chaos: setup ## Let everything around the relay fail (minutes; ARGS="--seed 7 --orders 100")
+chaos: setup ## Run the fault scenarios and random faults (minutes; ARGS="--seed 7 --orders 100")
 	@$(BIN)/python -m sandbox.cli chaos $(ARGS)
 
 ##@ Deploy and operate
@@ -106,11 +98,11 @@ deploy: .venv/.installed .env-sam/.installed ## Deploy to AWS: make deploy REGIO
 	@$(DEPLOY) --region "$(REGION)" --email "$(EMAIL)" $(if $(GUIDED),--guided) $(if $(YES),--yes)
 
 .PHONY: invoke
-invoke: setup ## Make an order out of one event, in Lambda's own container (needs Docker): EVENT=events/x.json
+invoke: setup ## Process one sample event in Lambda's own container (needs Docker): EVENT=events/x.json
 	@$(BIN)/python -m sandbox.cli invoke $(EVENT)
 
 .PHONY: invoke-all
-invoke-all: setup ## The same with every event of events/ (needs Docker)
+invoke-all: setup ## Process every sample event of events/ the same way (needs Docker)
 	@$(BIN)/python -m sandbox.cli invoke --all
 
 .PHONY: local-api
@@ -123,7 +115,7 @@ logs: .env-sam/.installed ## Follow the deployed functions' logs
 
 
 .PHONY: redrive
-redrive: .venv/.installed ## Put dead letters back to work (ARGS="--all --dry-run"; ARGS=--help for the selection)
+redrive: .venv/.installed ## Redrive dead letters (ARGS="--all --dry-run"; ARGS=--help for the selection)
 	@$(BIN)/python -m relay.main failed redrive --stack $(STACK) $(ARGS)
 
 # Timings mean something only on a machine that does little else.
@@ -170,13 +162,20 @@ lint: .venv/.installed .env-sam/.installed ## Check style, types and the templat
 	@$(SAM) validate --lint --region us-east-1
 
 .PHONY: pr
-pr: ## Check everything before a pull request, as CI does
+pr: ## Run all checks of CI: lint and all tests (do this before a pull request)
 	@.ci/run
 
 .PHONY: format
-format: .venv/.installed ## Put the code into shape
+format: .venv/.installed ## Format the code
 	@$(BIN)/ruff check --fix
 	@$(BIN)/ruff format
+
+.PHONY: lock
+lock: .venv/.installed ## Renew the pinned requirements from the *.in files
+	@for name in layers/dependencies/requirements requirements/uv requirements/dev requirements/sam requirements/ministack requirements/ric; do \
+		echo "$$name.txt"; \
+		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $$name.in -o $$name.txt || exit 1; \
+	done
 
 .PHONY: clean
 clean: ## Remove what was built and cached

@@ -46,8 +46,8 @@ class Policy:
 
 
 POLICIES = (
-    Policy("one attempt of 9 s", RetryPolicy(attempt_seconds=9.0, tries_again=False), attempts=1),
-    Policy("four attempts of 3 s", RetryPolicy(attempt_seconds=3.0, tries_again=True), attempts=4),
+    Policy("one attempt of 9 s", RetryPolicy(attempt_seconds=9.0, retries=False), attempts=1),
+    Policy("four attempts of 3 s", RetryPolicy(attempt_seconds=3.0, retries=True), attempts=4),
     Policy("as shipped: 3 s each, until the deadline", LIVE),
     Policy("the same with 2 s each", replace(LIVE, attempt_seconds=2.0)),
 )

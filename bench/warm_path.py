@@ -110,9 +110,7 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
     credentials = importlib.import_module("handler.bigcommerce.credentials").Credentials(
         secretsmanager, lambda: secretsmanager, "b2b-order-relay", list, time.time
     )
-    http = http_module.HttpClient(
-        http_module.HttpExchange(), http_module.LIVE, time.time, time.sleep, random.uniform
-    )
+    http = http_module.HttpClient(http_module.HttpExchange(), http_module.LIVE, time.time, time.sleep, random.uniform)
     store_api = importlib.import_module("handler.bigcommerce.store_api").StoreApi(url, http, credentials)
     b2b = importlib.import_module("handler.bigcommerce.b2b_api")
     b2b_api = b2b.B2BApi(url, http, credentials)

@@ -1,15 +1,15 @@
-"""The entry points, and the one place where everything is put together.
+"""The Lambda entry points.
 
     handle_order_event   OrderFunction: an HTTP request goes to `intake`, a bus event to `create`
-    recover_orders       RecoveryFunction: a batch of RecoveryQueue goes to `recover`
-    reconcile_stores     ReconcileFunction: on a schedule, `reconcile` looks for what nobody has told of
+    recover_orders       RecoveryFunction: a batch of messages from RecoveryQueue goes to `recover`
+    reconcile_stores     ReconcileFunction: on a schedule, `reconcile` finds orders whose webhook was lost
 
-Importing this module is the functions' start-up: it reads the environment and makes the AWS clients.
+Importing this module is the start-up of a function: it reads the environment and makes the container.
 """
 
 import gc
 
-# What start-up allocates stays; looking through it for garbage again and again only costs time (bench/cold_start.py).
+# Objects made at start-up live as long as the process, so collecting garbage among them wastes time (bench/cold_start.py).
 gc.disable()
 
 import json
@@ -40,7 +40,7 @@ relay = Container(
     sleep=time.sleep,
     uniform=random.uniform,
 )
-create_order = relay.create_order  # the one path that has no second to lose is ready before its first event
+create_order = relay.create_order  # built at start-up, since only this path has a time limit of seconds
 
 gc.freeze()
 gc.enable()
@@ -49,7 +49,7 @@ gc.enable()
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def handle_order_event(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any] | None:
-    """OrderFunction's entry point: API Gateway's request, or an EventBridge event."""
+    """Entry point of OrderFunction. `event` is an API Gateway request or an EventBridge event."""
     if "detail-type" in event:
         _create(event, context)
         return None
@@ -62,14 +62,14 @@ def handle_order_event(event: dict[str, Any], context: "LambdaContext") -> dict[
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def recover_orders(event: dict[str, Any], context: "LambdaContext") -> dict[str, Any]:
-    """RecoveryFunction's entry point: a batch of messages; answers which of them stay in the queue."""
+    """Entry point of RecoveryFunction. Returns a partial batch response: the messages that stay in the queue."""
     return relay.recover_orders.handle(event, context)
 
 
 @logger.inject_lambda_context(clear_state=True)
 @metrics.log_metrics(capture_cold_start_metric=True)
 def reconcile_stores(event: dict[str, Any], context: "LambdaContext") -> dict[str, int]:  # noqa: ARG001  Lambda's signature
-    """ReconcileFunction's entry point; answers how many orders were found missing, by store."""
+    """Entry point of ReconcileFunction. Returns the number of missing orders that were found, by store."""
     return relay.reconcile_stores.handle(context)
 
 

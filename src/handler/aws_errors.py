@@ -1,4 +1,4 @@
-"""AWS errors as logs and reasons show them."""
+"""AWS errors as logs and queue messages show them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 
 def error_code(error: ClientError | BotoCoreError) -> str:
-    """AWS's own code, such as `ThrottlingException`, or the class where no answer came.
+    """The AWS error code, such as `ThrottlingException`, or the name of the exception when no answer came.
 
-    The message may name more than a log should hold.
+    Not the error's message, which can hold names that do not belong in a log.
     """
     return str(error.response["Error"]["Code"]) if isinstance(error, ClientError) else type(error).__name__

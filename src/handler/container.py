@@ -1,4 +1,4 @@
-"""Puts the parts together: which client, clock and policy each of the paths works with."""
+"""The composition root: builds every part with its client, clock and retry policy."""
 
 from __future__ import annotations
 
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
     from handler.settings import Settings
 
 AWS_CALLS = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})
-"""AWS answers in milliseconds or not at all: botocore's own minute would outlive the window six times."""
+"""AWS usually answers in milliseconds. botocore's default timeout of a minute is six times the window."""
 
 TABLE_CALLS = AWS_CALLS.merge(Config(connect_timeout=0.5, read_timeout=0.7))
-"""DynamoDB answers in milliseconds. The second attempt is for a kept connection that AWS has closed meanwhile; `once`
-recognises a claim that was made twice. When the table does not answer, the order goes on without it, within 1.5 seconds.
+"""The second attempt is for a kept connection that AWS has closed meanwhile; `idempotency` recognizes a claim that was
+sent twice. When the table does not answer, the order is processed without it, within 1.5 seconds.
 """
 
 REREAD_SECRET = Config(connect_timeout=0.5, read_timeout=0.5, retries={"total_max_attempts": 1, "mode": "standard"})
-"""With a secret in memory, an order's window is worth more than a newer secret."""
+"""Short, since the secret in memory can be used when a newer one cannot be read in time."""
 
 HAND_OVER = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 4, "mode": "standard"})
-"""Handing over is the last thing that can be done for an order, so SQS is asked more often."""
+"""More attempts: when SQS fails, nothing else can keep the order."""
 
 
 class Container:
-    """Everything the relay consists of, each part made when it is first needed."""
+    """All parts of the relay. Each is made when it is first used."""
 
     def __init__(
         self,
@@ -64,9 +64,10 @@ class Container:
         sleep: Callable[[float], None],
         uniform: Callable[[float, float], float],
     ) -> None:
-        """`client` makes an AWS client of a service's name and a Config; `exchange` does one HTTP exchange; `rules` loads the rules.
+        """`client` makes an AWS client from a service name and a Config; `exchange` does one HTTP exchange.
 
-        `clock` answers unix seconds; `uniform` a random number between two.
+        `rules` loads the rules, `clock` returns unix seconds, `sleep` takes seconds, and `uniform` returns a random
+        number between two.
         """
         self._settings = settings
         self._client = client
@@ -80,13 +81,13 @@ class Container:
 
     @cached_property
     def intake(self) -> Intake:
-        """Webhook → bus."""
+        """Webhook → event bus."""
         events = self._client("events", AWS_CALLS)
         return Intake(self._settings.event_bus_name, events, self.credentials, self.endings, self._clock)
 
     @cached_property
     def create_order(self) -> CreateOrder:
-        """Bus → Create Order."""
+        """Event bus → Create Order."""
         return CreateOrder(
             idempotency=self.idempotency,
             store_api=self.store_api(LIVE),
@@ -104,7 +105,7 @@ class Container:
         settings = self._settings
         return RecoverOrders(
             settings=settings,
-            sqs=self._sqs,
+            queues=self.queues,
             idempotency=self.idempotency,
             store_api=self.store_api(LATE),
             b2b_api=self.b2b_api(LATE),
@@ -120,7 +121,7 @@ class Container:
 
     @cached_property
     def reconcile_stores(self) -> ReconcileStores:
-        """Orders whose webhook never came."""
+        """Finds orders whose webhook was lost."""
         return ReconcileStores(
             webhook_url=self._settings.webhook_url,
             remember_done_days=self._settings.remember_done_days,
@@ -139,19 +140,19 @@ class Container:
     # --- BigCommerce ----------------------------------------------------------------------------------------------
 
     def http(self, policy: RetryPolicy) -> HttpClient:
-        """HTTP with these retries."""
+        """An HTTP client with this retry policy."""
         return HttpClient(self._exchange, policy, self._clock, self._sleep, self._uniform)
 
     def store_api(self, policy: RetryPolicy) -> StoreApi:
-        """The stores' core orders."""
+        """The core Orders API."""
         return StoreApi(self._settings.store_api_url, self.http(policy), self.credentials)
 
     def b2b_api(self, policy: RetryPolicy) -> B2BApi:
-        """The stores' B2B records."""
+        """The B2B Edition API."""
         return B2BApi(self._settings.b2b_api_url, self.http(policy), self.credentials)
 
     def hooks_api(self, policy: RetryPolicy) -> HooksApi:
-        """The stores' webhooks."""
+        """The core Webhooks API."""
         return HooksApi(self._settings.store_api_url, self.http(policy), self.credentials)
 
     @cached_property
@@ -175,7 +176,7 @@ class Container:
 
     @cached_property
     def endings(self) -> Endings:
-        """How an order becomes late or dead."""
+        """Sends orders to a queue and reports their outcome."""
         return Endings(self.queues, self.order_notes)
 
     @cached_property
@@ -186,13 +187,13 @@ class Container:
 
     @cached_property
     def order_notes(self) -> OrderNotes:
-        """What is known of unfinished orders."""
+        """Notes on unfinished orders."""
         settings = self._settings
         return OrderNotes(settings.idempotency_table, self._dynamodb, settings.remember_done_days, self._clock)
 
     @cached_property
     def stores(self) -> StoreRegistry:
-        """Which stores there are."""
+        """The stores that the relay knows."""
         return StoreRegistry(self._settings.idempotency_table, self._dynamodb)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""What a B2B record carries: the values that the relay wants on it, and those that are there."""
+"""The content of a B2B record: the desired values, and those that it has."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a record shall carry of ours: the PO number and extra fields by name. Empty means: nothing."""
+    """Desired values for a record: the PO number and extra fields (name, value). Empty values are not sent."""
 
     po_number: str = ""
     extra_fields: tuple[tuple[str, str], ...] = ()
 
     def as_json(self) -> dict[str, Any]:
-        """The fields of a request body; what is empty is left out, so that nothing is ever overwritten with nothing."""
+        """The fields of a request body, without empty values, so that no value is overwritten with an empty one."""
         return body_fields(self.po_number, self.extra_fields)
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What a record carries. Values have the type they came with, so that they can be sent back as they were.
+    """The values of a record, in their original types, so that an update can repeat them.
 
-    `extra_fields` is None when the record has extra fields in a shape that is not documented.
+    `extra_fields` is None when the record has extra fields in an undocumented format.
     """
 
     po_number: Any = None
@@ -33,7 +33,7 @@ class Record:
 
 
 def body_fields(po_number: Any, extra_fields: Collection[tuple[str, Any]]) -> dict[str, Any]:
-    """`poNumber` and `extraFields` of a request body, without what is empty."""
+    """`poNumber` and `extraFields` of a request body, without empty values."""
     body: dict[str, Any] = {}
     if not is_empty(po_number):
         body["poNumber"] = po_number
@@ -43,11 +43,11 @@ def body_fields(po_number: Any, extra_fields: Collection[tuple[str, Any]]) -> di
 
 
 def is_empty(value: Any) -> bool:
-    """Whether a record's value is none: the checkout stores empty texts, too. `false` and 0 are values."""
+    """Whether a value is null or an empty text, which the checkout also stores. `false` and 0 are values."""
     return value is None or value == ""
 
 
 def values_in(body: dict[str, Any]) -> set[str]:
-    """The texts that a request body holds of the buyer: no log and no queue's reason may repeat them."""
+    """The buyer's texts in a request body, which must not appear in a log or a queue message."""
     values = [body.get("poNumber"), *(row["fieldValue"] for row in body.get("extraFields", ()))]
     return {value for value in values if isinstance(value, str)}

@@ -1,4 +1,4 @@
-"""Bus → Create Order: the live path. Everything here happens before the window closes, or is handed over."""
+"""Event bus → Create Order: the live path. What it cannot finish in the window goes to RecoveryQueue."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from handler.table.store_registry import StoreRegistry
 
 RESERVED_SECONDS = 2.0
-"""Of the invocation's own time, kept for handing over and for the idempotency record."""
+"""The part of the invocation's time that is kept for the queues and the idempotency record."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CreateOrder:
-    """Creates the order's B2B record inside the window, or sees to it that somebody else finishes it."""
+    """Creates the order's B2B record in the window, or sends the order to a queue."""
 
     idempotency: OrderIdempotency
     store_api: StoreApi
@@ -43,7 +43,7 @@ class CreateOrder:
     first_delay_seconds: float
 
     def handle(self, event: OrderEvent, context: LambdaContext) -> Outcome:
-        """What became of the order. Raises only when it could not even be handed over; Lambda then does that."""
+        """The outcome. Raises botocore's errors when SQS refuses the order; then Lambda's on-failure destination gets it."""
         with observing(event.created_at):
             return self._handle(event, context)
 
@@ -73,7 +73,7 @@ class CreateOrder:
         if isinstance(desired, Skipped):
             return desired
         if again:
-            # A second Create might make a second record (domain: more facts), so the record is looked for first.
+            # A second Create Order might make a second record, so the record is read first.
             try:
                 return align_record(self.b2b_api, desired, invocation)
             except RetryLater as error:
@@ -86,7 +86,7 @@ class CreateOrder:
         try:
             self.b2b_api.create_order(event.store_hash, event.order_id, desired.customer_id, desired.content, window)
         except OrderAlreadyExists:
-            # Update Order knows no window: the invocation's own time is the limit.
+            # Update Order has no time limit but the invocation's.
             return align_record(self.b2b_api, desired, invocation)
         except Refused as refusal:
             return settle_refusal(self.b2b_api, desired, refusal, invocation)

@@ -1,4 +1,4 @@
-"""The time that is left, as a value that is passed down to every socket operation."""
+"""The time limit of an order, passed down to every socket operation."""
 
 from __future__ import annotations
 
@@ -6,25 +6,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 WINDOW_SECONDS = 10.0
-"""Create Order is accepted this long after the order's creation (domain: Create Order)."""
+"""How long after the order's creation Create Order is accepted (docs/bigcommerce.md, The ten seconds)."""
 
 HANDOVER_SECONDS = 0.5
-"""Kept back at the end of the window, so that what was not done in time is handed over inside it."""
+"""Reserved at the end of the window for sending the order to RecoveryQueue."""
 
 Clock = Callable[[], float]
-"""Gives the present moment in unix seconds; `time.time` in production."""
+"""Returns the current time in unix seconds; `time.time` in production."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deadline:
-    """A moment (`ends_at`, unix seconds) after which no more work on an order may begin."""
+    """The time (`ends_at`, unix seconds) after which no further work on an order may begin."""
 
     ends_at: float
     clock: Clock
 
     @classmethod
     def of_window(cls, created_at: float, clock: Clock) -> Deadline:
-        """The deadline for Create Order of an order made at `created_at`, hand-over time already taken off."""
+        """The deadline for Create Order of an order created at `created_at` (unix seconds), less HANDOVER_SECONDS."""
         return cls(created_at + WINDOW_SECONDS - HANDOVER_SECONDS, clock)
 
     @classmethod
@@ -38,5 +38,5 @@ class Deadline:
         return self.ends_at - self.clock()
 
     def earlier_of(self, other: Deadline) -> Deadline:
-        """Whichever of the two ends first."""
+        """The earlier of the two deadlines."""
         return self if self.ends_at <= other.ends_at else other

@@ -1,4 +1,4 @@
-"""What the B2B record of an order should carry: from the event itself where it says so, from the core order otherwise."""
+"""The desired content of an order's B2B record: the event's own values, and those of the enrichment rules."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 GUEST = 0
 QUOTE_LINE = re.compile(r"\bQuote ?#", re.IGNORECASE)
-"""Checkouts from a B2B quote leave its number in the comments; some end as a guest's (bigcommerce/catalyst #2291)."""
+"""Checkouts from a B2B quote write its number into the comments; some end as guest orders (bigcommerce/catalyst #2291)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +75,7 @@ def find_desired(
 
 
 def _without_value(rules: StoreRules, ruled: Content, failed: set[str]) -> list[str]:
-    """The names of the rules that brought nothing, and did not fail."""
+    """The names of the rules that returned no value, and did not fail."""
     brought = dict(ruled.extra_fields)
     empty = [rule.name for name, rule in rules.extra_fields if name not in brought]
     if rules.po_number and not ruled.po_number:
@@ -84,7 +84,7 @@ def _without_value(rules: StoreRules, ruled: Content, failed: set[str]) -> list[
 
 
 def _is_given(rule: str, given: Content) -> bool:
-    """Whether the event itself has brought the rule's value: then the record lacks nothing of the rule's."""
+    """Whether the event itself has the value of the rule."""
     if rule.endswith(".po_number"):
         return bool(given.po_number)
     return rule.partition(".extra_fields.")[2] in dict(given.extra_fields)
@@ -92,7 +92,7 @@ def _is_given(rule: str, given: Content) -> bool:
 
 def _report_rule(failure: RuleFailed) -> None:
     logger.warning(
-        "enrichment rule failed; the order goes on without it",
+        "enrichment rule failed; the field was left out",
         event="rule.failed",
         rule=failure.rule,
         detail=failure.why,

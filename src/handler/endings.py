@@ -1,6 +1,7 @@
-"""How an order ends: finished, late (in RecoveryQueue) or dead (in DeadLetterQueue). Nothing else sends, notes or reports it.
+"""How an order ends: finished, late (in RecoveryQueue) or dead (in DeadLetterQueue).
 
-`Endings` sends the message, writes the order's note, and reports. `report` turns every outcome into one log line and its metrics.
+`Endings` sends the message, writes the order's note and reports. `report` writes one log line and the metrics of an outcome.
+No other module does any of this.
 """
 
 from __future__ import annotations
@@ -31,27 +32,27 @@ ALSO_COUNTED = {
 
 
 class Endings:
-    """Sends orders to their queue. All methods raise botocore's errors when SQS refuses; then nothing is noted or reported."""
+    """Sends orders to a queue. All methods raise botocore's errors when SQS refuses; then nothing is noted or reported."""
 
     def __init__(self, queues: Queues, order_notes: OrderNotes) -> None:
         self._queues = queues
         self._order_notes = order_notes
 
     def late(self, event: OrderEvent, late: Late, delay_seconds: float = 0.0) -> Late:
-        """The order waits in RecoveryQueue, for `delay_seconds` at least."""
+        """Sends the order to RecoveryQueue, with a delay of `delay_seconds`."""
         self._queues.send_late(event, late.cause, late.detail, delay_seconds)
         return self.already_late(event, late)
 
     def already_late(self, event: OrderEvent, late: Late) -> Late:
-        """The same for an order that AWS itself has put into RecoveryQueue."""
+        """The same for an order that AWS itself has sent to RecoveryQueue."""
         self._order_notes.note(event, late)
         report(late)
         return late
 
     def dead(self, event: OrderEvent, dead: Dead, letter: Letter | None = None) -> Dead | Duplicate:
-        """The order waits in DeadLetterQueue for an operator: one message, however often its event is delivered.
+        """Sends the order to DeadLetterQueue, once: Duplicate when a repeated delivery is refused again.
 
-        `letter` is what brings the event now, if it comes from RecoveryQueue.
+        `letter` is the message from RecoveryQueue, if the order came from there.
         """
         if self._order_notes.is_dead_letter(event, letter):
             duplicate = Duplicate()
@@ -63,13 +64,13 @@ class Endings:
         return dead
 
     def unreadable(self, body: str, detail: str) -> None:
-        """A message that cannot be read goes to DeadLetterQueue as it is. `detail` says what was expected."""
+        """Sends a message that cannot be parsed to DeadLetterQueue unchanged. `detail` says what was expected."""
         self._queues.dead_letter_unread(body, detail)
         report(Dead(Cause.UNREADABLE, detail))
 
 
 def report(outcome: Outcome, *, retried: bool = False) -> None:
-    """Counts and logs what became of an order; `retried` when the late path keeps it in RecoveryQueue."""
+    """Counts and logs an outcome. `retried`: the order was late before, and stays in RecoveryQueue."""
     seen = observed()
     match outcome:
         case Created(seconds, window_left):
@@ -84,7 +85,10 @@ def report(outcome: Outcome, *, retried: bool = False) -> None:
         case Unchanged():
             count(Metric.ORDER_UNCHANGED)
             logger.info(
-                "order unchanged: its record was complete", event="order.unchanged", outcome="unchanged", **seen
+                "order unchanged: its record already had the values",
+                event="order.unchanged",
+                outcome="unchanged",
+                **seen,
             )
         case Skipped(reason):
             count(SKIPPED[reason])
@@ -94,19 +98,18 @@ def report(outcome: Outcome, *, retried: bool = False) -> None:
             logger.info("duplicate order", event="order.duplicate", outcome="duplicate", in_progress=in_progress)
         case Late(cause, detail):
             if cause is Cause.RECONCILED:
-                count(
-                    Metric.ORDER_RECONCILED
-                )  # it was not announced, so it counts for no share of the announced orders
+                # Not OrderLate: the window-missed alarm divides that by the orders that were received.
+                count(Metric.ORDER_RECONCILED)
             else:
                 count_by(Metric.ORDER_RETRIED if retried else Metric.ORDER_LATE, "cause", cause)
             _count_cause(cause)
-            said: dict[str, Any] = {"outcome": "late", "retried": retried, "cause": cause, "detail": detail}
-            logger.warning("order queued in RecoveryQueue for retry", event="order.queued", **said, **seen)
+            fields: dict[str, Any] = {"outcome": "late", "retried": retried, "cause": cause, "detail": detail}
+            logger.warning("late order queued in RecoveryQueue for retry", event="order.queued", **fields, **seen)
         case Dead(cause, detail):
             count_by(Metric.ORDER_DEAD, "cause", cause)
             _count_cause(cause)
-            said = {"outcome": "dead", "cause": cause, "detail": detail}
-            logger.error("order sent to DeadLetterQueue", event="order.dead", **said, **seen)
+            fields = {"outcome": "dead", "cause": cause, "detail": detail}
+            logger.error("dead order sent to DeadLetterQueue", event="order.dead", **fields, **seen)
 
 
 def _count_cause(cause: Cause) -> None:

@@ -1,4 +1,4 @@
-"""The merchant's rules: what of a core order goes onto its B2B record (`enrichment.toml`, docs/configuration.md).
+"""The merchant's rules: which values of an order go to its B2B record (`enrichment.toml`, docs/configuration.md).
 
 Run `python -m handler.enrichment FILE` to check a file of rules.
 """
@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 RULES_FILE = Path(__file__).with_name("enrichment.toml")
 SKIP_SECONDS = 0.05
 VALUES_SECONDS = 0.15
-"""The time of all rules of an order together, without `skip_when`, which has its own. Patterns are the owner's, but
-the texts they meet are buyers'."""
+"""The time limit of all rules of an order together, except `skip_when`. The merchant writes the patterns, but buyers
+write the texts they search."""
 
 LONGEST_TEXT = 8_192
-"""Characters of a text that a pattern looks at. `re` looks for the alarm only every few thousand steps, and each step
-can be as long as the text: 65,536 digits kept a simple pattern busy for more than a second."""
+"""Characters of a text that a pattern searches. `re` checks for signals only every few thousand steps, and a step can
+take as long as the text: 65,536 digits took a simple pattern more than a second."""
 
 SECTION_KEYS = frozenset({"po_number", "extra_fields", "skip_when"})
 
 
 class _Functions(jmespath.functions.Functions):
-    """What rules can do beyond JMESPath, which cannot search text."""
+    """The relay's own functions for rules, since JMESPath cannot search text."""
 
     @jmespath.functions.signature({"types": ["string", "null"]}, {"types": ["string"]})
     def _func_first_match(self, text: str | None, pattern: str) -> str | None:
@@ -64,7 +64,7 @@ OPTIONS = jmespath.Options(custom_functions=_Functions())
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One expression; `name` is where it stands in the file, for messages and metrics."""
+    """One expression. `name` is its key in the file, for messages and metrics."""
 
     name: str
     expression: Any
@@ -87,7 +87,7 @@ class StoreRules:
     skip_when: Rule | None
 
     def skips(self, order: dict[str, Any], on_failure: Callable[[RuleFailed], None]) -> bool:
-        """Whether the order is to be left alone; a rule that fails skips nothing and is told to `on_failure`."""
+        """Whether the order is skipped. A rule that fails skips nothing, and is passed to `on_failure`."""
         if self.skip_when is None:
             return False
         try:
@@ -113,7 +113,7 @@ class StoreRules:
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """All rules: those for all stores, and stores' own in their place."""
+    """All rules: those for all stores, and the overrides of single stores."""
 
     for_all: StoreRules
     by_store: dict[str, StoreRules]
@@ -124,7 +124,7 @@ class Rules:
 
     @classmethod
     def load(cls, path: Path = RULES_FILE) -> Rules:
-        """The rules in a file. Raises ConfigurationError naming the rule, what was expected and how to mend it."""
+        """Reads the rules in a file. Raises ConfigurationError, which names the rule, what was expected and how to correct it."""
         try:
             return cls.parse(path.read_text(encoding="utf-8"), path.name)
         except (OSError, UnicodeDecodeError) as error:
@@ -237,11 +237,11 @@ def _value(rule: Rule, order: dict[str, Any], limit: TimeLimit, on_failure: Call
     except RuleFailed as failure:
         on_failure(failure)
     except TypeError:
-        on_failure(RuleFailed(rule.name, "it brings an object or a list of lists, not text"))
+        on_failure(RuleFailed(rule.name, "the result is an object or a list of lists, not text"))
     else:
         if len(text) <= LONGEST_VALUE:
             return text
-        on_failure(RuleFailed(rule.name, f"it brings {len(text)} characters; {LONGEST_VALUE} are the most"))
+        on_failure(RuleFailed(rule.name, f"the result has {len(text)} characters; at most {LONGEST_VALUE} are allowed"))
     return ""
 
 

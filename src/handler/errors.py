@@ -1,15 +1,15 @@
-"""What can go wrong, as one small tree. Callers look at types and causes, never into a message.
+"""The exceptions. Callers distinguish them by type and `cause`, never by their text.
 
 RelayError
-├── RejectedWebhook          the sender is answered at once, nothing is published
-│   ├── MalformedEvent       not the published shape (400)
-│   └── Unauthenticated            no proof that the store sent it (401)
-├── IgnoredScope             a healthy webhook about something else (200)
-├── RetryLater               will heal with time: the order goes to, or stays in, RecoveryQueue
-│   └── Unauthorised         a token was refused: the secret is read afresh first
-├── Refused                  will never heal by itself: the order goes to DeadLetterQueue
+├── RejectedWebhook          the webhook is answered with an error and not published
+│   ├── MalformedEvent       not the published format (400)
+│   └── Unauthenticated      signature or secret header missing or invalid (401)
+├── IgnoredScope             a valid webhook of another scope (200)
+├── RetryLater               temporary: the order goes to RecoveryQueue, or stays there
+│   └── Unauthorized         a token was refused: the secret is read again first
+├── Refused                  permanent: the order goes to DeadLetterQueue
 │   └── OrderAlreadyExists   B2B Edition has a record, or the window has closed: update instead
-└── ConfigurationError       the deployment is wrong: nothing can start
+└── ConfigurationError       a setting or rule is wrong: the function does not start
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from enum import StrEnum
 
 
 class Cause(StrEnum):
-    """Why an order was not finished. Operators select dead letters by these words, so they are stable."""
+    """Why an order is late or dead. Operators filter by these values, so they are stable."""
 
     WINDOW_MISSED = "window_missed"
     RATE_LIMITED = "rate_limited"
     NO_ANSWER = "no_answer"
     API_UNAVAILABLE = "api_unavailable"
-    UNAUTHORISED = "unauthorised"
+    UNAUTHORISED = "unauthorized"
     UNEXPECTED_ANSWER = "unexpected_answer"
     DEFERRED = "deferred"
     NOT_THERE_YET = "not_there_yet"
@@ -41,30 +41,30 @@ class Cause(StrEnum):
 
 
 class RelayError(Exception):
-    """The root of everything this project raises on purpose."""
+    """Base class of all exceptions of this project."""
 
 
-class RejectedWebhook(RelayError):  # noqa: N818  reads as an outcome where it is caught
-    """The webhook is not accepted; its text says what was expected and holds nothing secret."""
+class RejectedWebhook(RelayError):  # noqa: N818  an outcome, not a fault
+    """The webhook is not accepted. The text says what was expected, and holds no secret."""
 
 
 class MalformedEvent(RejectedWebhook):
-    """The event is not JSON, or not of a published shape."""
+    """The event is not JSON, or not in the published format."""
 
 
 class Unauthenticated(RejectedWebhook):
-    """Nothing proves that the store sent this."""
+    """The signature or the secret header is missing or invalid."""
 
 
-class IgnoredScope(RelayError):  # noqa: N818  reads as an outcome where it is caught
-    """A well-formed event of a scope the relay has no business with."""
+class IgnoredScope(RelayError):  # noqa: N818  an outcome, not a fault
+    """A well-formed event of an unsupported scope."""
 
 
-class RetryLater(RelayError):  # noqa: N818  says what to do
-    """The order could not be finished now and can be later.
+class RetryLater(RelayError):  # noqa: N818  an outcome, not a fault
+    """The order could not be finished now, and is retried.
 
-    `retry_after_seconds` is the other side's own word on when to come back, where it gave one. `holds` says that the
-    whole store is down (HTTP 503), which may last longer than an order is tried for.
+    `retry_after_seconds` is the API's Retry-After, or None. `holds`: the store itself is down (HTTP 503), so the order
+    is kept for longer than GiveUpAfterMinutes.
     """
 
     def __init__(
@@ -77,15 +77,15 @@ class RetryLater(RelayError):  # noqa: N818  says what to do
         self.holds = holds
 
 
-class Unauthorised(RetryLater):
+class Unauthorized(RetryLater):
     """An API answered 401 or 403: the token is wrong, revoked or lacks a scope."""
 
     def __init__(self, detail: str) -> None:
         super().__init__(Cause.UNAUTHORISED, detail)
 
 
-class Refused(RelayError):  # noqa: N818  says what happened
-    """The order will never be accepted as it is. `detail` carries the API's own words."""
+class Refused(RelayError):  # noqa: N818  an outcome, not a fault
+    """The API will not accept the order as it is. `detail` has the API's message."""
 
     def __init__(self, cause: Cause, detail: str) -> None:
         super().__init__(f"{cause}: {detail}")
@@ -94,11 +94,11 @@ class Refused(RelayError):  # noqa: N818  says what happened
 
 
 class OrderAlreadyExists(Refused):
-    """Create Order's one answer for "a record is there" and for "older than ten seconds" (domain: Create Order)."""
+    """Create Order's answer for "the record exists" and for "older than 10 seconds" (docs/bigcommerce.md, Create Order)."""
 
     def __init__(self) -> None:
         super().__init__(Cause.API_REFUSED, "The order already exists.")
 
 
 class ConfigurationError(RelayError):
-    """A setting or rule is wrong; the text says which, what was expected and how to mend it."""
+    """A setting or rule is wrong. The text says which, what was expected and how to correct it."""

@@ -1,4 +1,4 @@
-"""Webhook → bus: prove where it comes from, validate it, put it on the bus, answer at once."""
+"""Webhook → event bus: authenticate, validate, publish, answer."""
 
 from __future__ import annotations
 
@@ -29,10 +29,10 @@ SOURCE = "b2b-order-relay"
 """The bus events' source."""
 
 PUBLISHED_KEYS = ("scope", "store_id", "data", "hash", "created_at", "producer")
-"""What BigCommerce sends (domain: the webhook). Values for the record are taken from bus producers alone."""
+"""What BigCommerce sends (docs/bigcommerce.md, Webhooks). Values for the record are accepted on the bus only."""
 
 LARGEST_BODY_BYTES = 65_536
-"""A published webhook has about 250 bytes."""
+"""A webhook has about 250 bytes."""
 
 ACCEPTED = 200
 MALFORMED = 400
@@ -42,11 +42,11 @@ TRY_AGAIN = 503
 ANSWERED = {
     Metric.WEBHOOK_ACCEPTED: ("webhook accepted", "webhook.accepted"),
     Metric.WEBHOOK_IGNORED: ("webhook ignored: unsupported scope", "webhook.ignored"),
-    Metric.WEBHOOK_MALFORMED: ("webhook rejected: invalid payload", "webhook.rejected"),
-    Metric.WEBHOOK_UNAUTHENTICATED: ("webhook rejected: unauthorized", "webhook.rejected"),
-    Metric.WEBHOOK_UNAVAILABLE: ("webhook rejected: unavailable, BigCommerce will retry", "webhook.rejected"),
+    Metric.WEBHOOK_MALFORMED: ("webhook rejected with 400: invalid payload", "webhook.rejected"),
+    Metric.WEBHOOK_UNAUTHENTICATED: ("webhook rejected with 401: unauthorized", "webhook.rejected"),
+    Metric.WEBHOOK_UNAVAILABLE: ("webhook rejected with 503: unavailable", "webhook.rejected"),
 }
-"""The log line of each answer: its message, and its `event`."""
+"""Message and `event` of the log line for each answer."""
 
 
 class Intake:
@@ -62,37 +62,43 @@ class Intake:
         self._clock = clock
 
     def handle(self, request: dict[str, Any]) -> dict[str, Any]:
-        """The answer to a webhook (API Gateway's proxy event, REST or HTTP API).
+        """The answer to a webhook. `request` is API Gateway's proxy event (REST or HTTP API).
 
-        200 accepted or none of our business; 400 not the published shape; 401 not proven; 503 when neither origin nor
-        order could be kept, so that the store comes back (domain: retries).
+        200: accepted, or another scope. 400: not the published format. 401: not authenticated. 503: the webhook could
+        not be checked, or its order could not be stored; BigCommerce retries.
         """
         status, metric, error = ACCEPTED, Metric.WEBHOOK_ACCEPTED, ""
         began_at = self._clock()
-        told: dict[str, Any] = {}
+        fields: dict[str, Any] = {}
         try:
             event = self._accept(request)
-            told = {"age_seconds": round(began_at - event.created_at, 3)}
+            fields = {"age_seconds": round(began_at - event.created_at, 3)}
         except IgnoredScope:
             metric = Metric.WEBHOOK_IGNORED
         except MalformedEvent as malformed:
             status, metric, error = MALFORMED, Metric.WEBHOOK_MALFORMED, str(malformed)
-        except Unauthenticated as unproven:
-            # The sender learns only that; the log says which check failed.
+        except Unauthenticated as failed:
+            # Only the log says which check failed.
             logger.warning(
-                "webhook unauthorized: no valid proof of origin", event="webhook.unauthenticated", check=str(unproven)
+                "webhook unauthorized: signature or secret header invalid",
+                event="webhook.unauthenticated",
+                check=str(failed),
             )
-            status, metric, error = UNAUTHENTICATED, Metric.WEBHOOK_UNAUTHENTICATED, "not proven to come from the store"
-        except (RetryLater, ClientError, BotoCoreError) as trouble:
-            detail = trouble.detail if isinstance(trouble, RetryLater) else f"AWS: {error_code(trouble)}"
+            status, metric, error = (
+                UNAUTHENTICATED,
+                Metric.WEBHOOK_UNAUTHENTICATED,
+                "signature or secret header invalid",
+            )
+        except (RetryLater, ClientError, BotoCoreError) as unavailable:
+            detail = unavailable.detail if isinstance(unavailable, RetryLater) else f"AWS: {error_code(unavailable)}"
             logger.error(
                 "webhook rejected with 503; BigCommerce will retry", event="webhook.unavailable", detail=detail
             )
             status, metric, error = TRY_AGAIN, Metric.WEBHOOK_UNAVAILABLE, "try again later"
         count(metric)
         took_ms = round((self._clock() - began_at) * 1000)
-        words, name = ANSWERED[metric]
-        logger.info(words, event=name, status=status, metric=metric, ms=took_ms, **told)
+        message, event_name = ANSWERED[metric]
+        logger.info(message, event=event_name, status=status, metric=metric, ms=took_ms, **fields)
         return _answer(status, error)
 
     def _accept(self, request: dict[str, Any]) -> OrderEvent:
@@ -108,10 +114,10 @@ class Intake:
         return event
 
     def _authenticate(self, store_hash: str, headers: dict[str, str], body: bytes) -> None:
-        """Raises Unauthenticated; RetryLater when the secret cannot be had, which must not look like a forgery."""
+        """Raises Unauthenticated, or RetryLater when the secret cannot be read: that must not look like a forged webhook."""
         failed: list[str] = []
         try:
-            for secret in self._credentials.for_proof(store_hash):
+            for secret in self._credentials.for_webhook(store_hash):
                 try:
                     return authenticate(headers, body, secret)
                 except Unauthenticated as error:
@@ -121,7 +127,7 @@ class Intake:
         raise Unauthenticated("; ".join(dict.fromkeys(failed)))
 
     def _publish(self, detail: Any, event: OrderEvent) -> None:
-        """Puts `detail` on the bus; when the bus refuses it, the order goes straight to RecoveryQueue."""
+        """Publishes `detail` on the event bus. When the bus refuses it, the order goes to RecoveryQueue."""
         entry: PutEventsRequestEntryTypeDef = {
             "Source": SOURCE,
             "DetailType": DETAIL_TYPE,
@@ -147,7 +153,7 @@ def _body(request: dict[str, Any]) -> bytes:
     try:
         body = base64.b64decode(text, validate=True) if request.get("isBase64Encoded") else text.encode("utf-8")
     except ValueError as error:
-        # Not base64 (binascii.Error, or plain ValueError when it is not even ASCII), or surrogates.
+        # Invalid base64 (binascii.Error, or ValueError when it is not ASCII), or unpaired surrogates.
         raise MalformedEvent("the body is not JSON in UTF-8 (RFC 8259)") from error
     if len(body) > LARGEST_BODY_BYTES:
         raise MalformedEvent(f"the body must have at most {LARGEST_BODY_BYTES} bytes")
@@ -159,7 +165,7 @@ def _headers(request: dict[str, Any]) -> dict[str, str]:
 
 
 def _answer(status: int, error: str) -> dict[str, Any]:
-    """A response without a body when all is well (domain: the webhook), and a sentence to mend things by otherwise."""
+    """A response without a body, or with the error as JSON."""
     if not error:
         return {"statusCode": status, "body": ""}
     return {

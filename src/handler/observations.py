@@ -1,6 +1,6 @@
-"""What was seen while one order was worked on. Its outcome's log line carries it, for `relay watch` and `relay report`.
+"""Collects details while an order is processed, for the log line of its outcome (`relay watch`, `relay report`).
 
-Nothing of the buyer's is kept: numbers, names of endpoints and names of rules.
+They hold no buyer's data: numbers, names of endpoints and names of rules.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 MOST_CALLS = 24
-"""An order that takes more tells of the first ones: the line stays far below the 256 KB of CloudWatch Logs."""
+"""Only the first calls are logged, so that a line stays far below the 256 KB of CloudWatch Logs."""
 
 
 @dataclass(slots=True)
@@ -29,7 +29,7 @@ _current: ContextVar[_Observations | None] = ContextVar("observations", default=
 
 @contextmanager
 def observing(created_at: float) -> Iterator[None]:
-    """Keeps what is observed inside the block, for an order created at `created_at` (unix seconds)."""
+    """Collects observations inside the block, for an order created at `created_at` (unix seconds)."""
     token = _current.set(_Observations(created_at))
     try:
         yield
@@ -38,14 +38,14 @@ def observing(created_at: float) -> Iterator[None]:
 
 
 def observe(created_at: float, **facts: Any) -> None:
-    """Adds `facts` to the outcome's log line, without empty lists. `created_at` is the order's creation as it is known now (unix seconds)."""
+    """Adds `facts` to the outcome's log line, without empty lists. `created_at` (unix seconds) is the corrected creation time."""
     if seen := _current.get():
         seen.created_at = created_at
         seen.facts |= {name: fact for name, fact in facts.items() if fact != []}
 
 
 def observe_call(began_at: float, call: dict[str, Any]) -> None:
-    """Adds an attempt at an API that began at `began_at` (unix seconds)."""
+    """Adds an API call that began at `began_at` (unix seconds)."""
     if (seen := _current.get()) and len(seen.calls) < MOST_CALLS:
         seen.calls.append((began_at, call))
 

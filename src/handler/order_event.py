@@ -1,4 +1,4 @@
-"""The one parsed form of "this store created this order", whichever way the news came."""
+"""The event "this store created this order", parsed from a webhook, a bus event or a queue message."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from handler.errors import IgnoredScope, MalformedEvent
 from handler.whole_number import LARGEST, whole_number
 
 DETAIL_TYPE = "bigCommerceWebhook"
-"""The detail-type of bus events: what BigCommerce's partner source sends (domain: EventBridge delivery)."""
+"""The detail-type of bus events, as BigCommerce's partner source sends it (docs/bigcommerce.md, Partner events)."""
 
 ORDER_CREATED = re.compile(r"store/(?:channel/\d{1,10}/)?order/created")
 STORE_HASH = re.compile(r"[a-z0-9]{1,32}")
@@ -25,7 +25,7 @@ LONGEST_VALUE = 1_000
 MOST_EXTRA_FIELDS = 100
 UNIX_SECONDS = re.compile(r"[0-9]{1,16}(?:\.[0-9]{1,9})?", re.ASCII)
 BACKDATED_SECONDS = 5.0
-"""An order's own date counts only when it is at most this much before the webhook's (domain: the order itself)."""
+"""An order's `date_created` counts only when it is at most this much before the webhook's (docs/bigcommerce.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +46,14 @@ class OrderEvent:
 
     @property
     def values_digest(self) -> str:
-        """What tells events apart that bring different values for one order; empty when the event brings none."""
+        """A digest of the event's own values, to distinguish events of one order; empty when the event has none."""
         if not self.po_number and not self.extra_fields:
             return ""
         values = json.dumps([self.po_number, sorted(self.extra_fields)])
         return hashlib.sha256(values.encode()).hexdigest()[:32]
 
     def dated_by_order(self, date_created: float | None) -> OrderEvent:
-        """The same event, its clock started by the order's own date where that is the earlier and not backdated."""
+        """The event with the order's own date (unix seconds) as `created_at`, where that is earlier and not backdated."""
         if date_created is None or not self.created_at - BACKDATED_SECONDS <= date_created < self.created_at:
             return self
         return replace(self, created_at=date_created)
@@ -79,7 +79,7 @@ class OrderEvent:
 def parse_bus_event(event: dict[str, Any], received_at: float) -> OrderEvent:
     """The order event inside an EventBridge event.
 
-    The shape of a partner event's detail is published nowhere (domain: EventBridge delivery), so the webhook's body is
+    The format of a partner event's detail is not published (docs/bigcommerce.md, Partner events), so the webhook's body is
     accepted as `detail`, as `detail.payload`, and as a JSON string in either place. Raises MalformedEvent, IgnoredScope.
     """
     detail = _unwrapped(event.get("detail"))
@@ -89,10 +89,10 @@ def parse_bus_event(event: dict[str, Any], received_at: float) -> OrderEvent:
 
 
 def parse_detail(detail: Any, received_at: float) -> OrderEvent:
-    """The order event in a webhook's body (domain: the webhook).
+    """The order event in a webhook's body (docs/bigcommerce.md, Webhooks).
 
-    `received_at` (unix seconds) stands in for a missing `created_at` and limits one that lies in the future.
-    Raises MalformedEvent when the shape is not the published one, IgnoredScope when it tells of something else.
+    `received_at` (unix seconds) replaces a `created_at` that is missing or in the future. Raises MalformedEvent when
+    the format is not the published one, and IgnoredScope for another scope.
     """
     store_hash = store_hash_of(detail)
     scope = detail.get("scope")
@@ -108,7 +108,7 @@ def parse_detail(detail: Any, received_at: float) -> OrderEvent:
     return OrderEvent(
         store_hash=store_hash,
         order_id=order_id,
-        created_at=min(_moment(detail.get("created_at"), received_at), received_at),
+        created_at=min(_time(detail.get("created_at"), received_at), received_at),
         correlation_id=_correlation_id(detail.get("hash"), store_hash, order_id),
         customer_id=None if customer_id is None else _identifier(customer_id, '"customerId"', least=0),
         po_number=_po_number(detail.get("poNumber")),
@@ -117,16 +117,16 @@ def parse_detail(detail: Any, received_at: float) -> OrderEvent:
 
 
 def event_time(event: dict[str, Any], otherwise: float) -> float:
-    """The `time` of a bus event in unix seconds, or `otherwise` when it has none that can be read."""
+    """The `time` of a bus event in unix seconds, or `otherwise` when it is missing or invalid."""
     try:
-        # Before 1970 is no moment that `parse_detail` would read back from a queue.
+        # Not before 1970, since `parse_detail` accepts no negative time.
         return min(max(datetime.fromisoformat(event["time"]).timestamp(), 0.0), otherwise)
     except (KeyError, TypeError, ValueError, OverflowError):
         return otherwise
 
 
 def store_hash_of(detail: Any) -> str:
-    """The store hash that a webhook's body claims in `producer`; whether that is true is for `signature` to say."""
+    """The store hash in `producer`, not yet authenticated. Raises MalformedEvent."""
     producer = detail.get("producer") if isinstance(detail, dict) else None
     prefix, _, store_hash = producer.partition("/") if isinstance(producer, str) else ("", "", "")
     if prefix != "stores" or not STORE_HASH.fullmatch(store_hash):
@@ -145,10 +145,10 @@ def _identifier(value: Any, name: str, least: int = 1) -> int:
     return number
 
 
-def _moment(value: Any, otherwise: float) -> float:
-    """Unix seconds out of a number or a text: digits, ISO 8601 or RFC 2822 (dev-docs #371: types vary)."""
+def _time(value: Any, otherwise: float) -> float:
+    """Unix seconds from a number or a text: digits, ISO 8601 or RFC 2822 (bigcommerce/dev-docs #371: types vary)."""
     if isinstance(value, str):
-        value = _moment_of_text(value.strip())
+        value = _time_in(value.strip())
     if value is None:
         return otherwise
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= LARGEST_ID:
@@ -156,13 +156,13 @@ def _moment(value: Any, otherwise: float) -> float:
     return float(value)
 
 
-def _moment_of_text(text: str) -> float | str | None:
-    """The moment that `text` names, None for an empty text, or the text itself when it names no moment."""
+def _time_in(text: str) -> float | str | None:
+    """The time in `text` in unix seconds, None for an empty text, or the text itself when it is not a time."""
     if UNIX_SECONDS.fullmatch(text):
         return float(text)
     try:
         moment = datetime.fromisoformat(text)
-        # Without a zone it could be anywhere on Earth.
+        # Without a time zone the time is unknown.
         return moment.timestamp() if moment.tzinfo else text
     except (ValueError, OverflowError):
         return (unix_seconds(text) or text) if text else None
@@ -175,7 +175,7 @@ def _correlation_id(value: Any, store_hash: str, order_id: int) -> str:
 
 
 def _value(value: Any) -> str | None:
-    """A producer's value as text, empty for none: an empty value never replaces one. None when it cannot be a value."""
+    """A producer's value as text, empty when there is none. None when it is invalid."""
     if value is None:
         return ""
     if isinstance(value, bool) or not isinstance(value, str | int | float) or len(text := str(value)) > LONGEST_VALUE:

@@ -1,4 +1,4 @@
-"""What became of an order, as values. Only `Finished` outcomes are remembered as done."""
+"""The outcomes of processing an order. Only `Finished` outcomes are stored as done."""
 
 from __future__ import annotations
 
@@ -11,56 +11,56 @@ if TYPE_CHECKING:
 
 
 class SkipReason(StrEnum):
-    """Why an order needs no B2B record from the relay."""
+    """Why the relay makes no B2B record for an order."""
 
     GUEST = "guest"
     GUEST_WITH_QUOTE = "guest_with_quote"
-    """A checkout from a B2B quote that ended as a guest's: probably not what the merchant wants."""
+    """A checkout from a B2B quote that was completed as a guest: probably not intended by the merchant."""
     NO_COMPANY = "no_company"
     RULE = "rule"
 
 
 @dataclass(frozen=True, slots=True)
 class Created:
-    """Create Order accepted the order `seconds_after_creation`; `window_left_seconds` may be negative when it did so late."""
+    """Create Order accepted the order `seconds_after_creation`. `window_left_seconds` is negative after the window."""
 
     seconds_after_creation: float
     window_left_seconds: float
     rules_failed: tuple[str, ...] = ()
-    """The enrichment rules that failed: the record lacks their fields. Remembered, for `relay backfill --rules-failed`."""
+    """Enrichment rules that failed, so the record lacks their fields. Stored for `relay backfill --rules-failed`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Updated:
-    """The record was there, lacked something, and was updated. `rules_failed` as in `Created`."""
+    """The record existed and was updated. `rules_failed` as in `Created`."""
 
     rules_failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Unchanged:
-    """The record was there and already carried everything; nothing was sent. `rules_failed` as in `Created`."""
+    """The record already had the desired values; nothing was sent. `rules_failed` as in `Created`."""
 
     rules_failed: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Skipped:
-    """The order is none of the relay's business."""
+    """The order needs no B2B record from the relay."""
 
     reason: SkipReason
 
 
 @dataclass(frozen=True, slots=True)
 class Duplicate:
-    """Another invocation has finished this order, or (`in_progress`) is working on it right now."""
+    """Another invocation has finished the order, or (`in_progress`) is processing it."""
 
     in_progress: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """Not finished inside the window: handed to RecoveryQueue, or kept there for another try."""
+    """Not finished in the window: sent to RecoveryQueue, or still there for another try."""
 
     cause: Cause
     detail: str
@@ -68,7 +68,7 @@ class Late:
 
 @dataclass(frozen=True, slots=True)
 class Dead:
-    """Permanently refused or given up: in DeadLetterQueue, for a person."""
+    """Refused permanently, or given up: in DeadLetterQueue, for an operator."""
 
     cause: Cause
     detail: str

@@ -1,6 +1,6 @@
-"""The buyer's purchase-order number, read out of an order's comments (docs/configuration.md: The PO number).
+"""Finds the buyer's purchase-order number in an order's comments (docs/configuration.md, The PO number).
 
-Every step takes time in proportion to the text: no pattern repeats something without a bound next to something alike.
+Every step takes linear time: no pattern has an unbounded repetition next to a similar one.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from functools import cache
 from typing import NamedTuple
 
 END_OF_TEXT = 8_192
-"""Characters that are read at either end of a text: B2B Edition adds its lines at the end."""
+"""Characters that are read at each end of a text: B2B Edition adds its lines at the end."""
 
 TIMES_ESCAPED = 3
-"""How often HTML entities are decoded: texts come through several systems, each of which may escape them."""
+"""How often HTML entities are decoded: several systems may escape a text."""
 
 _ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,31});")
 _INVISIBLE = re.compile(
     "[\x00-\x08\x0e-\x1b\x7f-\x84\x86-\x9f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff]"
-    # Joiners make one emoji of several; next to plain text they are noise.
+    # Joiners combine several emoji; next to plain text they mean nothing.
     "|(?<![^\x00-\x7f])[\u200c\u200d]|[\u200c\u200d](?![^\x00-\x7f])"
 )
 _LINE_END = re.compile(
     r"""
-      (?= [\s<\\/qQ] ) (?:              # tells soon that most characters begin none
+      (?= [\s<\\/qQ] ) (?:              # fails early for most characters
       [\r\n\v\f\x1c-\x1e\x85\u2028\u2029]
     | (?i: </? (?: br|p|div|li|ul|ol|table|tr|td|th|h[1-6] ) \b [^<>]{0,200} > )
     | \\[rn]                             # escaped twice
-    # "/n" is how the storefront API's reference writes a line end. It is none inside "12/north", "PO/number", "s/n 5".
+    # The storefront API's reference writes a line end as "/n". Not so in "12/north", "PO/number", "s/n 5".
     | (?:/r)?/n (?= [^\W\d_a-z] | [b-df-hj-np-tv-z][a-z]{2} | (?: our\ )? p\.?/?o\b | -{3} )
     | (?<!\b[A-Za-z]) (?:/r)?/n (?! \w )
     | \b (?= (?i: quote\ ?\#\s?: ) )     # where line ends became spaces
@@ -46,7 +46,7 @@ _RULE = re.compile(rf"[{_DASHES}]{{3,}}")
 _BULLETS = " \t-*\u2022\u00b7\u2013\u2014>_\"'([\u201c\u201e\u00ab"
 _TRAILING = " \t.,;:!*_\"'\u201c\u201d\u00bb"
 
-# One character for one, so that places in the folded line are places in the line itself.
+# One character for one, so that positions in the folded line are positions in the line.
 _FOLDED = {wide: wide - 0xFEE0 for wide in range(0xFF01, 0xFF5F)} | dict.fromkeys(
     map(ord, "\ufe55\ufe30\u2236\ua789"), ":"
 )
@@ -96,7 +96,7 @@ _PLACEHOLDER = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""What buyers write when they have no number."""
+"""Placeholders that buyers write when they have no number."""
 
 _WORDS = (
     "after an and are as ask at be been before but by call can coming contact deliver do due email e-mail find follow follows "
@@ -107,10 +107,10 @@ _EVERYDAY = frozenset(_WORDS.split())
 _NEVER = re.compile(r"^box\s|\S@\S|://", re.IGNORECASE)
 _NUMBER_ALONE = re.compile(rf"[{_DASHES}\w.,/#+]+")
 LONGEST_CODE = 3
-"""Letters of a word in capitals that is a code and no everyday word: "IT 4500"."""
+"""A word in capitals of at most this many letters is a code, not an everyday word: "IT 4500"."""
 
 _BEFORE_A_DIGIT = 2
-"""Words of a number of several words that may stand before the first one with a digit: "Job Smith 12"."""
+"""Words before the first one with a digit, in a number of several words: "Job Smith 12"."""
 
 _PUNCTUATION = (
     string.punctuation
@@ -119,11 +119,11 @@ _PUNCTUATION = (
 )
 
 PO, NUMBER, CHECKOUT, OWN = range(4)
-"""How specific a label is. The last two are a form's: what follows them is the value as it is."""
+"""How specific a label is. The last two come from a form: the text after them is the value."""
 
 
 class Line(NamedTuple):
-    """One line of a text; `block` counts the lines of dashes above it if there is one below it, too, and is 0 otherwise."""
+    """One line of a text. `block` is the number of lines of dashes above it, or 0 when there is none below it."""
 
     text: str
     block: int
@@ -155,12 +155,12 @@ def find_po_number(text: str, labels: tuple[str, ...] = ()) -> str | None:
 
 
 def lines(text: str) -> list[Line]:
-    """The lines of a buyer's text that hold anything, without mark-up, entities and invisible characters.
+    """The non-empty lines of a buyer's text, without markup, entities and invisible characters.
 
     Runs of spaces become one space, or one tab if there is one among them.
     """
     if len(text) > 2 * END_OF_TEXT:
-        # A line that would be cut is left out: half a number is a wrong one.
+        # A line that would be cut is left out: a part of a number is wrong.
         split = _split(text[:END_OF_TEXT])[:-1] + _split(text[-END_OF_TEXT:])[1:]
     else:
         split = _split(text)
@@ -175,7 +175,7 @@ def lines(text: str) -> list[Line]:
 
 
 def bare_label(label: str) -> str:
-    """A label without what separates it from its value; empty when there is no more to it."""
+    """A label without the separator before its value; empty when nothing else is left."""
     return label.translate(_FOLDED).strip(_BULLETS + ":=#")
 
 
@@ -189,7 +189,7 @@ def _split(text: str) -> list[str]:
 
 
 def _character(entity: re.Match[str]) -> str:
-    # A name counts as a whole: html.unescape also takes the beginning of one ("&ampersand;") for an entity.
+    # The whole name: html.unescape also takes the beginning of one ("&ampersand;") for an entity.
     return html.unescape(entity[0]) if entity[1][0] == "#" else html.entities.html5.get(f"{entity[1]};", entity[0])
 
 
@@ -199,7 +199,7 @@ def _one_space(spaces: re.Match[str]) -> str:
 
 @cache
 def _own_labels(labels: tuple[str, ...]) -> re.Pattern[str]:
-    """Labels count without regard to case, and to whether an umlaut is one character or two."""
+    """Matches the store's labels in any case, with composed and decomposed umlauts."""
     forms = {
         r"\s".join(map(re.escape, unicodedata.normalize(form, bare_label(label)).split()))
         for label in labels
@@ -210,7 +210,7 @@ def _own_labels(labels: tuple[str, ...]) -> re.Pattern[str]:
 
 
 def _read(line: str, own: re.Pattern[str] | None) -> tuple[int, str] | None:
-    """The PO number that a line holds, and how specific its label is."""
+    """How specific the label of a line is, and the PO number after it."""
     line = line.lstrip(_BULLETS)
     folded = line.translate(_FOLDED)
     if own and (label := own.match(folded)) and (value := _value(label, line, folded, OWN)):
@@ -228,7 +228,7 @@ def _read(line: str, own: re.Pattern[str] | None) -> tuple[int, str] | None:
 
 
 def _value(label: re.Match[str], line: str, folded: str, rank: int) -> str:
-    """What follows the label, if it is a PO number; else an empty text."""
+    """The text after the label if it is a PO number; otherwise empty."""
     start = label.end()
     colon = mark = _STRONG.match(folded, start)
     hint = label[0].endswith("#")
@@ -239,20 +239,20 @@ def _value(label: re.Match[str], line: str, folded: str, rank: int) -> str:
     rest = line[mark.end() if mark else start :]
     if rank >= CHECKOUT and (colon or hint):
         value = " ".join(rest.split())
-        return "" if _stands_for_nothing(value) else value
+        return "" if _is_placeholder(value) else value
     value = _trimmed(rest)
     plausible = _is_plausible(value, colon=colon is not None, hint=hint)
-    return value if plausible and not _stands_for_nothing(value) else ""
+    return value if plausible and not _is_placeholder(value) else ""
 
 
 def _may_follow(label: re.Match[str], folded: str) -> bool:
-    """Whether a value can follow the label without anything in between: "PO 4711", "P.O.4711"."""
+    """Whether a value can follow the label without a separator: "PO 4711", "P.O.4711"."""
     following = folded[label.end() : label.end() + 1]
     return following.isspace() or (label[0].endswith(".") and following.isdigit())
 
 
 def _trimmed(text: str) -> str:
-    """A value in a buyer's own line, without what belongs to the sentence."""
+    """A value in a buyer's own line, without the rest of the sentence."""
     text = " ".join(_POLITE.split(text, maxsplit=1)[0].split()).lstrip(_BULLETS + ":=#").rstrip(_TRAILING)
     for opening, closing in ("()", "[]"):
         if text.endswith(closing) and opening not in text:
@@ -260,7 +260,7 @@ def _trimmed(text: str) -> str:
     return text
 
 
-def _stands_for_nothing(value: str) -> bool:
+def _is_placeholder(value: str) -> bool:
     bare = value.strip(_PUNCTUATION)
     return not bare or _PLACEHOLDER.fullmatch(bare) is not None
 

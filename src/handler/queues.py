@@ -1,4 +1,4 @@
-"""RecoveryQueue and DeadLetterQueue: the one writer and the one reader of their messages."""
+"""RecoveryQueue and DeadLetterQueue: writes and reads their messages."""
 
 from __future__ import annotations
 
@@ -6,9 +6,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from botocore.exceptions import BotoCoreError, ClientError
+
 from handler import strict_json
+from handler.aws_errors import error_code
 from handler.errors import Cause, MalformedEvent
 from handler.order_event import LARGEST_ID, OrderEvent, event_time, parse_bus_event, parse_detail
+from handler.telemetry import logger
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,14 +23,38 @@ if TYPE_CHECKING:
     from handler.deadline import Clock
 
 LONGEST_DELAY_SECONDS = 900
-"""SQS delays a message by this much at most."""
+"""SQS delays a new message by this much at most."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A received SQS message: `receipts` counts how often it was received, including now; `sent_at` is in unix seconds."""
+
+    id: str
+    receipt_handle: str
+    body: str
+    receipts: int
+    sent_at: float
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> Message:
+        """The message in a record of a Lambda SQS event."""
+        attributes = record["attributes"]
+        return cls(
+            id=record["messageId"],
+            receipt_handle=record["receiptHandle"],
+            body=record["body"],
+            receipts=int(attributes["ApproximateReceiveCount"]),
+            sent_at=int(attributes["SentTimestamp"]) / 1000,
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """An order event and why it is in a queue: `cause`, `detail` in words, `failed_at` in unix seconds.
+    """The content of a message: an order event, and why it is in the queue.
 
-    `undelivered`: AWS put it there in a shape of its own, since OrderFunction crashed or was never called.
+    `cause` and `detail` say what failed, at `failed_at` (unix seconds). `undelivered`: AWS sent the message, in its own
+    format, since OrderFunction crashed or could not be invoked.
     """
 
     event: OrderEvent
@@ -36,17 +64,17 @@ class Letter:
     undelivered: bool = False
 
     def as_body(self) -> str:
-        """The message body. It holds no secret; of the buyer only what the merchant's own producer put into the event."""
+        """The message body. It holds no secret, and no buyer's data except what the merchant's own producer sent."""
         reason = {"cause": self.cause, "detail": self.detail, "failed_at": round(self.failed_at, 3)}
         return json.dumps({"order": self.event.as_detail(), "reason": reason})
 
 
 def read_letter(body: str, sent_at: float) -> Letter:
-    """The letter in a message of any shape that can be in either queue.
+    """Reads a message body of either queue.
 
-    Understood are the relay's own message, the record of an asynchronous on-failure destination (a crash or time-out of
-    OrderFunction) and a bare bus event (a rule's own dead letter). `sent_at` (unix seconds) is when the message was
-    sent. Raises MalformedEvent, or IgnoredScope for an event that never was the relay's business.
+    The formats are the relay's own, the record of Lambda's on-failure destination (OrderFunction crashed or timed out),
+    and a bus event (EventBridge could not deliver it). `sent_at` (unix seconds) is when the message was sent. Raises
+    MalformedEvent, or IgnoredScope for an event of another scope.
     """
     message = strict_json.parse(body)
     if not isinstance(message, dict):
@@ -84,7 +112,7 @@ def _own(message: dict[str, Any], sent_at: float) -> Letter:
 
 
 class Queues:
-    """Sends to RecoveryQueue and DeadLetterQueue. All methods raise botocore's errors when SQS refuses."""
+    """Sends to RecoveryQueue and DeadLetterQueue. All methods but `delay` raise botocore's errors when SQS refuses."""
 
     def __init__(self, client: Callable[[], SQSClient], recovery_url: str, dead_letter_url: str, clock: Clock) -> None:
         self._client = client
@@ -93,19 +121,19 @@ class Queues:
         self._clock = clock
 
     def send_late(self, event: OrderEvent, cause: Cause, detail: str, delay_seconds: float = 0.0) -> None:
-        """Puts the order into RecoveryQueue, to be looked at after `delay_seconds`."""
+        """Sends the order to RecoveryQueue, visible after `delay_seconds` (at most LONGEST_DELAY_SECONDS)."""
         delay = min(max(round(delay_seconds), 0), LONGEST_DELAY_SECONDS)
         body = Letter(event, cause, detail, self._clock()).as_body()
         self._client().send_message(QueueUrl=self._recovery_url, MessageBody=body, DelaySeconds=delay)
 
     def dead_letter(self, event: OrderEvent, cause: Cause, detail: str) -> Letter:
-        """Puts the order into DeadLetterQueue, where an operator finds it with its reason; answers the letter."""
+        """Sends the order to DeadLetterQueue with the reason. Returns what was sent."""
         letter = Letter(event, cause, detail, round(self._clock(), 3))
         self._client().send_message(QueueUrl=self._dead_letter_url, MessageBody=letter.as_body())
         return letter
 
     def dead_letter_unread(self, body: str, detail: str) -> None:
-        """Puts a message that cannot be read into DeadLetterQueue as it is; the reason goes along as an attribute."""
+        """Sends a message that cannot be parsed to DeadLetterQueue unchanged, with the reason as a message attribute."""
         reason: MessageAttributeValueTypeDef = {
             "DataType": "String",
             "StringValue": f"{Cause.UNREADABLE}: {detail}",
@@ -113,3 +141,15 @@ class Queues:
         self._client().send_message(
             QueueUrl=self._dead_letter_url, MessageBody=body, MessageAttributes={"reason": reason}
         )
+
+    def delay(self, message: Message, seconds: float) -> None:
+        """Makes a message of RecoveryQueue visible again after `seconds` (see `backoff`). A failure is logged and ignored."""
+        try:
+            self._client().change_message_visibility(
+                QueueUrl=self._recovery_url,
+                ReceiptHandle=message.receipt_handle,
+                VisibilityTimeout=round(seconds),
+            )
+        except (ClientError, BotoCoreError) as error:
+            # The message becomes visible again after the queue's own visibility timeout.
+            logger.warning("could not set the delay of a message", event="queue.delay_failed", error=error_code(error))

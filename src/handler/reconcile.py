@@ -1,7 +1,7 @@
-"""Webhooks that never came: looks through each store's recent orders for those that the relay has not heard of.
+"""Finds orders whose webhook was lost, by comparing each store's recent orders with the table.
 
-Runs on a schedule. What is missing goes to RecoveryQueue like any late order; a hook that BigCommerce has switched off
-is switched on again.
+Runs on a schedule. Missing orders go to RecoveryQueue like any late order. A webhook that BigCommerce has deactivated is
+activated again.
 """
 
 from __future__ import annotations
@@ -38,25 +38,25 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 SETTLE_SECONDS = 120.0
-"""Orders younger than this may still be on their way through the live path."""
+"""Orders younger than this may still be in the live path."""
 
 OVERLAP_SECONDS = 900.0
-"""Looked at again each time, for orders that the store's list showed late."""
+"""This much is checked twice, since the store's list can show an order late."""
 
-FIRST_LOOK_SECONDS = 3600.0
-"""How far back the first look at a store goes at most; not before its webhook was made: nobody was told of orders then."""
+FIRST_PERIOD_SECONDS = 3600.0
+"""The longest period of a store's first check. It begins when the webhook was made: there were no events before."""
 
-LONGEST_LOOK_DAYS = 30.0
+LONGEST_PERIOD_DAYS = 30.0
 STORE_SECONDS = 60.0
 RESERVED_SECONDS = 5.0
 
-SHORTEST_LOOK_SECONDS = 5.0
-"""With less time left, a store is left to the next invocation, which begins with it."""
+SHORTEST_CHECK_SECONDS = 5.0
+"""With less time left, a store is checked by the next invocation, which begins with it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReconcileStores:
-    """Finds orders without a webhook, and hooks that are switched off."""
+    """Finds orders whose webhook was lost, and webhooks that are inactive."""
 
     webhook_url: str
     remember_done_days: float
@@ -68,10 +68,10 @@ class ReconcileStores:
     clock: Clock
 
     def handle(self, context: LambdaContext) -> dict[str, int]:
-        """Looks at every known store, the one first whose last look is longest ago.
+        """Checks every known store, beginning with the one whose last check is longest ago.
 
-        Answers how many orders were found missing, by store: 0 for a store whose look failed, nothing when the list of
-        stores could not be read. Raises nothing: failures are counted, and one store's failure costs the others nothing.
+        Returns the number of missing orders by store: 0 for a store whose check failed, and nothing when the list of
+        stores could not be read. Failures are counted and logged, never raised, so one store does not stop the others.
         """
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
         progress = _guarded(self._progress, None)
@@ -83,100 +83,100 @@ class ReconcileStores:
                 behind = 0.0 if reached is None else self.clock() - SETTLE_SECONDS - reached.until
                 measure_seconds(Metric.RECONCILE_BEHIND, behind)
                 deadline = Deadline.after(STORE_SECONDS, self.clock).earlier_of(invocation)
-                found[store_hash] = _guarded(partial(self._look_at_store, store_hash, reached, deadline), 0)
+                found[store_hash] = _guarded(partial(self._check_store, store_hash, reached, deadline), 0)
         count(Metric.RECONCILE_RUNS)
         return found
 
     def _progress(self) -> dict[str, Progress | None]:
-        """How far each store was reconciled, in the order in which they are looked at; None for a new store.
+        """How far each store was reconciled, in the order of checking; None for a new store.
 
-        By the last look and not by the last success: stores that hang must not always leave the same ones without time.
+        Sorted by the last check, successful or not: stores that hang must not take the time of the same others again.
         """
         stores = self.stores.all()
         progress = self.stores.progress(stores)
         in_turn = sorted(stores, key=lambda store: progress[store].tried_at if store in progress else 0.0)
         return {store: progress.get(store) for store in in_turn}
 
-    def _look_at_store(self, store_hash: str, progress: Progress | None, deadline: Deadline) -> int:
-        """How many orders were handed over."""
-        if deadline.remaining_seconds < SHORTEST_LOOK_SECONDS:
-            raise RetryLater(Cause.WINDOW_MISSED, "no time was left to look at the store")
-        hook_made_at = _guarded(partial(self._look_at_hooks, store_hash, deadline), None)
+    def _check_store(self, store_hash: str, progress: Progress | None, deadline: Deadline) -> int:
+        """The number of orders that were sent to RecoveryQueue."""
+        if deadline.remaining_seconds < SHORTEST_CHECK_SECONDS:
+            raise RetryLater(Cause.WINDOW_MISSED, "no time was left to check the store")
+        hook_made_at = _guarded(partial(self._check_hooks, store_hash, deadline), None)
         now = self.clock()
         until = now - SETTLE_SECONDS
         if progress is None:
-            since = max(now - FIRST_LOOK_SECONDS, hook_made_at or 0.0)
+            since = max(now - FIRST_PERIOD_SECONDS, hook_made_at or 0.0)
             progress = Progress(since=min(since, until), until=until, tried_at=now)
         progress = replace(progress, tried_at=now)
         self.stores.note_progress(store_hash, progress)
-        return self._look_at_orders(store_hash, progress, until, deadline)
+        return self._check_orders(store_hash, progress, until, deadline)
 
-    def _look_at_hooks(self, store_hash: str, deadline: Deadline) -> float | None:
-        """Switches hooks on again. Answers when the store's first hook was made (unix seconds), None if that is unknown."""
+    def _check_hooks(self, store_hash: str, deadline: Deadline) -> float | None:
+        """Activates hooks again. Returns when the store's first hook was made (unix seconds), or None if that is unknown."""
         hooks = self.hooks_api.pointing_at(store_hash, self.webhook_url, deadline)
         count(Metric.HOOK_MISSING, 0 if hooks else 1)
         if not hooks:
             logger.warning("the store has no webhook that points here", event="hook.missing")
-        switched_off = silent(hooks)
-        if switched_off and not self.stores.hook_is_paused(store_hash):
-            for hook in switched_off:
-                _guarded(partial(self._switch_on, store_hash, hook["id"], deadline), None)
+        inactive = silent(hooks)
+        if inactive and not self.stores.hook_is_paused(store_hash):
+            for hook in inactive:
+                _guarded(partial(self._activate, store_hash, hook["id"], deadline), None)
         made_at = [whole_number(hook.get("created_at")) for hook in hooks]
         return min((moment for moment in made_at if moment is not None and moment <= self.clock()), default=None)
 
-    def _switch_on(self, store_hash: str, hook_id: int, deadline: Deadline) -> None:
+    def _activate(self, store_hash: str, hook_id: int, deadline: Deadline) -> None:
         self.hooks_api.switch(store_hash, hook_id, deadline, active=True)
         count(Metric.HOOK_REACTIVATED)
         logger.warning("inactive webhook reactivated", event="hook.reactivated", hook=hook_id)
 
-    def _look_at_orders(self, store_hash: str, progress: Progress, until: float, deadline: Deadline) -> int:
-        """How many orders were handed over. The next look begins where this one ended, also when it ends with an error."""
+    def _check_orders(self, store_hash: str, progress: Progress, until: float, deadline: Deadline) -> int:
+        """The number of orders sent to RecoveryQueue. The next check begins where this one ended, also after an error."""
         missing = 0
-        count(Metric.ORDER_RECONCILED, 0)  # somebody has looked, and the alarm can tell that from silence
-        since = max(progress.since, self.clock() - self._longest_look_seconds)
+        count(Metric.ORDER_RECONCILED, 0)  # so that the metric distinguishes "none found" from "not checked"
+        since = max(progress.since, self.clock() - self._longest_period_seconds)
         for page in self.store_api.list_orders(store_hash, since, until, deadline):
-            missing += self._hand_over_unknown(store_hash, page, until, deadline)
+            missing += self._queue_unknown(store_hash, page, until, deadline)
             dates = [date for order in page if (date := date_created(order)) is not None]
-            if dates and dates == sorted(dates):  # otherwise a further page may have earlier orders
+            if dates and dates == sorted(dates):  # otherwise the next page may have earlier orders
                 progress = _advanced(progress, dates[-1])
                 self.stores.note_progress(store_hash, progress)
         self.stores.note_progress(store_hash, _advanced(progress, until))
         return missing
 
     @property
-    def _longest_look_seconds(self) -> float:
-        """Finished orders that are no longer remembered would be taken for missed."""
-        days = min(LONGEST_LOOK_DAYS, max(self.remember_done_days - 1, self.remember_done_days / 2))
+    def _longest_period_seconds(self) -> float:
+        """Older finished orders may be deleted from the table, and would be taken for missing ones."""
+        days = min(LONGEST_PERIOD_DAYS, max(self.remember_done_days - 1, self.remember_done_days / 2))
         return days * 86_400
 
-    def _hand_over_unknown(self, store_hash: str, page: list[dict[str, Any]], until: float, deadline: Deadline) -> int:
-        """How many orders of the page the relay has not heard of. `until` is the date of those without one."""
+    def _queue_unknown(self, store_hash: str, page: list[dict[str, Any]], until: float, deadline: Deadline) -> int:
+        """The number of orders of the page that the relay does not know. `until` is the date of orders without one."""
         dated = {order["id"]: date_created(order) or until for order in page if order.get("customer_id") != GUEST}
         unknown = self.order_notes.unknown(store_hash, dated)
         for order in unknown:
             if deadline.remaining_seconds <= 0:
-                raise RetryLater(Cause.WINDOW_MISSED, "no time was left to hand all orders over")
+                raise RetryLater(Cause.WINDOW_MISSED, "no time was left to send all missing orders to RecoveryQueue")
             event = OrderEvent(store_hash, order, dated[order], f"{store_hash}-{order}")
-            late = Late(Cause.RECONCILED, "no webhook has told of the order, or its work was broken off")
+            late = Late(Cause.RECONCILED, "no webhook came for the order, or its processing was interrupted")
             with logger.append_context_keys(order=order):
                 self.endings.late(event, late)
         return len(unknown)
 
 
 def _advanced(progress: Progress, reached: float) -> Progress:
-    """The progress of a store whose orders up to `reached` (unix seconds) were looked at."""
+    """The progress of a store whose orders up to `reached` (unix seconds) were checked."""
     return replace(progress, since=max(progress.since, reached - OVERLAP_SECONDS), until=max(progress.until, reached))
 
 
-def _guarded(look: Callable[[], T], otherwise: T) -> T:
-    """What `look` answers; a failure is counted and logged, and `otherwise` is answered."""
+def _guarded(check: Callable[[], T], otherwise: T) -> T:
+    """The result of `check`; after a failure, which is counted and logged, `otherwise`."""
     try:
-        return look()
+        return check()
     except (RetryLater, Refused) as error:
         logger.warning("reconcile failed for a store", event="reconcile.failed", cause=error.cause, detail=error.detail)
     except (ClientError, BotoCoreError) as error:
         logger.warning("reconcile failed for a store", event="reconcile.failed", error=error_code(error))
-    except Exception:  # noqa: BLE001  one store's bad data must not keep the others from being looked at
+    except Exception:  # noqa: BLE001  one store's bad data must not stop the others
         logger.exception("reconcile failed unexpectedly for a store", event="reconcile.failed")
         count(Metric.UNEXPECTED_ERROR)
     count(Metric.RECONCILE_FAILED)

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 def align_record(b2b_api: B2BApi, wanted: Desired, deadline: Deadline) -> Updated | Unchanged:
-    """Makes the order's record carry what is wanted, beside what it carries already.
+    """Updates the order's record with the desired values, and keeps what it has.
 
     Raises RetryLater (cause NOT_THERE_YET) when there is no record, and what the API's methods raise.
     """
     present = b2b_api.get_record(wanted.event.store_hash, wanted.event.order_id, deadline)
     if present is None:
-        raise RetryLater(Cause.NOT_THERE_YET, "B2B API: there is no record of the order yet")
+        raise RetryLater(Cause.NOT_THERE_YET, "B2B API: the order has no record yet")
     body = merge(present, wanted.content)
     if body is None:
         return Unchanged(wanted.rules_failed)
@@ -31,11 +31,11 @@ def align_record(b2b_api: B2BApi, wanted: Desired, deadline: Deadline) -> Update
 
 
 def merge(present: Record, wanted: Content) -> dict[str, Any] | None:
-    """The body of Update Order, or None when the record has it all.
+    """The body of Update Order, or None when the record already has the desired values.
 
-    Whether Update Order merges or replaces is unknown, so everything that the record carries is sent along, untouched.
-    Desired values override the record's; empty ones never do. Raises RetryLater (cause RECORD_UNREADABLE) when a
-    field must be changed and the record has its fields in an unknown shape: what cannot be read cannot be kept.
+    Whether Update Order merges or replaces is unknown, so the body repeats all values of the record. Desired values
+    override the record's; empty ones do not. Raises RetryLater (cause RECORD_UNREADABLE) when a field must change and
+    the record's fields have an unknown format, since they could be lost.
     """
     desired = {name: value for name, value in wanted.extra_fields if not is_empty(value)}
     new_po_number = not is_empty(wanted.po_number) and not same(present.po_number, wanted.po_number)
@@ -44,7 +44,7 @@ def merge(present: Record, wanted: Content) -> dict[str, Any] | None:
             return None
         raise RetryLater(
             Cause.RECORD_UNREADABLE,
-            "B2B API: the record's extraFields have an unknown shape; an update might lose them, so none was sent",
+            "B2B API: the record's extraFields have an unknown format; not updated, since they could be lost",
         )
     new_fields = {
         name: value
@@ -58,7 +58,7 @@ def merge(present: Record, wanted: Content) -> dict[str, Any] | None:
 
 
 def same(present: Any, wanted: str) -> bool:
-    """Whether a record's value says what is wanted, whatever its type: 7 says "7", and true says "true"."""
+    """Whether a record's value equals the desired text, whatever its type: 7 equals "7", and true equals "true"."""
     if isinstance(present, bool):
         return wanted == str(present).lower()
     if isinstance(present, float) and present.is_integer():
@@ -69,10 +69,9 @@ def same(present: Any, wanted: str) -> bool:
 def settle_refusal(
     b2b_api: B2BApi, wanted: Desired, refusal: Refused, deadline: Deadline
 ) -> Updated | Unchanged | Skipped:
-    """What Create Order's refusal means, found out by asking, never by its words.
+    """Handles a refusal by Create Order. The reason is looked up with other calls, not guessed from the message.
 
-    A record that exists is updated; a customer without a company is skipped; anything else is the refusal itself,
-    which is raised again.
+    An existing record is updated; a customer without a company is skipped; otherwise `refusal` is raised.
     """
     try:
         return align_record(b2b_api, wanted, deadline)

@@ -1,7 +1,7 @@
-"""RecoveryQueue → Update Order: the late path. Patient, paced below the live orders, and never the end of an order.
+"""RecoveryQueue → Update Order: the late path. It retries with backoff, below the rate limit, for hours.
 
-A message leaves the queue when its order is finished, or when it stands in DeadLetterQueue with the reason. Otherwise it
-becomes visible again after a growing delay; nothing here sleeps.
+A message leaves the queue when its order is finished, or when the order is in DeadLetterQueue. Otherwise the message
+becomes visible again after a delay; nothing here sleeps.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 from botocore.exceptions import BotoCoreError, ClientError
 
 from handler.aws_errors import error_code
-from handler.backoff import LEAST_SPREAD, LONGEST_VISIBILITY_SECONDS, MOST_SPREAD, delay_seconds
+from handler.backoff import deferred_delay_seconds, delay_seconds, jitter
 from handler.deadline import WINDOW_SECONDS, Clock, Deadline
 from handler.desired import find_desired
 from handler.endings import report
 from handler.errors import Cause, IgnoredScope, MalformedEvent, OrderAlreadyExists, Refused, RetryLater
 from handler.observations import observing
 from handler.outcomes import Created, Dead, Duplicate, Finished, Late, Outcome, Skipped, SkipReason
-from handler.queues import read_letter
+from handler.queues import Message, read_letter
 from handler.record import align_record, settle_refusal
 from handler.table.order_notes import Attempt
 from handler.table.rate_limit import Deferred
@@ -29,67 +29,38 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from aws_lambda_powertools.utilities.typing import LambdaContext
-    from mypy_boto3_sqs import SQSClient
 
     from handler.bigcommerce.b2b_api import B2BApi
     from handler.bigcommerce.store_api import StoreApi
     from handler.endings import Endings
     from handler.enrichment import Rules
     from handler.order_event import OrderEvent
-    from handler.queues import Letter
+    from handler.queues import Letter, Queues
     from handler.settings import Settings
     from handler.table.idempotency import OrderIdempotency
     from handler.table.order_notes import OrderNotes
     from handler.table.rate_limit import LateRateLimit
 
 ORDER_SECONDS = 20.0
-"""One order's share of an invocation at most."""
+"""The most that one order may take of an invocation."""
 
 RESERVED_SECONDS = 5.0
-"""Of the invocation's own time, kept for the queue and the idempotency record."""
+"""The part of the invocation's time that is kept for the queue and the idempotency record."""
 
 REQUESTS_AN_ORDER = 2
-"""What finishing a late order usually takes of the B2B API: reading the record and updating it."""
+"""B2B API requests that a late order usually takes: Get Order and Update Order."""
 
 CREATE_AFTER_TRIES = 4
-"""A record that was not there so many times may never appear by itself: it is created (domain: Create Order)."""
+"""After this many tries without a record, Create Order is called: B2B Edition may never make one by itself."""
 
 NOT_FOUND_TRIES = 8
-"""An order that the store itself denied so many times, over an hour or so, does not exist. Only denials count."""
+"""After this many 404s of the core API, over an hour or so, the order is taken not to exist. Other failures do not count."""
 
-TROUBLE_OF_THE_STORE = frozenset({Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED, Cause.DEFERRED})
-"""The next order of the same store would fail the same way, so it is not tried in this invocation."""
-
-SPREAD_SECONDS = 15.0
-MOST_SPREADS = 40
-"""Orders that found no place come back spread over 15 s for each time they were received, ten minutes at most: a long
-queue drains in turn, and no message uses up its `maxReceiveCount` by waiting."""
+STORE_WIDE_CAUSES = frozenset({Cause.NO_ANSWER, Cause.API_UNAVAILABLE, Cause.RATE_LIMITED, Cause.DEFERRED})
+"""The next order of the same store would fail in the same way, so it is deferred without a request."""
 
 LONGEST_HOLD_MINUTES = 13 * 24 * 60
-"""An order of a store that is down is held for so long. RecoveryQueue itself keeps a message for 14 days."""
-
-
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One SQS message: `receipts` counts how often it was received, this time included; `sent_at` is in unix seconds."""
-
-    id: str
-    receipt_handle: str
-    body: str
-    receipts: int
-    sent_at: float
-
-    @classmethod
-    def of(cls, record: dict[str, Any]) -> Message:
-        """The message in a record of a Lambda SQS event."""
-        attributes = record["attributes"]
-        return cls(
-            id=record["messageId"],
-            receipt_handle=record["receiptHandle"],
-            body=record["body"],
-            receipts=int(attributes["ApproximateReceiveCount"]),
-            sent_at=int(attributes["SentTimestamp"]) / 1000,
-        )
+"""How long orders are kept when the store itself answers 503. RecoveryQueue keeps a message for 14 days."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,7 +68,7 @@ class RecoverOrders:
     """Finishes orders from RecoveryQueue."""
 
     settings: Settings
-    sqs: SQSClient
+    queues: Queues
     idempotency: OrderIdempotency
     store_api: StoreApi
     b2b_api: B2BApi
@@ -109,59 +80,67 @@ class RecoverOrders:
     uniform: Callable[[float, float], float]
 
     def handle(self, batch: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
-        """Works through a batch; answers which messages stay in the queue (partial batch response)."""
+        """Processes a batch. Returns the messages that stay in the queue, as a partial batch response."""
         invocation = Deadline.after(context.get_remaining_time_in_millis() / 1000 - RESERVED_SECONDS, self.clock)
-        troubled: dict[str, float] = {}
-        staying = []
-        for record in batch["Records"]:
-            message = Message.of(record)
+        paused_stores: dict[str, float] = {}
+        failures = []
+        for message in map(Message.of, batch["Records"]):
             with logger.append_context_keys(message_id=message.id, receipts=message.receipts):
-                if not self._settle(message, invocation, troubled, context):
-                    staying.append({"itemIdentifier": message.id})
-        return {"batchItemFailures": staying}
+                try:
+                    done = self._process(message, invocation, paused_stores, context)
+                except (ClientError, BotoCoreError) as error:
+                    logger.warning(
+                        "DeadLetterQueue refused a message; it stays in RecoveryQueue",
+                        event="queue.dead_letter_failed",
+                        error=error_code(error),
+                    )
+                    done = False
+            if not done:
+                failures.append({"itemIdentifier": message.id})
+        return {"batchItemFailures": failures}
 
-    def _settle(
-        self, message: Message, invocation: Deadline, troubled: dict[str, float], context: LambdaContext
+    def _process(
+        self, message: Message, invocation: Deadline, paused_stores: dict[str, float], context: LambdaContext
     ) -> bool:
-        """Whether the message may leave the queue. One message's failure is never another's."""
+        """Whether the message is done with. `paused_stores`: stores to make no request to, with the seconds to wait.
+
+        Raises botocore's errors when DeadLetterQueue refuses a message.
+        """
         try:
             letter = read_letter(message.body, message.sent_at)
         except IgnoredScope:
             count(Metric.WEBHOOK_IGNORED)
             return True
         except MalformedEvent as error:
-            return self._unreadable(message, str(error))
+            self.endings.unreadable(message.body, str(error))
+            return True
         event = letter.event
         keys = {"store": event.store_hash, "order": event.order_id, "correlation_id": event.correlation_id}
         with observing(event.created_at), logger.append_context_keys(**keys):
             if message.receipts == 1 and letter.undelivered:
-                # OrderFunction has not counted it: it crashed, or the event never came to it.
+                # OrderFunction did not count the order: it crashed, or the event was not delivered to it.
                 count(Metric.ORDER_RECEIVED)
                 self.endings.already_late(event, Late(letter.cause, letter.detail))
             try:
-                outcome = self._work(event, invocation, troubled, context)
+                outcome = self._recover(event, invocation, paused_stores, context)
             except RetryLater as error:
-                return self._postpone(letter, message, error, troubled)
+                return self._retry_later(letter, message, error, paused_stores)
             except Refused as error:
-                return self._dead(letter, Dead(error.cause, error.detail))
-            except Exception as fault:  # noqa: BLE001  one message's failure must not be another's
-                # A fault of ours. The order is late like any other, and a dead letter when it stays so.
+                self.endings.dead(event, Dead(error.cause, error.detail), letter)
+                return True
+            except Exception as fault:  # noqa: BLE001  a bug that one order meets must not stop the rest of the batch
                 logger.exception("late order failed unexpectedly", event="order.failed")
                 count(Metric.UNEXPECTED_ERROR)
                 detail = f"an unexpected {type(fault).__name__}; the log has its trace"
-                return self._postpone(letter, message, RetryLater(Cause.FUNCTION_FAILED, detail), troubled)
+                return self._retry_later(letter, message, RetryLater(Cause.FUNCTION_FAILED, detail), paused_stores)
             report(outcome)
             return True
 
-    def _work(
-        self,
-        event: OrderEvent,
-        invocation: Deadline,
-        troubled: dict[str, float],
-        context: LambdaContext,
+    def _recover(
+        self, event: OrderEvent, invocation: Deadline, paused_stores: dict[str, float], context: LambdaContext
     ) -> Outcome:
-        if event.store_hash in troubled:
-            raise Deferred("the store could not serve another order just now", troubled[event.store_hash])
+        if event.store_hash in paused_stores:
+            raise Deferred("the store could not serve another order just now", paused_stores[event.store_hash])
         deadline = Deadline.after(ORDER_SECONDS, self.clock).earlier_of(invocation)
         if deadline.remaining_seconds < ORDER_SECONDS / 2:
             raise Deferred("the invocation had no time left for the order", 0.0)
@@ -171,7 +150,7 @@ class RecoverOrders:
         return outcome
 
     def _finish(self, event: OrderEvent, deadline: Deadline, again: bool) -> Finished:  # noqa: FBT001  as `OrderIdempotency.run` tells it
-        # First of all, so that an order without a place costs the core API nothing either, however often it comes back.
+        # Before the look-up, so that an order over the rate limit costs the core API nothing either.
         self.rate_limit.take(event.store_hash, REQUESTS_AN_ORDER)
         try:
             desired = find_desired(event, self.store_api, self.rules, deadline, only_given=again)
@@ -195,8 +174,8 @@ class RecoverOrders:
                     event.store_hash, event.order_id, desired.customer_id, desired.content, deadline
                 )
             except OrderAlreadyExists:
-                # There was no record a moment ago, so this means: older than ten seconds. Only time can bring one,
-                # and for a customer without a company not even that.
+                # There was no record a moment ago, so the order is older than ten seconds. B2B Edition may still make
+                # the record, but not for a customer without a company.
                 if not self.b2b_api.has_company_user(event.store_hash, desired.customer_id, deadline):
                     return Skipped(SkipReason.NO_COMPANY)
                 raise not_there from None
@@ -206,73 +185,39 @@ class RecoverOrders:
             return Created(seconds, WINDOW_SECONDS - seconds, desired.rules_failed)
 
     def _failures(self, event: OrderEvent, error: RetryLater) -> int:
-        """How often the order has failed so for this cause, this time included."""
+        """How often the order has failed for this cause, including this time."""
         return self.order_notes.failures(event.store_hash, event.order_id, error.cause) + 1
 
-    def _postpone(self, letter: Letter, message: Message, error: RetryLater, troubled: dict[str, float]) -> bool:
-        """Leaves the message in the queue for a later try, or sends the order to DeadLetterQueue when it has had its time."""
+    def _retry_later(
+        self, letter: Letter, message: Message, error: RetryLater, paused_stores: dict[str, float]
+    ) -> bool:
+        """Delays the message and returns False, or gives the order up, sends it to DeadLetterQueue and returns True."""
         event = letter.event
         age_minutes = (self.clock() - message.sent_at) / 60
         measure_seconds(Metric.LATE_ORDER_AGE, age_minutes * 60)
         give_up_after_minutes = LONGEST_HOLD_MINUTES if error.holds else self.settings.give_up_after_minutes
         if age_minutes >= give_up_after_minutes:
-            cause = (
-                letter.cause if isinstance(error, Deferred) else error.cause
-            )  # being deferred is no reason to give up
-            return self._dead(letter, Dead(cause, f"given up after {age_minutes:.0f} minutes; last: {error.detail}"))
+            # A deferred order was not tried, so its cause is the one it was late for.
+            cause = letter.cause if isinstance(error, Deferred) else error.cause
+            detail = f"given up after {age_minutes:.0f} minutes; last: {error.detail}"
+            self.endings.dead(event, Dead(cause, detail), letter)
+            return True
         after_seconds = error.retry_after_seconds or self.settings.recovery_first_delay_seconds
-        if error.cause in TROUBLE_OF_THE_STORE:
-            troubled.setdefault(event.store_hash, after_seconds)
+        if error.cause in STORE_WIDE_CAUSES:
+            paused_stores.setdefault(event.store_hash, after_seconds)
         if error.cause is Cause.RATE_LIMITED:
             self.rate_limit.hold(event.store_hash, after_seconds)
         give_up_at = message.sent_at + give_up_after_minutes * 60
-        self._hide(message, self._delay_seconds(letter, message, error, give_up_at))
+        self.queues.delay(message, self._delay_seconds(letter, message, error, give_up_at))
         report(Late(error.cause, error.detail), retried=True)
         return False
 
     def _delay_seconds(self, letter: Letter, message: Message, error: RetryLater, give_up_at: float) -> float:
-        """Growing with the failures, with jitter, and not before the other side's own word.
-
-        Being paced is no failure: orders that found no place come back in turn.
-        """
+        """The delay before the next try. A deferred order has not failed, so its delay does not grow with its failures."""
         after = error.retry_after_seconds or 0.0
         if isinstance(error, Deferred):
-            return after + self.uniform(0.0, SPREAD_SECONDS * min(message.receipts, MOST_SPREADS))
-        spread = self.uniform(LEAST_SPREAD, MOST_SPREAD)
+            return deferred_delay_seconds(message.receipts, after, self.uniform)
+        spread = jitter(self.uniform)
         attempt = Attempt(message.receipt_handle, spread, after, give_up_at)
         failures = self.order_notes.note_failure(letter, Late(error.cause, error.detail), attempt)
         return delay_seconds(self.settings, failures or message.receipts, spread, after)
-
-    def _hide(self, message: Message, seconds: float) -> None:
-        try:
-            self.sqs.change_message_visibility(
-                QueueUrl=self.settings.recovery_queue_url,
-                ReceiptHandle=message.receipt_handle,
-                VisibilityTimeout=min(max(round(seconds), 0), LONGEST_VISIBILITY_SECONDS),
-            )
-        except (ClientError, BotoCoreError) as error:
-            # The queue's own visibility timeout brings the message back instead.
-            logger.warning("could not set the delay of a message", event="queue.delay_failed", error=error_code(error))
-
-    def _dead(self, letter: Letter, dead: Dead) -> bool:
-        try:
-            self.endings.dead(letter.event, dead, letter)
-        except (ClientError, BotoCoreError) as error:
-            return _stays(error)
-        return True
-
-    def _unreadable(self, message: Message, detail: str) -> bool:
-        try:
-            self.endings.unreadable(message.body, detail)
-        except (ClientError, BotoCoreError) as error:
-            return _stays(error)
-        return True
-
-
-def _stays(error: ClientError | BotoCoreError) -> bool:
-    logger.warning(
-        "DeadLetterQueue refused a message; it stays in RecoveryQueue",
-        event="queue.dead_letter_failed",
-        error=error_code(error),
-    )
-    return False

@@ -1,7 +1,7 @@
-"""Before traffic goes to a new release: CodeDeploy asks whether its functions start and answer as they should.
+"""ReleaseCheckFunction: checks new function versions before they receive traffic.
 
-Called by CodeDeploy (BeforeAllowTraffic) when deployments are gradual. The new versions get events that change nothing, but
-make them start: settings, rules, libraries and all parts are put together. Whatever goes wrong here means "no".
+CodeDeploy invokes it (BeforeAllowTraffic hook) in gradual deployments. It invokes the new versions with events that have
+no effect, but make them start: settings, rules and libraries are loaded. Any error fails the deployment.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ if TYPE_CHECKING:
     from aws_lambda_powertools.utilities.typing import LambdaContext
     from mypy_boto3_lambda import LambdaClient
 
-PATIENCE = Config(connect_timeout=2, read_timeout=70, retries={"total_max_attempts": 1})
-"""Longer than any of the functions may run, and not repeated: a version that answers at the second call is not well."""
+INVOKE_CONFIG = Config(connect_timeout=2, read_timeout=70, retries={"total_max_attempts": 1})
+"""Longer than the functions' timeouts, and without retries: a version must answer the first call."""
 
-LONGEST_WORDS = 1000
+LONGEST_ANSWER = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Probe:
-    """A harmless event for the version that the environment variable `version` names, and what it must be answered."""
+    """An event without effect, for the version named by the environment variable `version`. `healthy` checks the answer."""
 
     version: str
     event: dict[str, Any]
-    well: Callable[[Any], bool]
+    healthy: Callable[[Any], bool]
 
 
 PROBES = (
-    # A webhook without a body: 400, before anybody asks whose it is.
+    # A webhook without a body: 400.
     Probe(
         "ORDER_FUNCTION_VERSION",
         {"httpMethod": "POST", "path": "/webhooks", "headers": {}, "body": ""},
@@ -51,19 +51,19 @@ PROBES = (
         {"detail-type": DETAIL_TYPE, "detail": {"scope": "store/relay/checked", "producer": "stores/releasecheck"}},
         lambda answer: answer is None,
     ),
-    # A batch without messages: none stays in the queue.
+    # A batch without messages.
     Probe("RECOVERY_FUNCTION_VERSION", {"Records": []}, lambda answer: answer == {"batchItemFailures": []}),
 )
 
 
 def check_release(event: dict[str, Any], context: LambdaContext) -> str:  # noqa: ARG001  Lambda's signature
-    """ReleaseCheckFunction's entry point. Tells CodeDeploy, and answers, Succeeded or Failed."""
+    """Entry point of ReleaseCheckFunction. Reports Succeeded or Failed to CodeDeploy, and returns it."""
     try:
-        well = all_well(boto3.client("lambda", config=PATIENCE), os.environ)
-    except Exception:  # noqa: BLE001  whatever it is: without an answer CodeDeploy would wait for an hour
+        healthy = all_healthy(boto3.client("lambda", config=INVOKE_CONFIG), os.environ)
+    except Exception:  # noqa: BLE001  without an answer CodeDeploy waits for an hour
         logger.exception("could not check the release", event="release.check_failed")
-        well = False
-    status: Any = "Succeeded" if well else "Failed"
+        healthy = False
+    status: Any = "Succeeded" if healthy else "Failed"
     boto3.client("codedeploy").put_lifecycle_event_hook_execution_status(
         deploymentId=event["DeploymentId"],
         lifecycleEventHookExecutionId=event["LifecycleEventHookExecutionId"],
@@ -72,18 +72,18 @@ def check_release(event: dict[str, Any], context: LambdaContext) -> str:  # noqa
     return str(status)
 
 
-def all_well(functions: LambdaClient, environment: Mapping[str, str]) -> bool:
-    """Whether every probe is answered as it should be. All are tried, so that the log names all that is wrong."""
-    return [_well(functions, environment[probe.version], probe) for probe in PROBES].count(False) == 0
+def all_healthy(functions: LambdaClient, environment: Mapping[str, str]) -> bool:
+    """Whether every probe got the expected answer. All probes run, so that the log names every failure."""
+    return [_is_healthy(functions, environment[probe.version], probe) for probe in PROBES].count(False) == 0
 
 
-def _well(functions: LambdaClient, version: str, probe: Probe) -> bool:
+def _is_healthy(functions: LambdaClient, version: str, probe: Probe) -> bool:
     answer = functions.invoke(FunctionName=version, Payload=json.dumps(probe.event).encode())
-    words = answer["Payload"].read().decode()
-    if not answer.get("FunctionError") and probe.well(json.loads(words)):
+    payload = answer["Payload"].read().decode()
+    if not answer.get("FunctionError") and probe.healthy(json.loads(payload)):
         logger.info("the new version is healthy", event="release.healthy", version=version)
         return True
     logger.error(
-        "the new version is not healthy", event="release.unhealthy", version=version, answer=words[:LONGEST_WORDS]
+        "the new version is not healthy", event="release.unhealthy", version=version, answer=payload[:LONGEST_ANSWER]
     )
     return False

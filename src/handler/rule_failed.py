@@ -1,4 +1,4 @@
-"""Why an enrichment rule failed on an order, in words that hold nothing of the order's values."""
+"""Why an enrichment rule failed on an order, in a message without the order's values."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ TYPES = {
     "array-string": "a list of texts",
     "array-number": "a list of numbers",
 }
-"""JMESPath's and Python's names of types, in words."""
+"""JMESPath's and Python's type names, in plain English."""
 
 
 class RuleFailed(RelayError):  # noqa: N818  says what happened
-    """A rule (`rule`, its name) could not be evaluated for an order; `why` holds nothing of the order's values."""
+    """The rule named `rule` could not be evaluated for an order. `why` holds no values of the order."""
 
     def __init__(self, rule: str, why: str) -> None:
         super().__init__(f"enrichment rule {rule} failed: {why}")
@@ -39,22 +39,22 @@ class RuleFailed(RelayError):  # noqa: N818  says what happened
 
 
 def why(error: Exception, expression: Any) -> str:
-    """What went wrong with a parsed JMESPath expression. The error's own text would hold the value."""
+    """Why evaluating a parsed JMESPath expression failed. The error's own text would hold the value."""
     match error:
         case JMESPathTypeError():
             expected = [TYPES.get(name, name) for name in error.expected_types if name != "null"]
             argument = _argument(expression, error.function_name) or "the argument"
             verb = "holds" if any(name.startswith("array-") for name in error.expected_types) else "is"
             actual = TYPES.get(error.actual_type, error.actual_type)
-            return f"{error.function_name}() wants {' or '.join(expected)}; {argument} {verb} {actual}"
+            return f"{error.function_name}() expects {' or '.join(expected)}; {argument} {verb} {actual}"
         case TimeLimitExceeded():
-            return "the rules took too long"
+            return "time limit exceeded: the rules took too long"
         case _:
             return f"{type(error).__name__} in the expression"
 
 
 def _argument(node: Any, function: str) -> str:
-    """The path of the only argument of the function's call that is not written out; empty if that is not certain."""
+    """The path of the call's only argument that is not a literal; empty if there are several."""
     found = [path for call in calls(node) if call["value"] == function for path in _paths(call)]
     return found[0] if len(found) == 1 else ""
 
@@ -64,13 +64,13 @@ def _paths(call: Any) -> list[str]:
 
 
 def calls(node: Any) -> list[Any]:
-    """The function calls in a parsed expression. jmespath itself looks at a function only when an order comes that far."""
+    """The function calls in a parsed expression. jmespath itself checks a call only when it evaluates it."""
     own = [node] if node["type"] == "function_expression" else []
     return own + [call for child in node.get("children", ()) for call in calls(child)]
 
 
 def _path(node: Any) -> str:
-    """The node as it stands in the rule, if it is a path; empty otherwise."""
+    """The node as written in the rule, if it is a path; empty otherwise."""
     children = [_path(child) for child in node.get("children", ())]
     match node["type"]:
         case "field":

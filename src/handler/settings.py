@@ -1,4 +1,4 @@
-"""What the deployment tells the functions, read once from the environment and checked."""
+"""The functions' settings, read from the environment variables and validated at start-up."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 CONTAINER_HOST = "host.docker.internal"
-"""This machine, as a container of `sam local` sees it; the SAM CLI sets AWS_SAM_LOCAL there, and a deployment does not."""
+"""The host of a `sam local` container. Allowed only where the SAM CLI sets AWS_SAM_LOCAL."""
 
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """The functions' settings; every field is set by template.yaml and described in docs/configuration.md."""
+    """The functions' settings. template.yaml sets them; docs/configuration.md describes them."""
 
     event_bus_name: str
     recovery_queue_url: str
@@ -34,11 +34,11 @@ class Settings:
     give_up_after_minutes: float
     remember_done_days: float
     webhook_url: str
-    """Where the stores' hooks point; only ReconcileFunction is told (and only it needs it), elsewhere empty."""
+    """Destination of the stores' webhooks. Set for ReconcileFunction only; empty elsewhere."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> Settings:
-        """The settings in `environment`. Raises ConfigurationError naming the variable and what it must be."""
+        """Reads the settings from `environment`. Raises ConfigurationError, which names the variable and what it must be."""
         return cls(
             event_bus_name=_text(environment, "EVENT_BUS_NAME"),
             recovery_queue_url=_text(environment, "RECOVERY_QUEUE_URL"),
@@ -75,7 +75,7 @@ def _number(environment: Mapping[str, str], name: str) -> float:
 
 
 def _api_url(environment: Mapping[str, str], name: str) -> str:
-    """Tokens travel to these addresses, so only this machine may be reached without TLS."""
+    """A base URL. Tokens are sent to it, so plain HTTP is allowed on this machine only."""
     url = _text(environment, name).rstrip("/")
     parts = urlsplit(url)
     own = LOOPBACK | {CONTAINER_HOST} if environment.get("AWS_SAM_LOCAL") == "true" else LOOPBACK
@@ -83,6 +83,6 @@ def _api_url(environment: Mapping[str, str], name: str) -> str:
         raise ConfigurationError(f"environment variable {name} must be an https:// address (http:// only on loopback)")
     if not parts.hostname or parts.username or parts.query or parts.fragment:
         raise ConfigurationError(
-            f"environment variable {name} must be a bare address such as https://api.bigcommerce.com"
+            f"environment variable {name} must be an address without query, fragment or credentials, such as https://api.bigcommerce.com"
         )
     return url

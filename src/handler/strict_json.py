@@ -1,4 +1,4 @@
-"""JSON as the specification has it: Python's decoder also takes NaN, and runs out of stack on deep nesting."""
+"""Strict JSON (RFC 8259): Python's decoder also accepts NaN, and runs out of stack on deep nesting."""
 
 from __future__ import annotations
 

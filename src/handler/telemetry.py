@@ -1,6 +1,6 @@
-"""Logs and metrics. Nothing of a buyer and nothing secret goes in: store, order, correlation id, outcome, cause.
+"""The logger and the metrics (Powertools). No buyer's data and no secrets are logged or counted.
 
-Both are Powertools' own objects; this module only fixes the names that alarms and the dashboard rely on.
+Alarms and the dashboard rely on the names of the metrics.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _recording = True
 
 
 class Metric(StrEnum):
-    """Every metric the functions emit, with the dimension `service` (the stack's name); some also by `cause` or `rule`."""
+    """All metrics, with the dimension `service` (the stack's name); some also by `cause` or `rule`."""
 
     # intake
     WEBHOOK_ACCEPTED = "WebhookAccepted"
@@ -33,7 +33,7 @@ class Metric(StrEnum):
     WEBHOOK_UNAVAILABLE = "WebhookUnavailable"
     BUS_REFUSED = "BusRefused"
     ACKNOWLEDGE_TIME = "AcknowledgeTime"
-    # what became of orders
+    # outcomes of orders
     ORDER_RECEIVED = "OrderReceived"
     ORDER_CREATED = "OrderCreated"
     ORDER_UPDATED = "OrderUpdated"
@@ -49,20 +49,20 @@ class Metric(StrEnum):
     TIME_TO_CREATE = "TimeToCreate"
     WINDOW_LEFT = "WindowLeft"
     LATE_ORDER_AGE = "LateOrderAge"
-    # webhooks that never came
+    # reconcile
     ORDER_RECONCILED = "OrderReconciled"
     HOOK_MISSING = "HookMissing"
     HOOK_REACTIVATED = "HookReactivated"
     RECONCILE_RUNS = "ReconcileRuns"
     RECONCILE_FAILED = "ReconcileFailed"
     RECONCILE_BEHIND = "ReconcileBehind"
-    # what was asked of the APIs, and why time or data was lost on the way
+    # API requests, and failures on the way
     STORE_API_REQUEST = "StoreApiRequest"
     B2B_API_REQUEST = "B2BApiRequest"
     ATTEMPT_FAILED = "AttemptFailed"
     RATE_LIMITED = "RateLimited"
     LATE_THROTTLED = "LateThrottled"
-    UNAUTHORISED = "Unauthorised"
+    UNAUTHORISED = "Unauthorized"
     SECRET_UNAVAILABLE = "SecretUnavailable"  # noqa: S105  a metric's name
     SECRET_ACCESS_DENIED = "SecretAccessDenied"  # noqa: S105  a metric's name
     SECRET_READ_FAILED = "SecretReadFailed"  # noqa: S105  a metric's name
@@ -72,17 +72,17 @@ class Metric(StrEnum):
 
 
 def count(metric: Metric, number: int = 1) -> None:
-    """Adds `number` to `metric`; a zero says that somebody has looked and found none."""
+    """Adds `number` to `metric`. A zero says that something was checked and none was found."""
     _add(metric, MetricUnit.Count, number)
 
 
 def measure_seconds(metric: Metric, seconds: float) -> None:
-    """Records a length of time."""
+    """Records a duration in seconds."""
     _add(metric, MetricUnit.Seconds, seconds)
 
 
 def count_by(metric: Metric, dimension: str, value: str) -> None:
-    """Counts twice: in all, for the alarm, and by `dimension`, for the person who mends it."""
+    """Counts twice: the total, for the alarm, and by `dimension`, for the dashboard."""
     count(metric)
     if not _recording:
         return
@@ -93,8 +93,8 @@ def count_by(metric: Metric, dimension: str, value: str) -> None:
 
 @contextmanager
 def no_metrics() -> Iterator[None]:
-    """Records no metrics meanwhile: for the operator's commands, where Powertools would print them at the 100th value."""
-    global _recording  # noqa: PLW0603  one switch for the whole process, as the metrics are
+    """Switches metrics off inside the block, for the CLI: Powertools would print them at the 100th value."""
+    global _recording  # noqa: PLW0603  the metrics are global, too
     _recording = False
     try:
         yield

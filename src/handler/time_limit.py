@@ -1,8 +1,8 @@
-"""A time limit on pure computation, by the process's own alarm.
+"""A time limit on computation, by an alarm signal.
 
-Python's regular expressions have no limit of their own, and one pattern in the hands of a patient buyer can take hours;
-their matcher does look for signals, so an alarm ends it. Alternatives (other matchers, a process of its own) need
-compiled packages or cost milliseconds: docs/decisions/0006-pure-python-layer.md.
+Python's regular expressions have no time limit, and a pattern can take hours on a text that a buyer made for it. The
+matcher checks for signals, so an alarm ends it. Alternatives (other matchers, a process of its own) need compiled
+packages or cost milliseconds: docs/decisions/0006-pure-python-layer.md.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class TimeLimitExceeded(Exception):  # noqa: N818  as TimeoutError, which sockets already raise
-    """The computation was ended."""
+class TimeLimitExceeded(Exception):  # noqa: N818  TimeoutError is what sockets raise
+    """The computation took longer than its limit."""
 
 
 class TimeLimit:
-    """A limit for several computations together. Main thread only, where Lambda runs its handlers."""
+    """A limit in seconds for several computations together. Works in the main thread only, where Lambda runs handlers."""
 
     def __init__(self, seconds: float) -> None:
         self._left_seconds = seconds
 
     @contextmanager
     def running(self) -> Iterator[None]:
-        """Ends the block with TimeLimitExceeded when the limit is used up, at once if it was used up before."""
-        # Used up until the alarm is off again, which could ring while it is switched off.
+        """Raises TimeLimitExceeded in the block when the limit is used up, at once if it already is."""
+        # Zero until the alarm is off: it could go off while it is being cancelled.
         left_seconds, self._left_seconds = self._left_seconds, 0.0
         if not left_seconds:
             raise TimeLimitExceeded

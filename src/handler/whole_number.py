@@ -1,4 +1,4 @@
-"""Whole numbers as JSON from outside really has them: BigCommerce sends ids as text now and then (dev-docs #371)."""
+"""Whole numbers in JSON from outside: BigCommerce sometimes sends ids as text (bigcommerce/dev-docs #371)."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ import re
 from typing import Any
 
 LARGEST = 2**53
-"""Beyond this, not every whole number is a JSON number of its own."""
+"""Above this, a JSON number cannot represent every whole number exactly."""
 
 DIGITS = re.compile(r"\s*([0-9]{1,16})(?:\.0{1,8})?\s*", re.ASCII)
 
 
 def whole_number(value: Any, least: int = 0) -> int | None:
-    """The number that `value` is without any doubt: 250, 250.0, "250" and "250.00" are 250.
+    """`value` as an int: 250, 250.0, "250" and "250.00" are 250.
 
-    None for anything else, and for what is less than `least` or more than `LARGEST`.
+    None for anything else, and for numbers below `least` or above `LARGEST`.
     """
     if isinstance(value, str) and (found := DIGITS.fullmatch(value)):
         value = int(found.group(1))

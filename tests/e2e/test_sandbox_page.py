@@ -250,7 +250,7 @@ def test_a_revoked_token_makes_orders_late_until_it_is_mended(page: Page) -> Non
     let_fail(page, "token revoked")
     card = place(page, "PO-TOKEN")
     expect(verdict(card)).to_have_text("late, waits in the recovery queue")
-    expect(card.locator(".why")).to_contain_text("unauthorised")
+    expect(card.locator(".why")).to_contain_text("unauthorized")
 
     page.get_by_role("button", name=re.compile("Mend: token revoked")).click()
     expect(verdict(card)).to_contain_text("updated afterwards")

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from handler.dates import mail_date, unix_seconds
+from handler.dates import rfc2822, unix_seconds
 from handler.enrichment import Rules
 from support.aws import DEAD_LETTER_URL, RECOVERY_URL, FakeContext
 from support.aws_metrics import PUBLISHED
@@ -150,7 +150,7 @@ class Night:
     def store_lists(self, orders: list[int], status: int = 200) -> None:
         """What the store answers to the question for its recent orders: these, created this moment."""
         created_at = self.world.clock.now
-        rows = [{"id": order, "customer_id": BUYER, "date_created": mail_date(created_at)} for order in orders]
+        rows = [{"id": order, "customer_id": BUYER, "date_created": rfc2822(created_at)} for order in orders]
 
         def listing(sent: Sent) -> Step:
             first, last = (unix_seconds(sent.query[f"{end}_date_created"]) or 0.0 for end in ("min", "max"))

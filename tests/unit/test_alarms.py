@@ -132,7 +132,7 @@ def a_new_version_makes_its_orders_late(night: Night) -> Iterator[None]:
     yield
 
 
-@rings("UnauthorisedAlarm")
+@rings("UnauthorizedAlarm")
 def the_token_is_revoked(night: Night) -> Iterator[None]:
     night.world.exchange.always("POST", RECORDS, answer(401))
     night.order()

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.bigcommerce.api_answer import LONGEST_WORDS, UnexpectedAnswer, b2b_answer, core_answer, words
+from handler.bigcommerce.api_answer import LONGEST_MESSAGE, UnexpectedAnswer, b2b_answer, core_answer, message_of
 from handler.errors import Cause
 from handler.http.client import Response
 
@@ -173,25 +173,28 @@ def test_an_answer_in_the_core_apis_place_is_not(status: int, body: Any) -> None
     ],
 )
 def test_an_answer_is_told_in_its_own_words_whatever_their_shape(body: Any, said: str) -> None:
-    assert words(response(400, body)) == said
+    assert message_of(response(400, body)) == said
 
 
 def test_words_hold_neither_what_was_sent_nor_an_address() -> None:
     body = {"message": "PO-77 of ada@example.com is not PO-777 (Blue)"}
 
-    assert words(response(422, body), {"PO-77", "PO-777", "Blue", ""}) == "[value] of [email] is not [value] ([value])"
+    assert (
+        message_of(response(422, body), {"PO-77", "PO-777", "Blue", ""})
+        == "[value] of [email] is not [value] ([value])"
+    )
 
 
 def test_words_are_short() -> None:
-    assert len(words(response(422, {"message": "x" * 5000}))) == LONGEST_WORDS
+    assert len(message_of(response(422, {"message": "x" * 5000}))) == LONGEST_MESSAGE
 
 
 @pytest.mark.parametrize("part", [b"<", b"<script", b"x", b"@", b"a@"])
 @pytest.mark.parametrize("envelope", [b"%s", b'{"code": 400, "message": "%s"}'], ids=["page", "JSON"])
 def test_a_hostile_answer_of_any_length_is_told_in_a_few_words(part: bytes, envelope: bytes) -> None:
-    said = words(Response(400, {}, envelope % (part * (3_000_000 // len(part)))))  # would take minutes, read whole
+    said = message_of(Response(400, {}, envelope % (part * (3_000_000 // len(part)))))  # would take minutes, read whole
 
-    assert len(said) <= LONGEST_WORDS
+    assert len(said) <= LONGEST_MESSAGE
 
 
 JSON = st.recursive(
@@ -215,7 +218,7 @@ def test_any_answer_is_either_the_apis_or_unexpected(status: int, body: Any) -> 
             assert unexpected.detail  # noqa: PT017  raising is one of two right ends
             continue
         assert answer.status >= 400 or 200 <= answer.status < 300
-        assert len(words(answer)) <= LONGEST_WORDS
+        assert len(message_of(answer)) <= LONGEST_MESSAGE
 
 
 @given(JSON)

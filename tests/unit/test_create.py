@@ -269,7 +269,7 @@ def test_a_refused_token_is_handed_over_and_counted(
 
     assert isinstance(outcome, Late)
     assert outcome.cause is Cause.UNAUTHORISED
-    assert written.metrics["Unauthorised"] == [1.0]
+    assert written.metrics["Unauthorized"] == [1.0]
 
 
 def test_a_changed_token_is_read_afresh_on_the_first_refusal(world: World) -> None:

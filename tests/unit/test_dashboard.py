@@ -91,9 +91,9 @@ def test_widgets_stand_beside_each_other_on_a_screen_of_24_columns() -> None:
 
 def test_the_ten_seconds_and_the_rate_limit_are_drawn() -> None:
     [window] = charts()["Time to create"]["annotations"]["horizontal"]
-    [limit] = charts()["B2B requests against the rate limit"]["annotations"]["horizontal"]
+    [limit] = charts()["B2B API requests and rate limit"]["annotations"]["horizontal"]
     assert (window["value"], limit["value"]) == (10, 150)
-    assert charts()["B2B requests against the rate limit"]["period"] == 60
+    assert charts()["B2B API requests and rate limit"]["period"] == 60
 
 
 def test_a_text_explains_it_and_leads_to_the_runbook() -> None:

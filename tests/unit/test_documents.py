@@ -89,8 +89,18 @@ def anchors(document: Path) -> set[str]:
 
 
 def links(document: Path) -> list[str]:
-    """The links to other documents and to sections."""
-    return re.findall(r"\]\((?!https?://)([^)\s]+)\)", prose(document))
+    """The links to other documents and to sections; ../../actions/ is on GitHub, outside the repository's files."""
+    return re.findall(r"\]\((?!https?://|\.\./\.\./actions/)([^)\s]+)\)", prose(document))
+
+
+def test_every_document_stands_in_its_folders_index() -> None:
+    missing = []
+    for document in (ROOT / "docs").rglob("*.md"):
+        index = document.parent / "README.md"
+        if document != index and document.name not in links(index):
+            missing.append(document.name)
+
+    assert missing == []
 
 
 @each_document_with(links)
@@ -103,6 +113,18 @@ def test_links_and_anchors_lead_somewhere(document: Path) -> None:
             dead.append(link)
 
     assert dead == []
+
+
+def test_the_sections_of_the_facts_that_code_names_are_there() -> None:
+    named = {
+        section
+        for folder in ("src", "tools")
+        for module in (ROOT / folder).rglob("*.py")
+        for section in re.findall(r"docs/bigcommerce\.md, ([^)]+)\)", module.read_text(encoding="utf-8"))
+    }
+    headings = re.findall(r"^#+ (.*)$", prose(ROOT / "docs" / "bigcommerce.md"), re.MULTILINE)
+
+    assert named - set(headings) == set()
 
 
 def named_files(document: Path) -> list[str]:

@@ -193,7 +193,7 @@ def test_a_failed_attempt_is_logged_with_its_cause(world: World, written: Writte
 
     [line] = written.log
     assert {name: line[name] for name in ("message", "method", "attempt", "cause", "detail")} == {
-        "message": "attempt failed",
+        "message": "API attempt failed",
         "method": "GET",
         "attempt": 1,
         "cause": "no_answer",

@@ -42,7 +42,7 @@ def test_a_late_order_is_counted_by_its_cause_too(world: World, written: Written
     world.exchange.always("GET", LOOK_UP, answer(401))
 
     assert isinstance(world.create(), Late)
-    assert written.by_dimension("cause") == [("OrderLate", "unauthorised")]
+    assert written.by_dimension("cause") == [("OrderLate", "unauthorized")]
 
 
 def test_a_late_order_tells_its_age_and_why_it_stays_at_each_try(world: World, written: Written) -> None:

@@ -188,7 +188,7 @@ def test_a_failed_try_is_noted_with_why_it_failed_and_what_the_next_one_needs(ta
     assert note_of(table) == {
         "id": "journal#abcde/250",
         "outcome": "Late",
-        "cause": "unauthorised",
+        "cause": "unauthorized",
         "detail": "in words",
         "first_cause": "no_answer",
         "first_detail": "timed out",
@@ -196,7 +196,7 @@ def test_a_failed_try_is_noted_with_why_it_failed_and_what_the_next_one_needs(ta
         "late_values": WITH_VALUES.values_digest,
         "at": str(int(NOON) + 60),
         "failures": "1",
-        "failures_unauthorised": "1",
+        "failures_unauthorized": "1",
         "receipt": "handle",
         "spread": "0.825",
         "not_before": "30",
@@ -222,7 +222,7 @@ def test_later_failures_leave_the_first_cause_and_a_new_hand_over_begins_anew(ta
 
     note = note_of(table)
     assert (note["first_cause"], note["cause"], note["late_at"]) == ("reconciled", "reconciled", str(int(NOON) + 60))
-    assert not note.keys() & {"failures", "failures_unauthorised", *OF_A_TRY}
+    assert not note.keys() & {"failures", "failures_unauthorized", *OF_A_TRY}
 
 
 def test_a_redriven_order_is_late_again_with_its_first_cause(table: Any) -> None:

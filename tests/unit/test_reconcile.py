@@ -16,7 +16,7 @@ import boto3
 import pytest
 from moto import mock_aws
 
-from handler.dates import mail_date, unix_seconds
+from handler.dates import rfc2822, unix_seconds
 from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.outcomes import Dead, Late, Updated
@@ -114,7 +114,7 @@ def lists(world: World, rows: Any) -> None:
 
 
 def row(world: World, order: Any = 250, age_seconds: float = 300.0, **more: Any) -> dict[str, Any]:
-    return {"id": order, "customer_id": BUYER, "date_created": mail_date(world.clock.now - age_seconds)} | more
+    return {"id": order, "customer_id": BUYER, "date_created": rfc2822(world.clock.now - age_seconds)} | more
 
 
 def periods(world: World) -> list[tuple[float, float]]:
@@ -405,7 +405,7 @@ def test_of_a_list_that_ignores_the_dates_nothing_is_handed_over(
     assert written.metrics["ReconcileFailed"] == [1]
     [line] = [line for line in written.log if line["message"] == "reconcile failed for a store"]
     assert (line["cause"], line["store"]) == ("api_unavailable", STORE_HASH)
-    assert "outside of the period" in line["detail"]
+    assert "outside the requested period" in line["detail"]
     lists(world, [row(world, 250, 300)])
     assert reconcile(world) == {STORE_HASH: 1}, "and the next look begins where this one did"
 
@@ -573,7 +573,7 @@ def test_a_fault_of_ours_with_one_store_is_logged_with_its_trace_and_costs_the_o
 
 @pytest.mark.parametrize(
     ("status", "cause"),
-    [(503, "api_unavailable"), (418, "unexpected_answer"), (401, "unauthorised"), (429, "rate_limited")],
+    [(503, "api_unavailable"), (418, "unexpected_answer"), (401, "unauthorized"), (429, "rate_limited")],
 )
 def test_a_failed_look_is_logged_with_its_cause(world: World, written: Written, status: int, cause: str) -> None:
     world.exchange.always("GET", ORDERS, answer(status))

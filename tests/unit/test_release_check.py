@@ -110,7 +110,7 @@ def test_all_that_is_wrong_is_logged_and_no_more_of_it_than_is_good(aws: Aws, wr
 
     wrong = [line for line in written.log if line["level"] == "ERROR"]
     assert [line["version"] for line in wrong] == [ORDER, ORDER, RECOVERY]
-    assert all(len(line["answer"]) <= release_check.LONGEST_WORDS for line in wrong)
+    assert all(len(line["answer"]) <= release_check.LONGEST_ANSWER for line in wrong)
 
 
 def test_a_report_that_codedeploy_does_not_take_is_an_error_of_the_function(

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from handler.dates import mail_date, unix_seconds
+from handler.dates import rfc2822, unix_seconds
 from handler.deadline import Deadline
 from handler.errors import Cause, RetryLater
 from support.events import BUYER, ORDER_ID, STORE_HASH
@@ -101,4 +101,4 @@ def test_a_date_is_read_as_utc_unless_it_has_a_zone(
 
 
 def test_a_date_is_written_with_a_numeric_offset() -> None:
-    assert mail_date(1492702320.9) == "Thu, 20 Apr 2017 15:32:00 +0000"
+    assert rfc2822(1492702320.9) == "Thu, 20 Apr 2017 15:32:00 +0000"

@@ -1,1 +1,1 @@
-"""Clients of BigCommerce's APIs, the credentials for them, and the check of a webhook's origin."""
+"""Clients of BigCommerce's APIs, their credentials, and the authentication of webhooks."""

@@ -1,7 +1,7 @@
-"""What counts as an answer of BigCommerce's APIs. This is the one place that decides it.
+"""Decides what counts as an answer of BigCommerce's APIs (docs/decisions/0014-the-apis-own-answer.md).
 
-A proxy, a firewall or an edge server can answer in the API's place with any status. Only the API's own answers, in a
-documented shape, may say anything about an order or a customer. Everything else is `UnexpectedAnswer`, and is retried.
+A proxy, a firewall or an edge server can answer in place of the API with any status. Only an answer in the API's
+documented format says something about an order or a customer. Everything else is `UnexpectedAnswer`, and is retried.
 """
 
 from __future__ import annotations
@@ -32,30 +32,30 @@ SUCCESS = range(200, 300)
 CLIENT_ERRORS = range(400, 500)
 ERRORS = range(400, 600)
 ABOUT_THE_ADDRESS = frozenset({NOT_FOUND, METHOD_NOT_ALLOWED, GONE})
-"""Statuses that a proxy without a route answers, too: only the documented shape tells the two apart."""
+"""A proxy without a route also answers these statuses; only the documented format distinguishes the two."""
 
-LONGEST_WORDS = 300
+LONGEST_MESSAGE = 300
 LONGEST_READ = 2_000
-"""What the patterns below are given at most: they take time that grows with the square of it."""
+"""The most that the patterns below search: their time grows with the square of the length."""
 
 EMAIL = re.compile(r"[^\s@]+@[^\s@]+")
 TAGS = re.compile(r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]*>", re.DOTALL | re.IGNORECASE)
 ERROR_TEXTS = ("errMsg", "errors", "error", "message", "msg", "detail", "error_description", "title")
-"""Where the APIs put their words, the most specific first (bigcommerce/docs: user.yaml, channel.yaml; V2 and V3 errors)."""
+"""Keys that hold an error's message, the most specific first (bigcommerce/docs: user.yaml, channel.yaml; V2 and V3 errors)."""
 
 
 class UnexpectedAnswer(NoAnswer):
-    """Something other than the API answered. What became of the request is known only if it was refused (4xx)."""
+    """Something other than the API answered. Unless it refused the request (4xx), the API may have processed it."""
 
     def __init__(self, detail: str, *, may_have_arrived: bool) -> None:
         super().__init__(detail, may_have_arrived=may_have_arrived, cause=Cause.UNEXPECTED_ANSWER)
 
 
 def b2b_answer(response: Response, sent: Collection[str] = ()) -> Response:
-    """An answer of the B2B API (documented: `code` with `meta` or `message`, and `data`, an object or a list).
+    """Checks an answer of the B2B API (documented: `code` with `meta` or `message`, and `data`, an object or a list).
 
-    Its status is the `code` in the body where that contradicts an HTTP 2xx. `sent` are values that an error's words may
-    repeat; they are removed from messages. Raises UnexpectedAnswer.
+    Its status becomes the `code` in the body where that contradicts an HTTP 2xx. `sent` are the request's values, which
+    are removed from error messages. Raises UnexpectedAnswer.
     """
     whole = response.json()
     if response.status in SUCCESS:
@@ -72,7 +72,7 @@ def b2b_answer(response: Response, sent: Collection[str] = ()) -> Response:
 
 
 def core_answer(response: Response) -> Response:
-    """An answer of the core API: JSON, or 204 for an empty list; errors as V2 (a list) or V3 (an object) has them.
+    """Checks an answer of the core API: JSON, or 204 for an empty list; errors in the format of V2 (list) or V3 (object).
 
     Raises UnexpectedAnswer.
     """
@@ -86,14 +86,14 @@ def core_answer(response: Response) -> Response:
     return _own_error("core API", response, (), own=own)
 
 
-def words(answer: Response, sent: Collection[str] = ()) -> str:
-    """What an answer says in words, whatever its shape: shortened, and without `sent` values and e-mail addresses."""
+def message_of(answer: Response, sent: Collection[str] = ()) -> str:
+    """The message of an answer in any format, shortened, without the values in `sent` and e-mail addresses."""
     whole = answer.json()
     page = answer.body[:LONGEST_READ].decode(errors="replace")
-    text = _words_in(whole) if isinstance(whole, dict | list) else TAGS.sub(" ", page)
+    text = _message_in(whole) if isinstance(whole, dict | list) else TAGS.sub(" ", page)
     for value in sorted({value for value in sent if value}, key=len, reverse=True):
         text = text.replace(value, "[value]")
-    return EMAIL.sub("[email]", " ".join(text.split())[:LONGEST_READ])[:LONGEST_WORDS]
+    return EMAIL.sub("[email]", " ".join(text.split())[:LONGEST_READ])[:LONGEST_MESSAGE]
 
 
 def _own_error(api: str, response: Response, sent: Collection[str], *, own: bool) -> Response:
@@ -115,21 +115,21 @@ def _is_error_of_b2b(whole: Any, status: int) -> bool:
         return False
     if (code is not None and isinstance(whole.get("meta"), dict)) or isinstance(whole.get("data"), dict | list):
         return True
-    # Some pages of the documentation have `code` with a `message` of its own (channel.yaml); gateways have that, too.
-    return code is not None and status not in ABOUT_THE_ADDRESS and bool(_words_in(whole))
+    # Some pages of the documentation have `code` with `message` (channel.yaml), as gateways also do.
+    return code is not None and status not in ABOUT_THE_ADDRESS and bool(_message_in(whole))
 
 
-def _words_in(value: Any) -> str:
-    """The words of an error: of the most specific key that has any, with the names of nested keys."""
+def _message_in(value: Any) -> str:
+    """The message of an error, from the most specific key that has one, with the names of nested keys."""
     if isinstance(value, list):
-        return "; ".join(filter(None, map(_words_in, value)))
+        return "; ".join(filter(None, map(_message_in, value)))
     if not isinstance(value, dict):
         return value.strip() if isinstance(value, str) else ""
     for part in (value.get("data"), value, value.get("meta")):
         for key in ERROR_TEXTS:
             if isinstance(part, dict) and (text := _flat(part.get(key))):
                 return text
-    return _words_in(value["data"]) if isinstance(value.get("data"), list) else ""
+    return _message_in(value["data"]) if isinstance(value.get("data"), list) else ""
 
 
 def _flat(value: Any) -> str:
@@ -144,9 +144,10 @@ def _flat(value: Any) -> str:
 
 
 def _unexpected(api: str, response: Response, sent: Collection[str]) -> UnexpectedAnswer:
-    said = words(response, sent)
+    message = message_of(response, sent)
     return UnexpectedAnswer(
-        f"{api}: HTTP {response.status} with a body that is not the API's" + (f": {said}" if said else " (empty)"),
-        # A 4xx or a redirect says that the request went no further.
+        f"{api}: HTTP {response.status} with a body that is not in the API's format"
+        + (f": {message}" if message else " (empty)"),
+        # After a 4xx or a redirect, the request did not reach the API.
         may_have_arrived=response.status in SUCCESS,
     )

@@ -1,11 +1,11 @@
-"""What BigCommerce's APIs have in common: a token of the store's, and what it means when that is refused."""
+"""The base of the API clients: calls with the store's token, and what happens when the token is refused."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from handler.bigcommerce.api_answer import FORBIDDEN, UNAUTHORISED
-from handler.errors import Unauthorised
+from handler.errors import Unauthorized
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,13 +15,13 @@ if TYPE_CHECKING:
     from handler.http.client import HttpClient, Response
 
 
-class AuthorisedApi:
-    """One of the APIs, called with a store's token. A refused token is read afresh and the call made once more."""
+class AuthorizedApi:
+    """An API that is called with a store's token. When the token is refused, the secret is read again and the call repeated once."""
 
     NAME: ClassVar[str]
-    """For messages."""
+    """The API's name in messages."""
     SCOPE: ClassVar[str] = ""
-    """What the token needs, for the message when it was refused."""
+    """The scope that the token needs, for the message when it is refused."""
 
     def __init__(self, base_url: str, http: HttpClient, credentials: Credentials) -> None:
         self._base_url = base_url
@@ -31,7 +31,7 @@ class AuthorisedApi:
     def _headers(self, _store_hash: str, secret: StoreSecret) -> dict[str, str]:
         return {"X-Auth-Token": secret.access_token, "Accept": "application/json"}
 
-    def _authorised(
+    def _authorized(
         self,
         method: str,
         store_hash: str,
@@ -43,10 +43,10 @@ class AuthorisedApi:
         before_repeat: Callable[[], None] | None = None,
         endpoint: str = "",
     ) -> Response:
-        """What `read` makes of the answer, whatever its status but 401 and 403.
+        """The answer, as `read` returns it, with any status but 401 and 403.
 
-        `read` raises RetryLater for an answer that is worth another attempt. `endpoint` is the name of what is called,
-        for the log. Raises Unauthorised and what `HttpClient.call` raises.
+        `read` raises RetryLater for an answer to retry. `endpoint` is the name of the call in logs. Raises Unauthorized,
+        and what `HttpClient.call` raises.
         """
 
         def call(secret: StoreSecret) -> Response:
@@ -57,14 +57,14 @@ class AuthorisedApi:
                 headers,
                 deadline,
                 body=body,
-                # An error may repeat what it was asked with, and its words go into logs and dead letters.
+                # An error message may repeat the token, and it goes into logs and dead letters.
                 read=lambda response: read(response.without(secret.tokens)),
                 before_repeat=before_repeat,
                 endpoint=endpoint,
             )
             if answer.status in {UNAUTHORISED, FORBIDDEN}:
                 needed = f" (scope {self.SCOPE})" if self.SCOPE else ""
-                raise Unauthorised(f"{self.NAME}: HTTP {answer.status}{needed}")
+                raise Unauthorized(f"{self.NAME}: HTTP {answer.status}{needed}")
             return answer
 
-        return self._credentials.authorised(store_hash, call)
+        return self._credentials.authorized(store_hash, call)

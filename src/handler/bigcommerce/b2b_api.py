@@ -1,11 +1,11 @@
-"""B2B Edition's Orders API, REST management v3 (domain: Create Order and its neighbours)."""
+"""B2B Edition's Orders API, REST management v3 (docs/bigcommerce.md, B2B Edition API)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, words
-from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, b2b_answer, message_of
+from handler.bigcommerce.api_client import AuthorizedApi
 from handler.content import Record, values_in
 from handler.errors import Cause, OrderAlreadyExists, Refused, RetryLater
 from handler.whole_number import whole_number
@@ -24,10 +24,10 @@ ALREADY_EXISTS = "the order already exists"
 RECORD_KEYS = frozenset({"id", "bcOrderId", "poNumber", "extraFields"})
 
 
-class B2BApi(AuthorisedApi):
-    """Creates, reads and updates B2B order records. Ids are core order ids throughout.
+class B2BApi(AuthorizedApi):
+    """Creates, reads and updates B2B order records. All order ids are core order ids.
 
-    All methods raise RetryLater for what will heal, Unauthorised for a refused token, Refused for what will not heal.
+    All methods raise RetryLater for a temporary failure, Unauthorized for a refused token, and Refused for a permanent one.
     """
 
     NAME = "B2B API"
@@ -39,10 +39,10 @@ class B2BApi(AuthorisedApi):
     def create_order(
         self, store_hash: str, order_id: int, customer_id: int, content: Content, deadline: Deadline
     ) -> None:
-        """Create Order. Raises OrderAlreadyExists when the API says that, which it also does once the window is over.
+        """Create Order. Raises OrderAlreadyExists when the API answers so, which it also does after the window.
 
-        After an answer that was lost, it reads the record before it asks again: whether two calls at the same moment
-        could make two records is unknown (domain: more facts).
+        After a lost answer it reads the record before it calls again, since two calls at the same moment might make two
+        records (docs/bigcommerce.md, Create Order).
         """
         body = {"bcOrderId": order_id, "customerId": customer_id, **content.as_json()}
         sent = values_in(content.as_json())
@@ -50,15 +50,15 @@ class B2BApi(AuthorisedApi):
         def read(response: Response) -> Response:
             answer = b2b_answer(response, sent)
             if answer.status == NOT_FOUND:
-                # The path names no order that could be missing, so this says nothing about one.
-                raise UnexpectedAnswer(f"B2B API: HTTP {NOT_FOUND}: {words(answer, sent)}", may_have_arrived=False)
+                # The path names no order, so a 404 says nothing about one.
+                raise UnexpectedAnswer(f"B2B API: HTTP {NOT_FOUND}: {message_of(answer, sent)}", may_have_arrived=False)
             return _about(order_id, answer)
 
         def before_repeat() -> None:
             if self.get_record(store_hash, order_id, deadline) is not None:
                 raise OrderAlreadyExists
 
-        answer = self._authorised(
+        answer = self._authorized(
             "POST",
             store_hash,
             ORDERS,
@@ -69,12 +69,12 @@ class B2BApi(AuthorisedApi):
             endpoint="b2b.create",
         )
         if answer.status not in SUCCESS:
-            if words(answer).rstrip(".").casefold() == ALREADY_EXISTS:
+            if message_of(answer).rstrip(".").casefold() == ALREADY_EXISTS:
                 raise OrderAlreadyExists
             raise _refusal(answer, sent)
 
     def get_record(self, store_hash: str, order_id: int, deadline: Deadline) -> Record | None:
-        """Get Order: what the record carries, or None when there is no record."""
+        """Get Order: the record, or None when the order has none."""
 
         def read(response: Response) -> Response:
             answer = b2b_answer(response)
@@ -82,7 +82,7 @@ class B2BApi(AuthorisedApi):
                 _record_in(answer, order_id)
             return answer
 
-        answer = self._authorised("GET", store_hash, f"{ORDERS}/{order_id}", deadline, read=read, endpoint="b2b.get")
+        answer = self._authorized("GET", store_hash, f"{ORDERS}/{order_id}", deadline, read=read, endpoint="b2b.get")
         if answer.status == NOT_FOUND:
             return None
         if answer.status not in SUCCESS:
@@ -90,16 +90,16 @@ class B2BApi(AuthorisedApi):
         return _record_in(answer, order_id)
 
     def update_order(self, store_hash: str, order_id: int, body: dict[str, Any], deadline: Deadline) -> None:
-        """Update Order. A 404 means that there is no record yet, and is RetryLater."""
+        """Update Order with this request body. Raises RetryLater (cause NOT_THERE_YET) when the order has no record (404)."""
         sent = values_in(body)
 
         def read(response: Response) -> Response:
             return _about(order_id, b2b_answer(response, sent))
 
         path = f"{ORDERS}/{order_id}"
-        answer = self._authorised("PUT", store_hash, path, deadline, read=read, body=body, endpoint="b2b.update")
+        answer = self._authorized("PUT", store_hash, path, deadline, read=read, body=body, endpoint="b2b.update")
         if answer.status == NOT_FOUND:
-            raise RetryLater(Cause.NOT_THERE_YET, "B2B API: there is no record to update yet (HTTP 404)")
+            raise RetryLater(Cause.NOT_THERE_YET, "B2B API: the order has no record to update yet (HTTP 404)")
         if answer.status not in SUCCESS:
             raise _refusal(answer, sent)
 
@@ -109,11 +109,11 @@ class B2BApi(AuthorisedApi):
         def read(response: Response) -> Response:
             answer = b2b_answer(response)
             if answer.status in SUCCESS and not _data_of(answer):
-                raise UnexpectedAnswer("B2B API: the answer holds no user", may_have_arrived=True)
+                raise UnexpectedAnswer("B2B API: the answer has no user", may_have_arrived=True)
             return answer
 
         path = f"{USER_OF_CUSTOMER}/{customer_id}"
-        answer = self._authorised("GET", store_hash, path, deadline, read=read, endpoint="b2b.user")
+        answer = self._authorized("GET", store_hash, path, deadline, read=read, endpoint="b2b.user")
         if answer.status == NOT_FOUND:
             return False
         if answer.status not in SUCCESS:
@@ -127,7 +127,7 @@ def _data_of(answer: Response) -> Any:
 
 
 def _about(order_id: int, answer: Response) -> Response:
-    """The answer. Raises UnexpectedAnswer for a success that tells of another order."""
+    """Returns the answer. Raises UnexpectedAnswer for a success about another order."""
     data = _data_of(answer)
     for row in data if isinstance(data, list) else [data]:
         if answer.status in SUCCESS and isinstance(row, dict) and not _is_of_order(row, order_id):
@@ -151,11 +151,11 @@ def _record_in(answer: Response, order_id: int) -> Record | None:
     for row in rows:
         if isinstance(row, dict) and row.keys() & RECORD_KEYS and _is_of_order(row, order_id):
             return Record(row.get("poNumber"), _fields_of(row.get("extraFields")))
-    raise UnexpectedAnswer("B2B API: the answer does not hold the order's record", may_have_arrived=True)
+    raise UnexpectedAnswer("B2B API: the answer does not have the order's record", may_have_arrived=True)
 
 
 def _fields_of(rows: Any) -> tuple[tuple[str, Any], ...] | None:
-    """Extra fields as (name, value), or None when the shape is not the documented one."""
+    """Extra fields as (name, value), or None when the format is not the documented one."""
     if not rows and rows is not False and rows != 0:
         return ()
     if not isinstance(rows, list):
@@ -169,5 +169,5 @@ def _fields_of(rows: Any) -> tuple[tuple[str, Any], ...] | None:
 
 
 def _refusal(answer: Response, sent: Collection[str]) -> Refused:
-    """The refusal in the API's words, without what we sent: a buyer's values may not reach a log or a queue's reason."""
-    return Refused(Cause.API_REFUSED, f"B2B API: HTTP {answer.status}: {words(answer, sent) or 'no message'}")
+    """The refusal with the API's message, without the values that were sent: logs and queues hold no buyer's data."""
+    return Refused(Cause.API_REFUSED, f"B2B API: HTTP {answer.status}: {message_of(answer, sent) or 'no message'}")

@@ -1,4 +1,4 @@
-"""The stores' secrets, from Secrets Manager, kept in memory for a while."""
+"""The stores' secrets: read from Secrets Manager and cached in memory."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from handler import strict_json
 from handler.aws_errors import error_code
-from handler.errors import Cause, MalformedEvent, RetryLater, Unauthorised
+from handler.errors import Cause, MalformedEvent, RetryLater, Unauthorized
 from handler.telemetry import Metric, count, logger
 
 if TYPE_CHECKING:
@@ -21,30 +21,30 @@ if TYPE_CHECKING:
     from handler.deadline import Clock
 
 KEPT_SECONDS = 300.0
-"""A known store's secret is read again after this long even when nothing was refused."""
+"""How long a secret is cached when nothing was refused."""
 
 UNKNOWN_KEPT_SECONDS = 60.0
-"""A store without a usable secret is not asked for again within this time."""
+"""How long the failure to find a usable secret is cached."""
 
 REFRESH_SECONDS = 10.0
-"""However many refusals and bad signatures come in, one store's secret is read afresh at most this often."""
+"""After refused tokens and bad signatures, a store's secret is read again at most this often."""
 
 MOST_UNKNOWN = 60
-"""So many stores without a secret are remembered; webhooks of further stores that the table does not list are unknown
-without being asked for. So invented store hashes cost at most this many reads a minute."""
+"""At most this many stores without a secret are cached. While the cache is full, no secret is read for further stores
+that the table does not list. So invented store hashes cost at most this many reads a minute."""
 
 LIST_KEPT_SECONDS = 60.0
 """The table's list of stores is read at most this often."""
 
 ACCESS_DENIED = "AccessDeniedException"
-"""What a role limited to a prefix is answered for a secret that is not there: a name without the suffix of an ARN is
-not covered by the role's `secret:<prefix>/*`. A key that the role may not use is answered with the same code."""
+"""The answer for a missing secret, too: a role limited to `secret:<prefix>/*` does not cover a name without the suffix of
+an ARN. A KMS key that the role may not use has the same code."""
 
 NO_SECRET_CODES = frozenset(
     {
         "ResourceNotFoundException",
-        "InvalidRequestException",  # it is scheduled for deletion
-        "InvalidParameterException",  # the name is none that a secret can have
+        "InvalidRequestException",  # scheduled for deletion
+        "InvalidParameterException",  # not a valid name of a secret
         "ValidationException",
     }
 )
@@ -55,23 +55,23 @@ Answer = TypeVar("Answer")
 
 
 class UnknownStore(RetryLater):
-    """Secrets Manager holds no secret for this store, as far as can be seen."""
+    """Secrets Manager has no secret of this store, or seems to have none."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(Cause.SECRET_UNAVAILABLE, f"no secret of the store is known ({reason})")
+        super().__init__(Cause.SECRET_UNAVAILABLE, f"the store has no secret ({reason})")
         self.reason = reason
 
 
 class SecretInvalid(RetryLater):
-    """The store's secret is there and not of the published form."""
+    """The store's secret is not in the documented format."""
 
     def __init__(self, reason: str) -> None:
-        super().__init__(Cause.SECRET_UNAVAILABLE, f"the store's secret is malformed: {reason}")
+        super().__init__(Cause.SECRET_UNAVAILABLE, f"the store's secret is invalid: {reason}")
         self.reason = reason
 
 
 class _Unreadable(RetryLater):
-    """Secrets Manager gives no answer, or refuses the read with this code."""
+    """Secrets Manager did not answer, or refused the read with this code."""
 
     def __init__(self, code: str) -> None:
         super().__init__(Cause.SECRET_UNAVAILABLE, f"Secrets Manager: {code}")
@@ -80,7 +80,7 @@ class _Unreadable(RetryLater):
 
 @dataclass(frozen=True, slots=True)
 class StoreSecret:
-    """What one store's secret holds. Nothing of it is shown by `repr`."""
+    """A store's secret. `repr` shows none of its values."""
 
     access_token: str = field(repr=False)
     b2b_token: str = field(repr=False)
@@ -89,12 +89,12 @@ class StoreSecret:
 
     @property
     def tokens(self) -> frozenset[str]:
-        """What the APIs are called with."""
+        """The tokens that are sent to the APIs."""
         return frozenset({self.access_token, self.b2b_token})
 
     @classmethod
     def parse(cls, text: str) -> StoreSecret:
-        """The secret in JSON form, as docs/configuration.md has it. Raises SecretInvalid, which repeats no value."""
+        """Parses the JSON described in docs/configuration.md. Raises SecretInvalid, whose message has no values."""
         try:
             values = strict_json.parse(text)
         except MalformedEvent as error:
@@ -114,7 +114,7 @@ class StoreSecret:
 
 @dataclass(slots=True)
 class _Kept:
-    """A secret in memory. `previous` is the version before it (AWSPREVIOUS), due to be read at `previous_due`."""
+    """A cached secret. `previous` is the version before it (AWSPREVIOUS), to be read again at `previous_due`."""
 
     secret: StoreSecret
     read_at: float
@@ -124,7 +124,7 @@ class _Kept:
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
-    """That a store has no usable secret. Not the exception itself, which would keep the request in memory."""
+    """A store without a usable secret. Not the exception itself, which would keep the request in memory."""
 
     kind: type[UnknownStore | SecretInvalid]
     reason: str
@@ -132,10 +132,10 @@ class _Failure:
 
 
 class Credentials:
-    """Reads the stores' secrets and keeps them in memory.
+    """Reads the stores' secrets and caches them.
 
-    `client` reads a secret for the first time. `reread_client` is asked where a secret is in memory already and can be
-    used on: one short attempt. `listed_stores` are those that the table lists; it may raise botocore's errors.
+    `client` reads a secret for the first time. `reread_client` refreshes a cached one, with one short attempt.
+    `listed_stores` returns the stores that the table lists; it may raise botocore's errors.
     """
 
     def __init__(
@@ -162,23 +162,23 @@ class Credentials:
         return self._get(store_hash, KEPT_SECONDS)
 
     def refreshed(self, store_hash: str) -> StoreSecret:
-        """The store's secret, read again unless that was done moments ago. Raises as `get` does."""
+        """The store's secret, read again unless it was read in the last REFRESH_SECONDS. Raises as `get` does."""
         return self._get(store_hash, REFRESH_SECONDS)
 
-    def authorised(self, store_hash: str, call: Callable[[StoreSecret], Answer]) -> Answer:
-        """What `call` answers; once more with the secret read afresh when the first token was refused (Unauthorised)."""
+    def authorized(self, store_hash: str, call: Callable[[StoreSecret], Answer]) -> Answer:
+        """The result of `call`. When the token was refused (Unauthorized), repeats the call once with the secret read again."""
         try:
             return call(self.get(store_hash))
-        except Unauthorised:
+        except Unauthorized:
             return call(self.refreshed(store_hash))
 
-    def for_proof(self, store_hash: str) -> Iterator[StoreSecret]:
-        """The secrets that may prove a webhook: the one in memory, the current one, and the one before (AWSPREVIOUS).
+    def for_webhook(self, store_hash: str) -> Iterator[StoreSecret]:
+        """The secrets that may authenticate a webhook: the cached, the current and the previous one (AWSPREVIOUS).
 
-        Anybody can send webhooks, so only here reads for unknown stores are rationed (MOST_UNKNOWN). Raises as `get`.
+        Anybody can send webhooks, so reads for unknown stores are limited here (MOST_UNKNOWN). Raises as `get`.
         """
-        if store_hash not in self._kept and self._is_rationed() and not self._may_be_listed(store_hash):
-            raise UnknownStore("not asked for: there were too many unknown stores within a minute")
+        if store_hash not in self._kept and self._is_limited() and not self._may_be_listed(store_hash):
+            raise UnknownStore("not read: too many unknown stores within a minute")
         first = self.get(store_hash)
         yield first
         current = self.refreshed(store_hash)
@@ -197,7 +197,7 @@ class Credentials:
         return self._read_again(store_hash, kept)
 
     def _read(self, store_hash: str) -> StoreSecret:
-        """A secret that is not in memory."""
+        """Reads a secret that is not cached."""
         self._forget_old_failures()
         if (failure := self._failures.get(store_hash)) is not None:
             raise failure.kind(failure.reason)
@@ -206,7 +206,7 @@ class Credentials:
         except _Unreadable as error:
             if error.code != ACCESS_DENIED or self._may_be_listed(store_hash):
                 raise
-            unknown = UnknownStore(f"{error.code}: there is none, or the role may not read or decrypt it")
+            unknown = UnknownStore(f"{error.code}: it does not exist, or the role may not read or decrypt it")
             self._remember(store_hash, unknown)
             raise unknown from error
         except (UnknownStore, SecretInvalid) as error:
@@ -216,11 +216,11 @@ class Credentials:
         return secret
 
     def _read_again(self, store_hash: str, kept: _Kept) -> StoreSecret:
-        """A secret that is in memory; when Secrets Manager does not answer or denies it, that one is used on."""
+        """Refreshes a cached secret; returns the cached one when Secrets Manager does not answer or denies the read."""
         try:
             secret = self._fetch_quickly(store_hash, "AWSCURRENT")
         except _Unreadable as error:
-            # A token that worked moments ago most likely still does: better than no order at all.
+            # The cached token most likely still works.
             logger.warning(
                 "could not refresh the secret; using the cached one", event="secret.refresh_failed", error=error.code
             )
@@ -251,7 +251,7 @@ class Credentials:
         try:
             return self._fetch(client, store_hash, stage)
         finally:
-            # A kept connection may have died while the environment was frozen, and there is no second attempt.
+            # A kept connection may be dead after the environment was frozen, and there is no second attempt.
             client.close()
 
     def _fetch(self, client: SecretsManagerClient, store_hash: str, stage: str) -> StoreSecret:
@@ -276,15 +276,15 @@ class Credentials:
         for name in over:
             del self._failures[name]
 
-    def _is_rationed(self) -> bool:
+    def _is_limited(self) -> bool:
         self._forget_old_failures()
         return len(self._failures) >= MOST_UNKNOWN
 
     def _may_be_listed(self, store_hash: str) -> bool:
         """Whether the table lists the store; True when the list cannot be read.
 
-        Without the list a real store cannot be told from an invented one. Asking Secrets Manager for all of them costs
-        some reads, which API Gateway's throttling limits; asking for none would refuse real stores.
+        Without the list, real and invented stores look alike. Reading the secret of each costs some reads, which API
+        Gateway's throttling limits; reading none would reject real stores.
         """
         now = self._clock()
         if now >= self._list_due:
@@ -299,7 +299,7 @@ class Credentials:
 
 
 def _sendable(values: dict[str, Any], name: str) -> str | None:
-    """A value that can stand in an HTTP header, or None when it is not given."""
+    """A value that an HTTP header can have, or None when it is missing."""
     value = values.get(name)
     if value is None:
         return None

@@ -1,4 +1,4 @@
-"""The store's webhooks, V3 (domain: the webhook)."""
+"""The core Webhooks API, V3 (docs/bigcommerce.md, Hooks API)."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from handler.bigcommerce.api_answer import SUCCESS, core_answer, words
-from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.api_answer import SUCCESS, core_answer, message_of
+from handler.bigcommerce.api_client import AuthorizedApi
 from handler.bigcommerce.rows import usable_rows
 from handler.errors import Cause, Refused, RetryLater
 
@@ -21,15 +21,15 @@ CHANNEL_SCOPE = re.compile(r"store/channel/([^/]+)/(.+)")
 ANY_CHANNEL = "*"
 
 
-class HooksApi(AuthorisedApi):
-    """Reads and switches webhooks. A token sees only the hooks that its own client has made."""
+class HooksApi(AuthorizedApi):
+    """Lists and changes webhooks. A token sees only the hooks that were made with its own API account."""
 
     NAME = "hooks API"
 
     def list_hooks(self, store_hash: str, deadline: Deadline) -> list[dict[str, Any]]:
-        """The hooks on created orders, as the API gives them: of the whole store, of a channel, or with a `*` as scope.
+        """The hooks for created orders, as the API returns them: of the store, of a channel, or with a wildcard scope.
 
-        Raises RetryLater, Unauthorised or Refused.
+        Raises RetryLater, Unauthorized or Refused.
         """
         answer = self.call("GET", store_hash, "?limit=250", deadline)
         whole = answer.json()
@@ -40,30 +40,30 @@ class HooksApi(AuthorisedApi):
         return usable_rows(ours, self.NAME)
 
     def pointing_at(self, store_hash: str, destination: str, deadline: Deadline) -> list[dict[str, Any]]:
-        """Those of `list_hooks` that send orders to `destination`, active ones first."""
+        """The hooks of `list_hooks` with this destination, active ones first."""
         ours = [hook for hook in self.list_hooks(store_hash, deadline) if hook.get("destination") == destination]
         return sorted(ours, key=lambda hook: not hook.get("is_active"))
 
     def switch(self, store_hash: str, hook_id: int, deadline: Deadline, *, active: bool) -> None:
-        """Switches a hook on or off. Raises RetryLater, Unauthorised or Refused."""
+        """Activates or deactivates a hook. Raises RetryLater, Unauthorized or Refused."""
         self.call("PUT", store_hash, f"/{hook_id}", deadline, {"is_active": active})
 
     def call(self, method: str, store_hash: str, path: str, deadline: Deadline, body: Any = None) -> Response:
-        """A call below `/v3/hooks`. Raises RetryLater, Unauthorised or Refused."""
+        """A call below `/v3/hooks`. Raises RetryLater, Unauthorized or Refused."""
         url = f"/stores/{store_hash}/v3/hooks{path}"
-        answer = self._authorised(method, store_hash, url, deadline, read=core_answer, body=body)
+        answer = self._authorized(method, store_hash, url, deadline, read=core_answer, body=body)
         if answer.status not in SUCCESS:
-            raise Refused(Cause.API_REFUSED, f"hooks API: HTTP {answer.status}: {words(answer) or 'no message'}")
+            raise Refused(Cause.API_REFUSED, f"hooks API: HTTP {answer.status}: {message_of(answer) or 'no message'}")
         return answer
 
 
 def covers(hook: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether `hook`, when it is active, announces every order that `other` announces."""
+    """Whether `hook`, when it is active, sends every event that `other` sends."""
     return _channel(hook) in {ANY_CHANNEL, _channel(other)}
 
 
 def silent(hooks: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The inactive ones of `hooks` whose orders no active one announces; of several that cover each other, one."""
+    """The inactive hooks whose events no active one sends; of several that cover each other, one."""
     heard = [hook for hook in hooks if hook.get("is_active")]
     found: list[dict[str, Any]] = []
     for hook in sorted(hooks, key=lambda hook: _channel(hook) != ANY_CHANNEL):
@@ -73,7 +73,7 @@ def silent(hooks: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _announces_orders(scope: Any) -> bool:
-    """Whether a hook with this scope is sent created orders. The documents have scopes such as `store/order/*`."""
+    """Whether a hook with this scope gets created orders. The documentation has scopes such as `store/order/*`."""
     if not isinstance(scope, str):
         return False
     of_channel = CHANNEL_SCOPE.fullmatch(scope)

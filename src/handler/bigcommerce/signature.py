@@ -1,4 +1,4 @@
-"""Proof of origin: Standard Webhooks signatures and secret headers (domain: the webhook, proof of origin)."""
+"""Authenticates webhooks: Standard Webhooks signatures and secret headers (docs/bigcommerce.md, Webhook signatures)."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ SIGNATURE_HEADERS = ("webhook-id", "webhook-timestamp", "webhook-signature")
 
 
 def authenticate(headers: Mapping[str, str], body: bytes, secret: StoreSecret) -> None:
-    """Returns when everything that `secret` can check holds; raises Unauthenticated, naming the check, when something does not.
+    """Raises Unauthenticated, which names the check, unless everything that `secret` can check is valid.
 
-    `headers` have lower-case names. A secret that can check nothing proves nothing.
+    `headers` have lower-case names. A secret that can check nothing authenticates nothing.
     """
     if secret.client_secret is None and secret.webhook_header is None:
         raise Unauthenticated("the store's secret has neither client_secret nor webhook_header")
@@ -34,16 +34,16 @@ def authenticate(headers: Mapping[str, str], body: bytes, secret: StoreSecret) -
 
 def _check_signature(headers: Mapping[str, str], body: bytes, client_secret: str) -> None:
     try:
-        # The key is the raw client secret; given as text, the library would take it for base64.
+        # The key is the raw client secret. As text, the library would decode it from base64.
         Webhook(client_secret.encode()).verify(body, dict(headers), json_parse=False)
     except (WebhookVerificationError, ValueError, TypeError) as error:
         # On malformed headers `verify` also raises binascii.Error and UnicodeDecodeError (ValueErrors), and
-        # compare_digest a TypeError: all of them mean that nothing was proven.
+        # compare_digest a TypeError.
         raise Unauthenticated(_why_unsigned(headers, body, client_secret)) from error
 
 
 def _why_unsigned(headers: Mapping[str, str], body: bytes, client_secret: str) -> str:
-    """Why a signature does not hold, for the log alone."""
+    """Why a signature is invalid, for the log only."""
     if not all(headers.get(name) for name in SIGNATURE_HEADERS):
         return "the signature headers are missing"
     if _has_signed(client_secret.encode(), headers, body):
@@ -58,13 +58,13 @@ def _why_unsigned(headers: Mapping[str, str], body: bytes, client_secret: str) -
 
 
 def _has_signed(key: bytes | str, headers: Mapping[str, str], body: bytes) -> bool:
-    """Whether one of the signatures is this key's, however old it is."""
+    """Whether one of the signatures was made with this key, at any time."""
     try:
         timestamp = datetime.fromtimestamp(float(headers["webhook-timestamp"]), UTC)
         expected = Webhook(key).sign(headers["webhook-id"], timestamp, body.decode())
         return any(hmac.compare_digest(expected, signature) for signature in headers["webhook-signature"].split(" "))
     except (EmptyWebhookSecretError, ValueError, TypeError, OverflowError, OSError):
-        return False  # headers, a body or a secret of another form
+        return False  # malformed headers, body or secret
 
 
 def _check_header(headers: Mapping[str, str], name: str, value: str) -> None:

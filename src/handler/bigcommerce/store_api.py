@@ -1,4 +1,4 @@
-"""The store's core Orders API, V2 (domain: the order itself)."""
+"""The core Orders API, V2 (docs/bigcommerce.md, The order in the core API)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ import itertools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, core_answer, words
-from handler.bigcommerce.api_client import AuthorisedApi
+from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, core_answer, message_of
+from handler.bigcommerce.api_client import AuthorizedApi
 from handler.bigcommerce.rows import usable_rows
-from handler.dates import mail_date, unix_seconds
+from handler.dates import rfc2822, unix_seconds
 from handler.errors import Cause, Refused, RetryLater
 from handler.http.client import NO_CONTENT
 from handler.whole_number import whole_number
@@ -22,23 +22,22 @@ if TYPE_CHECKING:
 
 PAGE_SIZE = 250
 LIKELY_PAGE_SIZE = 50
-"""The API's default. A page of a multiple of it may be a full one, also where the API gives fewer rows than asked for."""
+"""The API's default. A page with a multiple of it may be full, also where the API returns fewer rows than requested."""
 
 DATE_TOLERANCE_SECONDS = 60.0
-"""How far outside of the asked period an order of the list may be dated: the filter may round."""
+"""How far outside the requested period an order may be dated: the filter may round."""
 
 
-class StoreApi(AuthorisedApi):
+class StoreApi(AuthorizedApi):
     """Reads core orders."""
 
     NAME = "core Orders API"
     SCOPE = "Orders: read-only"
 
     def get_order(self, store_hash: str, order_id: int, deadline: Deadline) -> dict[str, Any]:
-        """The core order, as the API gives it, with `id` and `customer_id` as ints.
+        """The core order, as the API returns it, with `id` and `customer_id` as ints.
 
-        Whether an order is readable the moment its webhook arrives is unknown, so a 404 is asked again until
-        `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorised, or Refused.
+        An order may not be readable at the moment its webhook arrives, so a 404 is retried until `deadline`. Raises RetryLater (with cause ORDER_NOT_FOUND for a 404), Unauthorized, or Refused.
         """
 
         def read(response: Response) -> Response:
@@ -57,15 +56,15 @@ class StoreApi(AuthorisedApi):
     ) -> Iterator[list[dict[str, Any]]]:
         """The core orders created between `since` and `until` (unix seconds), oldest first, in pages.
 
-        `id` is an int, and `customer_id` too where it can be read as one. Raises RetryLater, also when the list is not
-        the one that was asked for; Unauthorised or Refused.
+        `id` is an int, and so is `customer_id` where it can be converted. Raises RetryLater, also when the list is not
+        the requested one; Unauthorized or Refused.
         """
         before: list[Any] = []
         for page in itertools.count(1):
             query = urlencode(
                 {
-                    "min_date_created": mail_date(since),
-                    "max_date_created": mail_date(until),
+                    "min_date_created": rfc2822(since),
+                    "max_date_created": rfc2822(until),
                     "sort": "date_created:asc",
                     "limit": PAGE_SIZE,
                     "page": page,
@@ -95,17 +94,19 @@ class StoreApi(AuthorisedApi):
         *,
         endpoint: str = "core.list_orders",
     ) -> Response:
-        """The answer to a GET below `/v2`. Raises Unauthorised; Refused for what is no success."""
-        answer = self._authorised(
+        """The answer to a GET below `/v2`. Raises Unauthorized, and Refused for an error status."""
+        answer = self._authorized(
             "GET", store_hash, f"/stores/{store_hash}/v2/{path}", deadline, read=read, endpoint=endpoint
         )
         if answer.status not in SUCCESS:
-            raise Refused(Cause.API_REFUSED, f"core Orders API: HTTP {answer.status}: {words(answer) or 'no message'}")
+            raise Refused(
+                Cause.API_REFUSED, f"core Orders API: HTTP {answer.status}: {message_of(answer) or 'no message'}"
+            )
         return answer
 
 
 def _order_in(answer: Response, order_id: int) -> dict[str, Any] | None:
-    """The order in an answer, its `customer_id` a number; None when the answer holds another thing, or another order."""
+    """The order in an answer, with `customer_id` as an int; None when the answer is not this order."""
     order = answer.json()
     if not isinstance(order, dict) or whole_number(order.get("id")) != order_id:
         return None
@@ -114,7 +115,7 @@ def _order_in(answer: Response, order_id: int) -> dict[str, Any] | None:
 
 
 def date_created(order: dict[str, Any]) -> float | None:
-    """When the core order was created (unix seconds), or None when it does not say. RFC 2822, UTC, whole seconds."""
+    """When the core order was created (unix seconds), or None when it has no valid date."""
     return unix_seconds(str(order.get("date_created", "")))
 
 
@@ -124,14 +125,12 @@ def _customer_id(order: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_dates(orders: list[dict[str, Any]], since: float, until: float) -> None:
-    """Raises RetryLater when the list does not keep to the period, as one does that ignores the filter.
+    """Raises RetryLater when the list has orders outside the period: the API ignored the filter.
 
-    Such a list begins with the store's oldest orders. bigcommerce-api-php #89 is about one.
+    Such a list begins with the store's oldest orders (bigcommerce-api-php #89).
     """
     dates = [date for order in orders if (date := date_created(order)) is not None]
     if orders and not dates:
-        raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: no order of the list has a date that can be read")
+        raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: no order of the list has a valid date")
     if any(not since - DATE_TOLERANCE_SECONDS <= date <= until + DATE_TOLERANCE_SECONDS for date in dates):
-        raise RetryLater(
-            Cause.API_UNAVAILABLE, "core Orders API: the list has orders from outside of the period that was asked for"
-        )
+        raise RetryLater(Cause.API_UNAVAILABLE, "core Orders API: the list has orders outside the requested period")

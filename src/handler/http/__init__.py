@@ -1,1 +1,1 @@
-"""HTTP with a total time limit, retries, and tolerant reading of answers."""
+"""An HTTP client with a total time limit, retries and tolerant parsing."""

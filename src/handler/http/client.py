@@ -1,4 +1,4 @@
-"""HTTP calls inside a deadline: each attempt limited, the transient failures tried again while there is time."""
+"""HTTP calls with a deadline: each attempt has a time limit, and transient failures are retried until the deadline."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
     from handler.deadline import Clock, Deadline
 
     Exchange = Callable[[str, str, Mapping[str, str], Any, float], "Response"]
-    """Method, URL, headers, body, seconds → answer: `HttpExchange`, or a test's stand-in."""
+    """Method, URL, headers, body, seconds → response: `HttpExchange`, or a fake in tests."""
 
 NO_CONTENT, NOT_MODIFIED, TOO_MANY_REQUESTS, UNAVAILABLE = 204, 304, 429, 503
 WHOLE_NUMBER = re.compile(r"[0-9]{1,9}")
 TRANSIENT = frozenset({408, 425, TOO_MANY_REQUESTS, *range(500, 1000)})
-"""Statuses that time heals. One that HTTP does not have counts as a 5xx (RFC 9110, 15)."""
+"""Temporary failures. A status above 599 counts as a 5xx (RFC 9110, 15)."""
 
 SHORTEST_ATTEMPT_SECONDS = 0.2
 FIRST_WAIT_SECONDS = 0.2
 LONGEST_WAIT_SECONDS = 1.5
 SETTLE_SECONDS = 1.0
-"""A request whose answer was lost may still be at work, and its effect may not be readable at once."""
+"""The wait after a lost answer: the request may still be running, and its effect may not be readable at once."""
 
 LONGEST_RESET_SECONDS = 3600.0
 LARGEST_ANSWER_BYTES = 4_000_000
@@ -49,57 +49,57 @@ RESET_HEADERS: dict[str, float] = {
     "x-retry-after": 1.0,
     "retry-after": 1.0,
 }
-"""Headers that say when a rate limit ends, with the seconds of one of their units (domain: rate limit)."""
+"""Headers that say when a rate limit ends, with their unit in seconds (docs/bigcommerce.md, Rate limit)."""
 
 REMAINING_HEADERS = ("x-requests-remaining", "x-rate-limit-requests-left")
-"""Headers that say how many requests are left: "150 times" of the B2B API, "149" of the core API."""
+"""Headers with the number of requests left: "150 times" (B2B API), "149" (core API)."""
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How long one attempt may take at most, and whether a failed one is repeated here or by whoever called."""
+    """The longest time of an attempt, and whether `HttpClient` retries or raises the failure."""
 
     attempt_seconds: float
-    tries_again: bool
+    retries: bool
 
 
-LIVE = RetryPolicy(attempt_seconds=3.0, tries_again=True)
-"""Inside the window: many short attempts reach more orders than one long one (performance: policies, simulated)."""
+LIVE = RetryPolicy(attempt_seconds=3.0, retries=True)
+"""In the window: several short attempts finish more orders than a long one (docs/performance.md)."""
 
-LATE = RetryPolicy(attempt_seconds=12.0, tries_again=False)
-"""After the window: one long attempt; RecoveryQueue brings the order back."""
+LATE = RetryPolicy(attempt_seconds=12.0, retries=False)
+"""After the window: one long attempt. RecoveryQueue retries."""
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """An answer, whole: status, headers with lower-case names, and the body's bytes."""
+    """A complete response: status, headers with lower-case names, and the body."""
 
     status: int
     headers: Mapping[str, str]
     body: bytes
 
     @property
-    def tells_its_length(self) -> bool:
-        """Whether the body's end is certain (RFC 9112, 6.3); otherwise it is where the connection was closed."""
+    def has_known_length(self) -> bool:
+        """Whether the end of the body is known (RFC 9112, 6.3); otherwise the closed connection is taken for it."""
         return self.status in {NO_CONTENT, NOT_MODIFIED} or not self.headers.keys().isdisjoint(
             {"content-length", "transfer-encoding"}
         )
 
     def without(self, secrets: Collection[str]) -> Response:
-        """The same answer, with none of `secrets` in its body."""
-        words = tolerant_json.text(self.body, self._content_type)
+        """The same response, without `secrets` in its body."""
+        text = tolerant_json.text(self.body, self._content_type)
         for secret in secrets:
-            words = words.replace(secret, "[secret]")
-        return replace(self, body=words.encode())
+            text = text.replace(secret, "[secret]")
+        return replace(self, body=text.encode())
 
     @property
     def kind(self) -> str:
-        """What the body looks like: `json`, `html`, `text` or `empty`."""
+        """The kind of body, by its first character: `json`, `html`, `text` or `empty`."""
         first = self.body.lstrip()[:1]
         return {b"": "empty", b"{": "json", b"[": "json", b"<": "html"}.get(first, "text")
 
     def json(self) -> Any:
-        """The body's value, or None when it has none: see `tolerant_json`."""
+        """The body parsed as JSON, or None when it is not JSON: see `tolerant_json`."""
         return tolerant_json.parse(self.body, self._content_type)
 
     @property
@@ -108,10 +108,9 @@ class Response:
 
 
 class NoAnswer(RetryLater):
-    """No whole answer came.
+    """No complete response was received.
 
-    `may_have_arrived` tells whether the other side may have done what it was asked; it cannot when no connection came
-    about.
+    `may_have_arrived`: whether the server may have received the request; False when no connection was made.
     """
 
     def __init__(self, detail: str, *, may_have_arrived: bool = True, cause: Cause = Cause.NO_ANSWER) -> None:
@@ -120,13 +119,13 @@ class NoAnswer(RetryLater):
 
 
 class _ConnectionClosed(NoAnswer):
-    """A kept connection was closed before any byte of an answer: probably while it was idle."""
+    """A kept connection was closed before the first byte of the response, probably while it was idle."""
 
 
 class HttpExchange:
-    """One HTTP exchange, start to end inside a time limit. The genuine one; tests pass their own.
+    """One HTTP exchange with a total time limit. Tests pass a fake instead.
 
-    Nothing of an answer is acted upon: no redirect is followed, no cookie kept. Nothing is read of the environment.
+    Follows no redirects, keeps no cookies, and reads nothing from the environment.
     """
 
     def __init__(self, user_agent: str = "b2b-order-relay") -> None:
@@ -134,19 +133,19 @@ class HttpExchange:
         self._adapter = LimitedAdapter()
 
     def __call__(self, method: str, url: str, headers: Mapping[str, str], body: Any, seconds: float) -> Response:
-        """Sends `body` (None, or a value for JSON). Raises NoAnswer when no whole answer came within `seconds`."""
+        """Sends `body` as JSON (None: no body). Raises NoAnswer when no complete response came within `seconds`."""
         sent_headers = {"User-Agent": self._user_agent, "Accept-Encoding": ACCEPTED, **headers}
-        # Sent without a session: it would follow redirects (even to prepare `next`), and keep cookies for other stores.
+        # Without a session, which would follow redirects (even to prepare `next`) and keep cookies for other stores.
         request = requests.Request(method, url, headers=sent_headers, json=body).prepare()
         ends_at = time.monotonic() + seconds
         try:
             return self._attempt(request, ends_at)
         except _ConnectionClosed as closed:
             if method != "GET":
-                # The other side may also have failed while it worked on the request (RFC 9112, 9.3.1).
+                # The server may have closed it while processing the request (RFC 9112, 9.3.1).
                 raise
             logger.info(
-                "request repeated on a new connection", event="attempt.reconnected", method=method, detail=closed.detail
+                "request retried on a new connection", event="attempt.reconnected", method=method, detail=closed.detail
             )
         return self._attempt(request, ends_at)
 
@@ -158,7 +157,7 @@ class HttpExchange:
                 try:
                     raw = _whole_body(answer)
                 finally:
-                    # The connection of a whole answer is back in its pool already; any other is closed.
+                    # The connection of a complete response is already back in its pool; any other is closed.
                     answer.close()
             except FAILURES as error:
                 detail = f"{type(cause_of(error)).__name__} after {time.monotonic() - began:.1f} s"
@@ -171,13 +170,13 @@ class HttpExchange:
         except Undecodable as error:
             raise NoAnswer(f"an answer with {error}") from error
         response = Response(answer.status, answer_headers, body)
-        if not body and not response.tells_its_length:
+        if not body and not response.has_known_length:
             raise NoAnswer("an empty answer that may have been cut off")
         return response
 
 
 def _whole_body(answer: BaseHTTPResponse) -> bytes:
-    """The body as it was sent. Raises NoAnswer for one that is too large."""
+    """The body as sent. Raises NoAnswer when it is too large."""
     body = bytearray()
     while piece := answer.read(PIECE_BYTES, decode_content=False):
         body += piece
@@ -187,7 +186,7 @@ def _whole_body(answer: BaseHTTPResponse) -> bytes:
 
 
 class HttpClient:
-    """Calls with as many attempts as the deadline allows, with full jitter between them."""
+    """Retries until the deadline, with full jitter between the attempts."""
 
     def __init__(
         self,
@@ -215,12 +214,12 @@ class HttpClient:
         before_repeat: Callable[[], None] | None = None,
         endpoint: str = "",
     ) -> Response:
-        """The first answer that is not transient (`TRANSIENT`), as `read` gives it.
+        """The first response whose status is not transient (`TRANSIENT`), as `read` returns it.
 
-        `read` raises RetryLater for an answer that is worth another attempt. `before_repeat` is called before a request
-        is repeated that the other side may have received, and may raise to prevent that. Raises RetryLater with the
-        last failure once the deadline, or a reset beyond it, allows no further attempt. Each attempt is counted and
-        observed as one at `endpoint`: the API's short name, a dot, and what is called.
+        `read` raises RetryLater for a response to retry. `before_repeat` is called before a request is repeated that the
+        server may have received; it may raise to prevent that. Raises RetryLater with the last failure when the deadline
+        allows no further attempt, also because a rate limit ends after it. Each attempt is counted and logged with
+        `endpoint`: the API's short name, a dot, and the name of the call.
         """
         attempts = 0
         while True:
@@ -241,9 +240,13 @@ class HttpClient:
                 failure = _failure(answer, reset_seconds)
             attempts += 1
             count(Metric.RATE_LIMITED if failure.cause is Cause.RATE_LIMITED else Metric.ATTEMPT_FAILED)
-            words = "attempt throttled" if failure.cause is Cause.RATE_LIMITED else "attempt failed"
+            message = (
+                "API attempt throttled, rate limit exceeded"
+                if failure.cause is Cause.RATE_LIMITED
+                else "API attempt failed"
+            )
             logger.info(
-                words,
+                message,
                 event="attempt.failed",
                 method=method,
                 attempt=attempts,
@@ -254,7 +257,7 @@ class HttpClient:
             asks_first = before_repeat is not None and isinstance(failure, NoAnswer) and failure.may_have_arrived
             if asks_first:
                 wait = max(wait, SETTLE_SECONDS)
-            if not self._policy.tries_again or wait > deadline.remaining_seconds - SHORTEST_ATTEMPT_SECONDS:
+            if not self._policy.retries or wait > deadline.remaining_seconds - SHORTEST_ATTEMPT_SECONDS:
                 raise failure
             self._sleep(wait)
             if before_repeat is not None and asks_first:
@@ -263,7 +266,7 @@ class HttpClient:
     def _attempt(
         self, endpoint: str, exchange: Callable[[], Response], read: Callable[[Response], Response]
     ) -> Response:
-        """What `read` makes of the answer to `exchange`, observed."""
+        """The response of `exchange` as `read` returns it, added to the observations."""
         began_at = self._clock()
         response = answer = None
         is_own = True
@@ -280,7 +283,7 @@ class HttpClient:
         return answer
 
     def _attempt_seconds(self, deadline: Deadline) -> float:
-        """Not more than `policy` has, and not so much that what remains afterwards is too short to be of use."""
+        """The time of the next attempt: all that is left when the rest would be too short for another attempt."""
         remaining = deadline.remaining_seconds
         cap = self._policy.attempt_seconds
         return remaining if remaining < cap * 1.25 else cap
@@ -291,9 +294,9 @@ class HttpClient:
 
 
 def reset_after_seconds(answer: Response, now: float) -> float | None:
-    """When to come back, by the answer's own headers: the longest of those that are there, in seconds.
+    """The longest wait in seconds that the response's headers ask for, or None.
 
-    The window's headers stand on every answer, so they count on a 429 only; elsewhere Retry-After alone does.
+    The rate-limit headers are on every response, so they count on a 429 only; otherwise only Retry-After does.
     """
     names = RESET_HEADERS if answer.status == TOO_MANY_REQUESTS else {"retry-after": 1.0}
     waits = [seconds_to_wait(answer.headers.get(name, ""), unit, now) for name, unit in names.items()]
@@ -302,9 +305,9 @@ def reset_after_seconds(answer: Response, now: float) -> float | None:
 
 
 def _seen(response: Response | None, answer: Response | None, now: float, *, is_own: bool) -> dict[str, Any]:
-    """What an answer looked like, for the log: never its words.
+    """The form of a response, for the log, without its content.
 
-    `shape` is `api` for JSON that the API documents, otherwise the body's kind, or `none` without an answer.
+    `shape` is `api` for JSON in the API's format, otherwise the kind of body, or `none` without a response.
     """
     if response is None or answer is None:
         return {"shape": "none"}
@@ -327,6 +330,6 @@ def _failure(answer: Response, reset_seconds: float) -> RetryLater:
         cause,
         f"HTTP {answer.status}",
         retry_after_seconds=reset_seconds or None,
-        # What a store answers that is suspended or down for maintenance (bigcommerce/dev-docs #397).
+        # A store that is suspended or down for maintenance answers 503 (bigcommerce/dev-docs #397).
         holds=answer.status == UNAVAILABLE,
     )

@@ -1,4 +1,4 @@
-"""How long a header says to wait: a number, a length of time with units, or a date."""
+"""Parses how long a header says to wait: a number, a duration with units, or a date."""
 
 from __future__ import annotations
 
@@ -27,18 +27,18 @@ UNITS_SECONDS = {
 }
 
 PART = re.compile(r"(\d{1,15}(?:[.,]\d{1,15})?) ?([a-zµ]*)\.?(?:,| and\b)? ?")
-"""One part of a length of time, with its number and unit."""
+"""One part of a duration: a number and its unit."""
 
 LONGEST_TEXT = 64
 FIRST_MOMENT = 1e9
-"""So many seconds are no length of time but a moment, in unix seconds (2001)."""
+"""Larger numbers are a time in unix seconds (2001), not a duration."""
 
 
 def seconds_to_wait(text: str, unit_seconds: float, now: float) -> float | None:
-    """How long to wait from `now` (unix seconds) by a header's `text`, never negative; None when it does not say.
+    """The seconds to wait from `now` (unix seconds) by a header's `text`, never negative; None when it is invalid.
 
-    A number without a unit has `unit_seconds`, the header's own. `1m0s`, `2 minutes`, `PT1M30S`, `0.39 s` bring theirs
-    (urllib3 #1822).
+    A number without a unit counts in `unit_seconds`. Durations such as `1m0s`, `2 minutes`, `PT1M30S` and `0.39 s` have
+    units (urllib3 #1822).
     """
     text = " ".join(text[: LONGEST_TEXT + 1].lower().split())
     if not text or len(text) > LONGEST_TEXT:
@@ -51,9 +51,9 @@ def seconds_to_wait(text: str, unit_seconds: float, now: float) -> float | None:
 
 
 def _length(text: str, unit_seconds: float) -> float | None:
-    """The length of time in seconds; None when `text` is none.
+    """The duration in seconds, or None when `text` is not a duration.
 
-    Parts with units add up; of numbers without any (a header that came twice) the largest counts.
+    Parts with units are added; of several numbers without a unit (a repeated header) the largest counts.
     """
     sign, text = (-1.0, text[1:]) if text.startswith("-") else (1.0, text.removeprefix("+"))
     if text.startswith("p"):  # ISO 8601

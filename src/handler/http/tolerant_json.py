@@ -1,4 +1,4 @@
-"""JSON as APIs really answer with it. What others send us (webhooks, messages, secrets) goes through `strict_json`."""
+"""Tolerant JSON parsing, for API responses. Webhooks, messages and secrets are parsed with `strict_json`."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ DEEPEST = 100
 REPLACEMENT = "\ufffd"
 SURROGATE = re.compile("[\ud800-\udfff]")
 CHARSET = re.compile(r"charset\s*=\s*[\"']?((?:iso-8859|latin|windows|cp|koi8|gb|big5|euc|shift)[\w-]*)", re.IGNORECASE)
-"""The charset of a Content-Type. Other names are not looked up: Python has codecs that are no charsets, and slow ones."""
+"""The charset of a Content-Type. Other names are ignored: Python has codecs that are slow, or no charsets."""
 
 
 def parse(body: bytes, content_type: str = "") -> Any:
-    """The value in `body`, or None when there is none: no JSON, too deeply nested, an integer of thousands of digits.
+    """The value in `body`, or None when it is not JSON, too deeply nested, or has an integer of thousands of digits.
 
-    The value can be written out again as JSON in UTF-8: half a surrogate pair has become U+FFFD, and NaN, Infinity and
-    numbers out of range have become None.
+    The value can be encoded as JSON in UTF-8: unpaired surrogates become U+FFFD; NaN, Infinity and numbers out of range
+    become None.
     """
     try:
-        # Not strict: a line break inside a string is not JSON, and comes all the same.
+        # Not strict: some answers have a line break inside a string.
         value = json.loads(text(body, content_type), parse_constant=lambda _: None, parse_float=_finite, strict=False)
         return _clean(value, DEEPEST)
     except (ValueError, RecursionError):
@@ -30,9 +30,9 @@ def parse(body: bytes, content_type: str = "") -> Any:
 
 
 def text(body: bytes, content_type: str = "") -> str:
-    """The characters of `body`, without byte order mark and without white space around them.
+    """`body` decoded, without byte order mark and surrounding white space.
 
-    JSON is UTF-8 (RFC 8259, 8.1), so that is tried before the charset of `content_type`, which servers add unasked.
+    JSON is UTF-8 (RFC 8259, 8.1), so that is tried before the charset of `content_type`, which is often wrong.
     """
     encoding = json.detect_encoding(body)
     charset = CHARSET.search(content_type)
@@ -56,7 +56,7 @@ def _finite(digits: str) -> float | None:
 
 
 def _clean(value: Any, levels: int) -> Any:
-    """The value without surrogates. Raises ValueError when it has more than so many levels."""
+    """The value without unpaired surrogates. Raises ValueError when it has more than `levels` levels."""
     if isinstance(value, str):
         return SURROGATE.sub(REPLACEMENT, value)
     if not isinstance(value, (dict, list)):

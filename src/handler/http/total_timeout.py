@@ -1,8 +1,8 @@
-"""requests with a real total time limit on each attempt, and no connection kept that could mix up two answers.
+"""requests with a total time limit for each attempt, and connections that cannot mix up two responses.
 
-`requests`' own `timeout` is for one socket operation: a server that sends a byte now and then holds the caller for as long
-as it likes (psf/requests #3213). Here every socket operation of an attempt, from name resolution to the last byte of
-the body, gets only what is left of one limit.
+The `timeout` of requests applies to one socket operation: a server that sends a byte now and then can hold the caller
+forever (psf/requests #3213). Here every socket operation of an attempt, from name resolution to the last byte of the
+body, gets only the time that is left.
 """
 
 from __future__ import annotations
@@ -29,37 +29,37 @@ if TYPE_CHECKING:
     from _typeshed import ReadableBuffer, WriteableBuffer
 
 LONGEST_IDLE_SECONDS = 5.0
-"""A kept connection idle for longer is not reused: a frozen environment's peer may have forgotten it silently."""
+"""A connection that was idle for longer is not reused: the server may have dropped it while the environment was frozen."""
 
 LARGEST_FRAMING_BYTES = 1_000_000
-"""The most that one answer may have beside its body: interim answers, status line, headers, chunk sizes, trailers."""
+"""The largest response without its body: interim responses, status line, headers, chunk sizes, trailers."""
 
 INTERIM = range(100, 200)
 SWITCHING_PROTOCOLS = 101
 END_OF_HEAD = frozenset({b"\r\n", b"\n"})
 HEADER_LINE = re.compile(rb"[!-9;-~]+:|[ \t]")
-"""How a header, or its continuation, begins."""
+"""The beginning of a header line or of its continuation."""
 
 FAILURES = (HTTPError, HTTPException, OSError)
-"""What connections made here raise."""
+"""What the connections of this module raise."""
 
 _current: ContextVar[Attempt] = ContextVar("attempt")
 
 
 class Attempt:
-    """`with Attempt(ends_at) as attempt:` bounds what connections do inside, and tells how far the request came.
+    """`with Attempt(ends_at) as attempt:` limits socket operations inside the block, and records how far the request got.
 
-    `ends_at` is a moment of `time.monotonic`.
+    `ends_at` is a time of `time.monotonic`.
     """
 
     def __init__(self, ends_at: float) -> None:
         self._ends_at = ends_at
         self.connecting = False
-        """No kept connection was there: one had to be made."""
+        """A new connection was made."""
         self.sent = False
-        """The request, or a part of it, was given to a connection."""
+        """At least a part of the request was sent."""
         self.answered = False
-        """At least one byte of an answer came."""
+        """At least one byte of the response was received."""
 
     def __enter__(self) -> Self:
         self._token = _current.set(self)
@@ -70,33 +70,33 @@ class Attempt:
 
     @property
     def seconds_left(self) -> float:
-        """Raises TimeoutError when there are none."""
+        """The time that is left. Raises TimeoutError when there is none."""
         left = self._ends_at - time.monotonic()
         if left <= 0:
             raise TimeoutError("the time limit of the whole exchange is used up")
         return left
 
     def found_connection_closed(self, error: BaseException) -> bool:
-        """Whether a kept connection was closed before any byte of an answer came.
+        """Whether a kept connection was closed before the first byte of the response.
 
-        Then the other side probably closed it before it saw the request.
+        Then the server probably closed it before it received the request.
         """
         closed = isinstance(cause_of(error), (ConnectionError, ssl.SSLEOFError, ssl.SSLZeroReturnError))
         return closed and not self.connecting and not self.answered
 
 
 def cause_of(error: BaseException) -> BaseException:
-    """The first failure of the chain that ended in `error`: urllib3 wraps what a socket raised, some of it twice."""
+    """The original failure behind `error`: urllib3 wraps what a socket raised, some of it twice."""
     while isinstance(inner := error.__cause__ or error.__context__, FAILURES):
         error = inner
     return error
 
 
 class _Limited(socket.socket):
-    """A socket whose operations get only the time that is left. Also the first base of its TLS twin."""
+    """A socket whose operations get only the time that is left. Also the first base class of the TLS socket."""
 
     waits = True
-    """False: a read gives only what is there."""
+    """False: a read returns only what was already received."""
 
     def recv_into(self, buffer: WriteableBuffer, *nbytes_and_flags: Any) -> int:
         if not self.waits:
@@ -121,16 +121,16 @@ class _Limited(socket.socket):
         super().sendall(data, flags)
 
     def makefile(self, *_: Any, **__: Any) -> Any:
-        """What an answer is read from. The standard library asks for one file for each answer."""
+        """The file that a response is read from. The standard library makes one for each response."""
         return _Incoming(super().makefile("rb", buffering=0), self)
 
 
 class _LimitedTls(_Limited, ssl.SSLSocket):
-    """`ssl.SSLSocket` with the operations of `_Limited` in front."""
+    """`ssl.SSLSocket` with the limited operations of `_Limited`."""
 
 
 class _Incoming(io.BufferedReader):
-    """The bytes of one answer, and whatever else came with them."""
+    """The bytes of one response, and of anything sent after it."""
 
     def __init__(self, raw: socket.SocketIO, connection: _Limited) -> None:
         super().__init__(raw)
@@ -140,15 +140,15 @@ class _Incoming(io.BufferedReader):
         self.in_head = True
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As usual, but a negative size, which a chunk can claim to have, does not mean everything until the end."""
+        """Reads `size` bytes. Raises HTTPException for a negative size, which a chunk can have, and which would mean all bytes."""
         if size is None or size < 0:
             raise HTTPException("a chunk of negative size")
         return super().read(size)
 
     def readline(self, size: int | None = -1, /) -> bytes:
-        """As usual, but all lines together are bounded, and what is no header is passed over.
+        """Reads a line. Limits the size of all lines together, and skips malformed headers.
 
-        The standard library takes a malformed header for the end of the head, and so misses the body's length.
+        The standard library takes a malformed header for the end of the headers, and so misses the body's length.
         """
         while True:
             line = super().readline(size)
@@ -161,10 +161,10 @@ class _Incoming(io.BufferedReader):
                 return line
 
     def close(self) -> None:
-        """Ends the connection if more came than the answer: the next request would take it for its own answer."""
+        """Closes the connection if it has more bytes: the next request would take them for its own response."""
         if not self.closed and self._has_more():
             with suppress(OSError):
-                # The pool looks for this before it gives a connection to the next request.
+                # The pool checks for this before it reuses a connection.
                 self._connection.shutdown(socket.SHUT_RDWR)
         super().close()
 
@@ -181,20 +181,20 @@ class _Incoming(io.BufferedReader):
 
 
 class _FinalResponse(HTTPResponse):
-    """A response with a whole head, and not an interim one."""
+    """A final response with complete headers."""
 
     fp: _Incoming
 
     def begin(self) -> None:
-        """Reads the head, past all interim answers: the standard library skips only status 100 (RFC 9110, 15.2)."""
+        """Reads the headers, and skips all interim responses: the standard library skips only status 100 (RFC 9110, 15.2)."""
         incoming = self.fp
         while True:
             super().begin()
             if incoming.last_line not in END_OF_HEAD:
-                # The standard library takes a connection closed in mid-head for the end of the head.
-                raise RemoteDisconnected("the connection was closed in the middle of the answer's headers")
+                # The standard library takes a connection that is closed in the headers for their end.
+                raise RemoteDisconnected("the connection was closed in the response's headers")
             if self.status == SWITCHING_PROTOCOLS:
-                raise HTTPException("an answer in another protocol, which nobody asked for")
+                raise HTTPException("a response in another protocol, which was not requested")
             if self.status not in INTERIM:
                 incoming.in_head = False
                 return
@@ -202,7 +202,7 @@ class _FinalResponse(HTTPResponse):
 
 
 class _Connecting(HTTPConnection):
-    """What both kinds of connection do differently: connect inside the limit, and distrust long silences."""
+    """Both kinds of connection: connect within the time limit, and are not reused after a long idle time."""
 
     response_class = _FinalResponse
     _used_at = 0.0
@@ -226,7 +226,7 @@ class _Connecting(HTTPConnection):
             connection = _Limited(family, kind, protocol)
             try:
                 connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-                # An address that never answers may use up its share, not that of the others.
+                # Shared between the addresses, so that one that does not answer leaves time for the others.
                 connection.settimeout(attempt.seconds_left / (len(addresses) - tried))
                 connection.connect(address)
                 connection.settimeout(attempt.seconds_left)
@@ -241,11 +241,11 @@ class _Connecting(HTTPConnection):
 
 
 class _LimitedConnection(_Connecting):
-    """Plain HTTP: this machine only, see `settings`."""
+    """Plain HTTP, for this machine only: see `settings`."""
 
 
 class _LimitedTlsConnection(_Connecting, HTTPSConnection):
-    """HTTPS; the handshake is one operation of the socket and so inside the limit."""
+    """HTTPS. The handshake is a socket operation, so it is within the limit."""
 
 
 class _Pool(HTTPConnectionPool):
@@ -260,14 +260,14 @@ class LimitedAdapter(HTTPAdapter):
     """A requests adapter to be used inside `with Attempt(...)`. One TLS context serves all its pools."""
 
     def init_poolmanager(self, connections: int, maxsize: int, block: bool = False, **kwargs: Any) -> None:  # noqa: FBT001, FBT002  requests' own signature
-        """Makes the pools, of our connections."""
+        """Makes pools of limited connections."""
         self.poolmanager = PoolManager(
             num_pools=connections, maxsize=maxsize, block=block, ssl_context=_tls_context(), **kwargs
         )
         self.poolmanager.pool_classes_by_scheme = {"http": _Pool, "https": _TlsPool}
 
     def cert_verify(self, *_: Any) -> None:
-        """Nothing to load: the context has the authorities, and loading them for each connection costs 16 ms."""
+        """Does nothing: the context has the CA certificates, and loading them for each connection takes 16 ms."""
 
 
 def _tls_context() -> ssl.SSLContext:
@@ -277,7 +277,7 @@ def _tls_context() -> ssl.SSLContext:
 
 
 def _addresses(host: str, port: int, connection: _Connecting) -> list[tuple[int, int, int, Any]]:
-    """The host's addresses. A resolver has no time limit of its own, so it is waited for in a thread of its own."""
+    """The host's addresses. `getaddrinfo` has no time limit, so it runs in a thread of its own."""
     found: list[Any] = []
     failed: list[OSError] = []
 

@@ -1,1 +1,1 @@
-"""The one DynamoDB table: finished orders, notes on unfinished ones, the stores, and the late path's rate limit."""
+"""The DynamoDB table: finished orders, notes on unfinished ones, the stores, and the late path's rate limit."""

@@ -1,4 +1,4 @@
-"""The same order is never worked on twice: one idempotency record for each store and order (Powertools, DynamoDB)."""
+"""Idempotency: each order is processed once, by a record for each store and order (Powertools, DynamoDB)."""
 
 from __future__ import annotations
 
@@ -37,13 +37,12 @@ SECONDS_A_DAY = 86_400
 
 
 class OrderIdempotency:
-    """Runs work on an order unless it is finished or being worked on elsewhere.
+    """Runs work on an order unless the order is finished or in progress.
 
-    Only finished work is remembered; an exception forgets, so a redrive is never mistaken for a duplicate. When DynamoDB
-    fails, the work is done without it: a duplicate is harmless, a lost order is not.
+    Only finished work is stored; an exception deletes the record, so a redrive is not taken for a duplicate. When
+    DynamoDB fails, the work is done without it: a duplicate is harmless, a lost order is not.
 
-    An event that brings values has a key of its own beside the order's: its values reach the record of an order that
-    was finished before.
+    An event with its own values has a second key, so that its values reach the record of an order that is finished.
     """
 
     def __init__(self, table_name: str, client: DynamoDBClient, remember_days: float) -> None:
@@ -58,11 +57,11 @@ class OrderIdempotency:
         )
 
     def run(self, event: OrderEvent, work: Callable[[bool], Finished], context: LambdaContext) -> Finished | Duplicate:
-        """What `work` finished with, or Duplicate. Raises what `work` raises.
+        """The result of `work`, or Duplicate. Raises what `work` raises.
 
-        `work` is told whether the order was finished before, and the event only brings further values. Raises
-        RetryLater (cause IN_PROGRESS) when it brings values to an order that is being worked on.
-        `context` says how long this invocation can last: after that, an unfinished claim on the order is void.
+        The argument of `work` is True when the order is finished, and the event only adds values. Raises RetryLater
+        (cause IN_PROGRESS) for an event with values while the order is in progress. `context` has the time left of this
+        invocation: after that, an unfinished record no longer locks the order.
         """
         self._config.register_lambda_context(context)
         key = order_key(event.store_hash, event.order_id)
@@ -92,7 +91,7 @@ class OrderIdempotency:
         return attempt.result()
 
     def _work_without_claim(self, key: str, attempt: _Attempt) -> None:
-        """Does the work all the same. The table may answer again by its end: the result is remembered if it does."""
+        """Does the work without the lock, and tries to store the result."""
         result = _work(key=key, attempt=attempt)
         try:
             self._records.save_success(data=key, result=result)  # type: ignore[arg-type]  # Powertools hashes any JSON value
@@ -101,7 +100,7 @@ class OrderIdempotency:
 
 
 class _Records(DynamoDBPersistenceLayer):
-    """Powertools' records, and a claim whose answer was lost: the repeated call must not take it for somebody else's."""
+    """Powertools' records. A claim that botocore repeated after a lost answer is recognized as its own."""
 
     def _put_record(self, data_record: DataRecord) -> None:
         try:
@@ -112,7 +111,7 @@ class _Records(DynamoDBPersistenceLayer):
 
 
 def _is_own_claim(error: IdempotencyItemAlreadyExistsError, claim: DataRecord) -> bool:
-    """Whether botocore has repeated the call, and what it met is the very claim: its times are exact to the millisecond."""
+    """Whether botocore repeated the call and found its own claim: the times are equal to the millisecond."""
     there, refusal = error.old_data_record, error.__cause__
     if there is None or not isinstance(refusal, ClientError):
         return False
@@ -129,7 +128,7 @@ def _unavailable(error: BaseException | None) -> None:
 
 
 class _Attempt:
-    """Keeps what the work came to, whatever the idempotency store does afterwards."""
+    """Keeps the result of the work, even if storing it fails."""
 
     def __init__(self, work: Callable[[], Finished]) -> None:
         self._work = work
@@ -153,7 +152,7 @@ class _Attempt:
 
 
 def _work(*, key: str, attempt: _Attempt) -> dict[str, Any]:  # noqa: ARG001  Powertools reads `key` by its name
-    """Does the work; what it returns is remembered in the record, for `relay status` and `relay backfill`."""
+    """Does the work. The return value is stored in the record, for `relay status` and `relay backfill`."""
     finished = attempt()
     rules_failed = getattr(finished, "rules_failed", ())
     return {"outcome": type(finished).__name__} | ({"rules_failed": list(rules_failed)} if rules_failed else {})

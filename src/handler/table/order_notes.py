@@ -1,7 +1,7 @@
-"""What the relay notes of orders that are not finished: why they are late or dead, and how often and when they failed.
+"""Notes on unfinished orders: why they are late or dead, and how often and when they failed.
 
-These are items of the idempotency table, under ids of their own. No order is lost when they cannot be read or written:
-it waits longer, or has a second dead letter. So their failures are counted and otherwise ignored.
+Notes are items of the idempotency table. When one cannot be read or written, no order is lost: it waits longer, or gets
+a second dead letter. So such failures are counted and logged, and otherwise ignored.
 """
 
 from __future__ import annotations
@@ -30,20 +30,20 @@ if TYPE_CHECKING:
     from handler.queues import Letter
 
 MOST_KEYS = 100
-"""BatchGetItem takes no more at once."""
+"""The limit of BatchGetItem."""
 
 MOST_IDLE_READS = 5
-"""BatchGetItem may leave keys unread when it is throttled; after so many answers in a row with nothing new, it is."""
+"""BatchGetItem returns fewer items when it is throttled. After this many answers without an item, reading fails."""
 
 KNOWN_BY = ("id", "status", "expiration", "in_progress_expiration")
-"""What of an order's items says whether the relay knows the order."""
+"""The attributes that show whether the relay knows an order."""
 
-BURIED_ONCE_SECONDS = 3600.0
-"""An event delivered again makes no second dead letter for so long. Not for longer: the first may be gone by then."""
+DEAD_LETTER_ONCE_SECONDS = 3600.0
+"""A repeated event makes no second dead letter within this time. Later, the first one may have been deleted."""
 
 
 OF_A_TRY = ("receipt", "spread", "not_before", "give_up_at")
-"""What is noted of the last failed try alone: see `Attempt`."""
+"""The attributes of the last failed try: see `Attempt`."""
 
 NOTE_FAILURE = (
     "ADD failures :one, #of_cause :one "
@@ -56,10 +56,10 @@ NOTE_FAILURE = (
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One failed try of a late order, and what `relay late` needs of it.
+    """A failed try of a late order, for `relay late`.
 
-    `receipt_handle` is the message's: with it an operator makes the message visible before its delay is over. `spread`
-    and `not_before_seconds` say when the next try is (`backoff.delay_seconds`). `give_up_at` is in unix seconds.
+    With `receipt_handle`, an operator can make the message visible before its delay is over. `spread` and
+    `not_before_seconds` determine the next try (`backoff.delay_seconds`). `give_up_at` is in unix seconds.
     """
 
     receipt_handle: str
@@ -69,7 +69,7 @@ class Attempt:
 
 
 class OrderNotes:
-    """Notes about orders."""
+    """Reads and writes the notes."""
 
     def __init__(self, table_name: str, client: DynamoDBClient, remember_days: float, clock: Clock) -> None:
         self._table_name = table_name
@@ -78,10 +78,10 @@ class OrderNotes:
         self._clock = clock
 
     def note(self, event: OrderEvent, outcome: Late | Dead, letter: Letter | None = None) -> None:
-        """Remembers that the order stands in a queue, and why; forgets how often it failed before.
+        """Notes that the order is in a queue, and why; resets its count of failures.
 
-        `letter` is the dead letter, by which it is known again when it is redriven. A later note leaves what is known
-        of a dead letter. The note of a dead order leaves why it was late first.
+        `letter` is the dead letter, to recognize it when it is redriven. A later note keeps the dead letter's
+        attributes, and the note of a dead order keeps the first cause for which it was late.
         """
         values: dict[str, Any] = {
             ":outcome": {"S": type(outcome).__name__},
@@ -110,27 +110,27 @@ class OrderNotes:
             ignored(error)
 
     def is_dead_letter(self, event: OrderEvent, letter: Letter | None = None) -> bool:
-        """Whether the event's dead letter was written lately, and `letter`, which brings the event now, is not it.
+        """Whether the event had a dead letter within DEAD_LETTER_ONCE_SECONDS, and is now a repeated delivery.
 
-        An event with other values than the dead one's counts for itself, and so does a letter that somebody has put to
-        work on purpose (`relay backfill`).
+        False for an event with other values than the dead letter's, for the dead letter itself (`letter`, redriven), and
+        for a message of `relay backfill`.
         """
         note = self._note(event.store_hash, event.order_id)
-        if "dead_at" not in note or self._clock() - _number(note, "dead_at") > BURIED_ONCE_SECONDS:
+        if "dead_at" not in note or self._clock() - _number(note, "dead_at") > DEAD_LETTER_ONCE_SECONDS:
             return False
         if event.values_digest not in {"", note["dead_values"]["S"]}:
             return False
         return letter is None or (letter.cause is not Cause.RECONCILED and letter.failed_at != _number(note, "letter"))
 
     def failures(self, store_hash: str, order: int, cause: Cause) -> int:
-        """How often the late path has failed on the order for this cause; 0 when that cannot be found out."""
+        """How often the late path has failed on the order for this cause; 0 when the note cannot be read."""
         return int(_number(self._note(store_hash, order), f"failures_{cause}"))
 
     def note_failure(self, letter: Letter, failed: Late, attempt: Attempt) -> int | None:
-        """Counts one more failed try of the late path and remembers why it failed.
+        """Counts a failed try of the late path, and notes why it failed.
 
-        Answers how many there are by now, of all causes, or None when they cannot be counted. A message's receipts are
-        not its failures: an order is received, too, when the store's share is used up.
+        Returns the number of failures of all causes, or None when it cannot be counted. That is not the number of
+        receipts: a deferred order is received, too, and does not fail.
         """
         try:
             answer = self._client.update_item(
@@ -162,10 +162,10 @@ class OrderNotes:
         return int(_number(answer["Attributes"], "failures"))
 
     def unknown(self, store_hash: str, orders: Collection[int]) -> list[int]:
-        """Those of `orders` that the relay has neither finished, nor works on, nor holds in a queue.
+        """The orders that the relay has not finished, is not processing, and does not have in a queue.
 
-        An item that has expired, or a claim that has (the function that made it has crashed), makes no order known.
-        Raises botocore's errors, and RetryLater when the table is too busy to say.
+        Expired items do not count, nor do expired claims, whose function has crashed. Raises botocore's errors, and
+        RetryLater when the table is throttled.
         """
         of_id = {order_id(store_hash, order): order for order in orders}
         of_id |= {note_id(store_hash, order): order for order in orders}
@@ -177,7 +177,7 @@ class OrderNotes:
         return {"N": str(int(self._clock()) + self._remember_seconds)}
 
     def _holds(self, item: dict[str, Any]) -> bool:
-        """Whether an item of the table still says something. Powertools compares likewise (DynamoDBPersistenceLayer)."""
+        """Whether an item has not expired. Powertools compares in the same way (DynamoDBPersistenceLayer)."""
         now = self._clock()
         if "expiration" in item and _number(item, "expiration") < int(now):
             return False
@@ -197,9 +197,9 @@ class OrderNotes:
 def read_items(
     client: DynamoDBClient, table_name: str, ids: list[str], attributes: Collection[str]
 ) -> dict[str, dict[str, Any]]:
-    """Those of the items with these ids that are there, with these attributes, by id.
+    """The existing items with these ids, with these attributes, by id.
 
-    Raises botocore's errors, and RetryLater when the table leaves them unread again and again.
+    Raises botocore's errors, and RetryLater when the table is throttled.
     """
     found: dict[str, dict[str, Any]] = {}
     idle_reads = 0
@@ -213,7 +213,7 @@ def read_items(
         again = [key["id"]["S"] for key in unread.get(table_name, {}).get("Keys", [])]
         idle_reads = idle_reads + 1 if len(again) == len(keys) else 0
         if idle_reads >= MOST_IDLE_READS:
-            raise RetryLater(Cause.API_UNAVAILABLE, "DynamoDB leaves the orders' items unread: it is throttled")
+            raise RetryLater(Cause.API_UNAVAILABLE, "DynamoDB is throttled: it did not return the orders' items")
         ids = ids[MOST_KEYS:] + again
     return found
 
@@ -223,7 +223,7 @@ def _number(item: dict[str, Any], name: str) -> float:
 
 
 def ignored(error: ClientError | BotoCoreError) -> None:
-    """Counts and logs a failure of the table that costs no order."""
+    """Counts and logs a failure of the table that is otherwise ignored."""
     count(Metric.TABLE_UNAVAILABLE)
     logger.warning(
         "table unavailable; a note about an order or a store was skipped",

@@ -1,4 +1,4 @@
-"""The late path's share of a store's 150 requests a minute (domain: rate limit), so that live orders go first."""
+"""The late path's part of a store's 150 requests a minute (docs/bigcommerce.md, Rate limit); the rest is for live orders."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ if TYPE_CHECKING:
     from handler.deadline import Clock
 
 SLICE_SECONDS = 15
-"""The share is dealt out in slices of this length: a minute's worth at once would leave nothing for the live orders."""
+"""The limit applies to slices of this length: a minute's requests at once would leave none for live orders."""
 
 SLICES_A_MINUTE = 60 // SLICE_SECONDS
 
 
 class Deferred(RetryLater):
-    """The order is not the next one for now; nothing was sent. `retry_after_seconds` is always given."""
+    """The order was not tried: no request was sent. `retry_after_seconds` is always set."""
 
     def __init__(self, detail: str, retry_after_seconds: float) -> None:
         super().__init__(Cause.DEFERRED, detail, retry_after_seconds=retry_after_seconds)
 
 
 class LateRateLimit:
-    """Counts the late path's requests to each store, across all its invocations, in the idempotency table.
+    """Limits the late path's requests to each store, across all invocations, with counters in the idempotency table.
 
-    When DynamoDB fails, requests are let through: the API's own 429 is then the limit, and it is honoured.
+    When DynamoDB fails, requests are allowed: then the API's own 429 is the limit.
     """
 
     def __init__(
@@ -49,11 +49,11 @@ class LateRateLimit:
         self._held_until: dict[str, float] = {}
 
     def take(self, store_hash: str, requests: int) -> None:
-        """Takes `requests` out of the store's share. Raises Deferred when the present slice has not that many left."""
+        """Reserves `requests` for the store. Raises Deferred when the current slice has fewer left."""
         now = self._clock()
         held_seconds = self._held_until.get(store_hash, 0.0) - now
         if held_seconds > 0:
-            raise self._paced("the store's rate limit is used up", held_seconds)
+            raise self._deferred("throttled: the store's rate limit is used up", held_seconds)
         slice_number = int(now // SLICE_SECONDS)
         try:
             self._client.update_item(
@@ -69,7 +69,9 @@ class LateRateLimit:
             )
         except self._client.exceptions.ConditionalCheckFailedException as error:
             next_slice = (slice_number + 1) * SLICE_SECONDS
-            raise self._paced("the late path's share of the rate limit is used up", next_slice - now) from error
+            raise self._deferred(
+                "throttled: the late path's part of the rate limit is used up", next_slice - now
+            ) from error
         except (ClientError, BotoCoreError) as error:
             count(Metric.TABLE_UNAVAILABLE)
             logger.warning(
@@ -79,13 +81,13 @@ class LateRateLimit:
             )
 
     def give_back(self, store_hash: str, requests: int) -> None:
-        """Gives back what was taken and not used: no request was made. Where that fails, the share is a little smaller."""
+        """Refunds requests that were reserved and not made. A failure is logged and ignored."""
         try:
             self._client.update_item(
                 TableName=self._table_name,
                 Key={"id": {"S": rate_limit_id(store_hash, int(self._clock() // SLICE_SECONDS))}},
                 UpdateExpression="ADD taken :requests",
-                # Not out of a slice that has begun meanwhile: nothing was taken from that one.
+                # Not if a new slice has begun: nothing was reserved in that one.
                 ConditionExpression="taken >= :taken",
                 ExpressionAttributeValues={":requests": {"N": str(-requests)}, ":taken": {"N": str(requests)}},
             )
@@ -93,10 +95,10 @@ class LateRateLimit:
             logger.info("could not refund unused rate-limit quota", event="table.unavailable", error=error_code(error))
 
     def hold(self, store_hash: str, seconds: float) -> None:
-        """After a 429: no late request to this store for `seconds`, as far as this environment goes."""
+        """After a 429: defers late orders of this store for `seconds`, in this execution environment."""
         self._held_until[store_hash] = self._clock() + seconds
 
     @staticmethod
-    def _paced(detail: str, seconds: float) -> Deferred:
+    def _deferred(detail: str, seconds: float) -> Deferred:
         count(Metric.LATE_THROTTLED)
         return Deferred(detail, seconds)

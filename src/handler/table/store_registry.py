@@ -1,6 +1,6 @@
-"""Which stores there are, how far each was reconciled, and whose hook is off on purpose.
+"""The known stores, how far each was reconciled, and whose hook an operator has paused.
 
-Items of the idempotency table, since Secrets Manager cannot list by prefix: docs/decisions/0008-stores-known-from-the-table.md.
+Items of the idempotency table, since Secrets Manager cannot list by prefix: docs/decisions/0008-store-registry-in-dynamodb.md.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far reconcile has come with a store; all three in unix seconds.
+    """How far a store was reconciled; all three in unix seconds.
 
-    The next look begins at `since`. All orders up to `until` were looked at; for a store whose first look has not
-    succeeded yet it is when that look was first tried. `tried_at` is when the last look began.
+    The next check begins at `since`. All orders up to `until` were checked; before the first successful check, it is
+    when that was first tried. `tried_at` is when the last check began.
     """
 
     since: float
@@ -36,7 +36,7 @@ PROGRESS = tuple(field.name for field in fields(Progress))
 
 
 class StoreRegistry:
-    """The list of stores, and what is known of each. All methods but `note` raise botocore's errors."""
+    """The list of stores and their progress. All methods but `note` raise botocore's errors."""
 
     def __init__(self, table_name: str, client: DynamoDBClient) -> None:
         self._table_name = table_name
@@ -44,7 +44,7 @@ class StoreRegistry:
         self._noted: set[str] = set()
 
     def note(self, store_hash: str) -> None:
-        """Remembers that there is such a store; once for each environment is enough. A failure is counted and ignored."""
+        """Adds the store to the list, once for each execution environment. A failure is counted and ignored."""
         if store_hash in self._noted:
             return
         try:
@@ -55,24 +55,24 @@ class StoreRegistry:
             self._noted.add(store_hash)
 
     def forget(self, store_hash: str) -> None:
-        """The opposite of `note`; a store that is added again later begins with a first look."""
+        """Removes the store and its progress."""
         self._update(store_hash, "DELETE hashes :store, paused :store")
         self._client.delete_item(TableName=self._table_name, Key={"id": {"S": progress_id(store_hash)}})
 
     def all(self) -> list[str]:
-        """The stores known so far, by name."""
+        """The known stores, sorted."""
         return sorted(self._read("hashes"))
 
     def hook_is_paused(self, store_hash: str) -> bool:
-        """Whether an operator has switched the store's hook off on purpose."""
+        """Whether an operator has paused the store's hook."""
         return store_hash in self._read("paused")
 
     def note_hook(self, store_hash: str, *, paused: bool) -> None:
-        """Remembers whether the store's hook is off on purpose."""
+        """Notes whether an operator has paused the store's hook."""
         self._update(store_hash, f"{'ADD' if paused else 'DELETE'} paused :store")
 
     def progress(self, stores: Collection[str]) -> dict[str, Progress]:
-        """How far reconcile has come, for those of `stores` that it has looked at. Raises what `read_items` raises."""
+        """How far `stores` were reconciled, without those never checked. Raises what `read_items` raises."""
         of_id = {progress_id(store_hash): store_hash for store_hash in stores}
         items = read_items(self._client, self._table_name, list(of_id), ("id", *PROGRESS))
         return {
@@ -82,7 +82,7 @@ class StoreRegistry:
         }
 
     def note_progress(self, store_hash: str, progress: Progress) -> None:
-        """Remembers how far reconcile has come with the store."""
+        """Stores how far the store was reconciled."""
         moments = {name: {"N": f"{getattr(progress, name):.3f}"} for name in PROGRESS}
         self._client.put_item(TableName=self._table_name, Item={"id": {"S": progress_id(store_hash)}} | moments)
 
