@@ -202,7 +202,7 @@ MAY: dict[str, set[tuple[str, str]]] = {
         ),
     },
 }
-"""What each role may do, and with what. `tests/integration/test_paths.py` looks which calls the code really makes."""
+"""What each role may do, and with what. `tests/integration/test_role_permissions.py` shows which calls the code really makes."""
 
 TRACE = {("xray:PutTraceSegments", "*"), ("xray:PutTelemetryRecords", "*")}  # X-Ray knows no resources
 

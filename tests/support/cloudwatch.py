@@ -8,10 +8,10 @@ Windows slide (the default), so an alarm looks at the last whole periods before 
 """
 
 import bisect
-import math
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 from support.alarm_metrics import samples_of
@@ -57,10 +57,10 @@ class Metrics:
         metric, period = stat["Metric"], stat["Period"]
         dimensions = frozenset((item["Name"], item["Value"]) for item in metric.get("Dimensions", []))
         values = self._values[metric["Namespace"], metric["MetricName"], dimensions]
+        begins = [now - back * period for back in range(periods, -1, -1)]
+        edges = [bisect.bisect_left(values, (moment,)) for moment in begins]
         found: Series = []
-        for back in range(periods, 0, -1):
-            begin = now - back * period
-            first, end = (bisect.bisect_left(values, (moment, -math.inf)) for moment in (begin, begin + period))
+        for first, end in pairwise(edges):
             inside = [value for _, value in values[first:end]]
             found.append(STATISTICS[stat["Stat"]](inside) if inside else None)
         return found

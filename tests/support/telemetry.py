@@ -21,6 +21,7 @@ class Written:
     def __init__(self, read_stdout: Callable[[], str], log: io.StringIO) -> None:
         self._read_stdout = read_stdout
         self._stdout = ""
+        self._blobs: list[dict[str, Any]] = []
         self._log = log
 
     @property
@@ -61,7 +62,7 @@ class Written:
     def blobs(self) -> list[dict[str, Any]]:
         """The metrics as they are written, in embedded metric format."""
         self._flush()
-        return [json.loads(line) for line in self._stdout.splitlines()]
+        return self._blobs
 
     def _values(self) -> dict[str, list[float]]:
         found: defaultdict[str, list[float]] = defaultdict(list)
@@ -77,7 +78,9 @@ class Written:
     def _flush(self) -> None:
         if metrics.provider.metric_set:
             metrics.flush_metrics()
-        self._stdout += self._read_stdout()
+        written = self._read_stdout()
+        self._stdout += written
+        self._blobs += map(json.loads, written.splitlines())
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """The whole relay on fakes: a simulated store behind `FakeExchange`, small AWS stand-ins, one clock for everything."""
 
 import json
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Unpack, cast
@@ -76,6 +77,8 @@ class World:
     clock: FakeClock = field(default_factory=FakeClock)
     table: Any = field(default_factory=FakeTable)
     """The fake one, or a client of moto's."""
+    aws: Callable[[str, Any], Any] | None = None
+    """Makes the AWS client of a service with a Config, of moto's; without it every client is a fake."""
 
     def __post_init__(self) -> None:
         self.bigcommerce = BigCommerce(self.clock)
@@ -92,10 +95,10 @@ class World:
     @cached_property
     def relay(self) -> Container:
         """The genuine composition root, on fakes; made when first needed, of the settings and rules of that moment."""
-        aws = {"events": self.bus, "dynamodb": self.table, "secretsmanager": self.secrets, "sqs": self.sqs}
+        fakes = {"events": self.bus, "dynamodb": self.table, "secretsmanager": self.secrets, "sqs": self.sqs}
         relay = Container(
             self.settings,
-            client=lambda service, _config: aws[service],
+            client=self.aws or (lambda service, _config: fakes[service]),
             exchange=self.exchange,
             rules=lambda: self.rules,
             clock=self.clock,
@@ -103,7 +106,8 @@ class World:
             uniform=middle,
             background=at_once(self.clock),
         )
-        relay.idempotency = self.idempotency  # in place of the cached property
+        if self.aws is None:
+            relay.idempotency = self.idempotency  # in place of the cached property
         return relay
 
     @property

@@ -305,6 +305,7 @@ def begin(night: Night) -> None:
 @pytest.mark.parametrize("name", sorted(ALARMS))
 def test_an_alarm_is_silent_then_rings_then_is_silent_again(name: str, written: Written) -> None:
     night = new_night(written, **EVERYTHING_ON)
+    night.alarms = {name: night.alarms[name]}  # evaluating the others too would take most of the time
     begin(night)
     trouble = TROUBLES[name](night)
 
@@ -528,12 +529,12 @@ def test_one_late_order_in_a_hundred_takes_no_canary_back() -> None:
     assert canary("DeploymentLateOrdersAlarm", 100, 0.0, late_of_all=0.01) is None
 
 
-@pytest.mark.parametrize("name", sorted(ALARMS))
-def test_an_alarm_looks_back_no_further_than_cloudwatch_can(name: str) -> None:
+def test_no_alarm_looks_back_further_than_cloudwatch_can() -> None:
     longest: dict[str, Any] = EVERYTHING_ON | {"NoWebhookAlarmHours": 168}
-    alarm = Alarm(Resolved(**longest).of_type("AWS::CloudWatch::Alarm")[name])
-    seconds = alarm.period_seconds * int(alarm.definition["EvaluationPeriods"])
-    assert seconds <= (604_800 if alarm.period_seconds >= 3600 else 86_400)
+    for name, definition in Resolved(**longest).of_type("AWS::CloudWatch::Alarm").items():
+        alarm = Alarm(definition)
+        seconds = alarm.period_seconds * int(definition["EvaluationPeriods"])
+        assert seconds <= (604_800 if alarm.period_seconds >= 3600 else 86_400), name
 
 
 @pytest.mark.parametrize("name", sorted(ALARMS))

@@ -83,10 +83,11 @@ def test_an_event_delivered_at_the_same_moment_is_worked_on_once(world: World) -
     assert world.exchange.sent == []
 
 
-def test_a_guest_is_skipped(world: World, written: Written) -> None:
+@pytest.mark.parametrize("detail", [{}, {"customerId": 0}], ids=["by the look-up", "by the event"])
+def test_a_guest_is_skipped(world: World, written: Written, detail: dict[str, Any]) -> None:
     world.place(customer_id=0)
 
-    assert world.create() == Skipped(SkipReason.GUEST)
+    assert world.create(**detail) == Skipped(SkipReason.GUEST)
     assert world.exchange.paths("POST") == []
     assert written.metrics == {"OrderSkippedGuest": [1.0]}
 

@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handler.errors import Cause, IgnoredScope, MalformedEvent
-from handler.order_event import event_time, parse_bus_event, parse_detail
+from handler.order_event import event_time, parse_bus_event
 from handler.queues import Letter, read_letter
 from support.aws import RECOVERY_URL
 from support.clock import NOON
@@ -44,6 +44,11 @@ JSON = st.recursive(
     ),
     max_leaves=6,
 )
+
+
+@pytest.fixture
+def world() -> World:
+    return World()
 
 
 def undated() -> dict[str, Any]:
@@ -139,60 +144,3 @@ def test_whatever_time_a_bus_event_claims_its_order_can_be_handed_over_and_read_
 
     assert 0 <= event.created_at <= NOON
     assert read_letter(Letter(event, Cause.WINDOW_MISSED, "", NOON).as_body(), SENT_AT).event == event
-
-
-@pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("data", {"id": "250"}),
-        ("data", {"id": 250.0}),
-        ("data", {"id": "250.0"}),
-        ("data", {"id": " 250.00 "}),
-        ("data", {"order_id": "0250", "id": 9}),
-        ("data", {"order_id": None, "id": 250}),
-    ],
-)
-def test_an_id_is_taken_that_is_a_whole_number_beyond_doubt(name: str, value: Any) -> None:
-    assert parse_detail(webhook(NOON) | {name: value}, NOON).order_id == 250
-
-
-@pytest.mark.parametrize(
-    "value",
-    ["", "-1", "2.5", "٢٥٠", "2 50", "0x10", "1" * 17, str(2**53 + 1), "0", 2.5, -1, 0, True, None, [250], 1e300],
-    ids=ascii,
-)
-def test_anything_else_is_no_id(value: Any) -> None:
-    with pytest.raises(MalformedEvent, match="whole number"):
-        parse_detail(webhook(NOON) | {"data": {"id": value}}, NOON)
-
-
-@pytest.mark.parametrize(
-    "value",
-    [
-        NOON,
-        int(NOON),
-        str(int(NOON)),
-        f"{NOON}",
-        "2026-07-25T17:20:00Z",
-        "2026-07-25T19:20:00+02:00",
-        "Sat, 25 Jul 2026 17:20:00 +0000",
-    ],
-)
-def test_a_moment_is_taken_in_any_form_that_names_one(value: Any) -> None:
-    assert parse_detail(webhook(NOON) | {"created_at": value}, NOON + 60).created_at == NOON
-
-
-@pytest.mark.parametrize("value", [None, "", "  "])
-def test_without_a_moment_the_time_of_receipt_counts(value: Any) -> None:
-    assert parse_detail(webhook(NOON) | {"created_at": value}, NOON + 60).created_at == NOON + 60
-
-
-@pytest.mark.parametrize("value", ["yesterday", "2026-07-25T17:20:00", "-5", "1e9", True, [], {}, -1])
-def test_what_names_no_moment_is_malformed(value: Any) -> None:
-    with pytest.raises(MalformedEvent, match="created_at"):
-        parse_detail(webhook(NOON) | {"created_at": value}, NOON)
-
-
-@pytest.fixture
-def world() -> World:
-    return World()

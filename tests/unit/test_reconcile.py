@@ -1,4 +1,7 @@
-"""Reconcile on a movable clock: the simulated store's own lists, and the genuine table adapters on moto."""
+"""Reconcile on a movable clock: the simulated store's own lists, and moto's table where the records themselves are looked at.
+
+moto takes tens of milliseconds for the note of each order, so the long lists are tested on the fake table.
+"""
 
 from __future__ import annotations
 
@@ -21,7 +24,7 @@ from handler.table.idempotency import OrderIdempotency
 from handler.table.keys import STORES_ID, note_id, order_id
 from handler.table.store_registry import Progress
 from sandbox.store.settings import Store
-from support.aws import FakeContext, create_table
+from support.aws import FakeContext, FakeTable, create_table
 from support.clock import NOON, FakeClock
 from support.events import BUYER, STORE_HASH
 from support.exchange import Sent, Step, answer, hang
@@ -58,11 +61,21 @@ def table(dynamodb: Any) -> Iterator[Any]:
 
 
 @pytest.fixture
-def world(table: Any) -> World:
+def world() -> World:
     """One store that the relay knows, without any hook."""
-    made = a_world(table)
-    made.stores.note(STORE_HASH)
-    return made
+    return known(a_world(FakeTable()))
+
+
+@pytest.fixture
+def world_on_moto(table: Any) -> World:
+    """The same with a genuine client."""
+    return known(a_world(table))
+
+
+def known(world: World) -> World:
+    """The relay knows the store."""
+    world.stores.note(STORE_HASH)
+    return world
 
 
 def a_world(table: Any, remember_done_days: float = 35, now: float = NOON) -> World:
@@ -182,9 +195,9 @@ def test_an_order_that_the_list_showed_late_is_found_by_the_next_look(world: Wor
 
 @pytest.mark.parametrize(("remember_done_days", "longest_days"), [(35, 30), (31, 30), (10, 9), (2, 1), (1, 0.5)])
 def test_no_look_goes_back_to_orders_that_may_be_finished_and_forgotten(
-    table: Any, remember_done_days: float, longest_days: float
+    remember_done_days: float, longest_days: float
 ) -> None:
-    world = a_world(table, remember_done_days)
+    world = a_world(FakeTable(), remember_done_days)
     world.stores.note(STORE_HASH)
     long_ago = NOON - 100 * DAY
     world.stores.note_progress(STORE_HASH, Progress(since=long_ago, until=long_ago, tried_at=long_ago))
@@ -258,11 +271,11 @@ def claim(status: str, *, expires_in: float = DAY, claim_ends_in: float | None =
     ],
 )
 def test_an_order_is_known_while_its_record_or_its_claim_lasts(
-    world: World, table: Any, item: dict[str, Any], *, known: bool
+    world_on_moto: World, table: Any, item: dict[str, Any], *, known: bool
 ) -> None:
     table.put_item(TableName=TABLE, Item=item)
 
-    assert world.order_notes.unknown(STORE_HASH, [250, 251]) == ([251] if known else [250, 251])
+    assert world_on_moto.order_notes.unknown(STORE_HASH, [250, 251]) == ([251] if known else [250, 251])
 
 
 @pytest.mark.parametrize("outcome", [Late(Cause.NO_ANSWER, ""), Dead(Cause.API_REFUSED, "")])
@@ -286,31 +299,33 @@ def test_another_stores_order_with_the_same_number_is_not_taken_for_this_one(wor
     assert world.order_notes.unknown(STORE_HASH, [250]) == [250]
 
 
-def test_an_order_whose_function_was_killed_is_handed_over_once_its_claim_is_void(world: World, table: Any) -> None:
+def test_an_order_whose_function_was_killed_is_handed_over_once_its_claim_is_void(
+    world_on_moto: World, table: Any
+) -> None:
     item = claim("INPROGRESS", claim_ends_in=300)
     table.put_item(TableName=TABLE, Item=item)
-    place(world, 300, order_id=250)
+    place(world_on_moto, 300, order_id=250)
 
-    assert reconcile(world) == {STORE_HASH: 0}
-    world.clock.advance(600)
-    assert reconcile(world) == {STORE_HASH: 1}
+    assert reconcile(world_on_moto) == {STORE_HASH: 0}
+    world_on_moto.clock.advance(600)
+    assert reconcile(world_on_moto) == {STORE_HASH: 1}
 
 
 # --- progress -----------------------------------------------------------------------------------------------------
 
 
-def break_off_after_the_first_page(world: World) -> None:
+def break_off_after_the_first_page(world_on_moto: World) -> None:
     """The next question for a second page is answered 503."""
-    simulated = world.exchange.otherwise
+    simulated = world_on_moto.exchange.otherwise
     assert simulated is not None
 
     def broken(sent: Sent) -> Step:
         if sent.query["page"] == "1":
             return simulated(sent)
-        world.exchange.mend()
+        world_on_moto.exchange.mend()
         return answer(503)
 
-    world.exchange.always("GET", ORDERS, broken)
+    world_on_moto.exchange.always("GET", ORDERS, broken)
 
 
 def test_a_look_that_breaks_off_goes_on_after_the_last_page_it_has_read(world: World) -> None:
@@ -363,17 +378,17 @@ def test_a_store_whose_first_look_never_succeeds_falls_behind(world: World, writ
     assert handed_over(world) == [silent], "the first look goes back as far as it would have at first"
 
 
-def test_a_store_that_was_removed_and_comes_back_begins_anew(world: World) -> None:
-    reconcile(world)
-    world.stores.forget(STORE_HASH)
-    assert world.stores.all() == []
-    world.clock.advance(10 * DAY)
-    world.stores._noted.clear()
-    world.stores.note(STORE_HASH)
+def test_a_store_that_was_removed_and_comes_back_begins_anew(world_on_moto: World) -> None:
+    reconcile(world_on_moto)
+    world_on_moto.stores.forget(STORE_HASH)
+    assert world_on_moto.stores.all() == []
+    world_on_moto.clock.advance(10 * DAY)
+    del world_on_moto.relay  # another environment, which has noted no store yet
+    world_on_moto.stores.note(STORE_HASH)
 
-    reconcile(world)
+    reconcile(world_on_moto)
 
-    assert periods(world)[1] == (HOUR - 10 * DAY, 120 - 10 * DAY)
+    assert periods(world_on_moto)[1] == (HOUR - 10 * DAY, 120 - 10 * DAY)
 
 
 # --- lists that are not what was asked for ------------------------------------------------------------------------
@@ -390,7 +405,7 @@ def test_of_a_list_that_ignores_the_dates_nothing_is_handed_over(
     assert written.metrics["ReconcileFailed"] == [1]
     [line] = [line for line in written.log if line["message"] == "reconcile failed for a store"]
     assert (line["cause"], line["store"]) == ("api_unavailable", STORE_HASH)
-    assert "outside of the period" in line["detail"]
+    assert "outside the requested period" in line["detail"]
     lists(world, [row(world, 250, 300)])
     assert reconcile(world) == {STORE_HASH: 1}, "and the next look begins where this one did"
 
@@ -571,10 +586,12 @@ def test_a_failed_look_is_logged_with_its_cause(world: World, written: Written, 
     assert str(status) in line["detail"]
 
 
-def test_a_table_that_is_gone_is_counted_with_its_error_code(world: World, table: Any, written: Written) -> None:
+def test_a_table_that_is_gone_is_counted_with_its_error_code(
+    world_on_moto: World, table: Any, written: Written
+) -> None:
     table.delete_table(TableName=TABLE)
 
-    assert reconcile(world) == {}
+    assert reconcile(world_on_moto) == {}
     assert written.metrics["ReconcileFailed"] == [1]
     [line] = [line for line in written.log if line["message"] == "reconcile failed for a store"]
     assert line["error"] == "ResourceNotFoundException"
@@ -586,17 +603,20 @@ def test_without_stores_there_is_nothing_to_look_at(table: Any, written: Written
     assert written.metrics == {"ReconcileRuns": [1]}
 
 
-def test_the_stores_stand_in_the_table_until_they_are_forgotten(world: World, table: Any) -> None:
-    add_store(world, "second")
-    world.stores.note_hook("second", paused=True)
-    world.stores.note_hook(STORE_HASH, paused=True)
-    world.stores.note_hook(STORE_HASH, paused=False)
+def test_the_stores_stand_in_the_table_until_they_are_forgotten(world_on_moto: World, table: Any) -> None:
+    add_store(world_on_moto, "second")
+    world_on_moto.stores.note_hook("second", paused=True)
+    world_on_moto.stores.note_hook(STORE_HASH, paused=True)
+    world_on_moto.stores.note_hook(STORE_HASH, paused=False)
 
-    assert world.stores.all() == [STORE_HASH, "second"]
-    assert (world.stores.hook_is_paused(STORE_HASH), world.stores.hook_is_paused("second")) == (False, True)
-    world.stores.forget("second")
-    assert world.stores.all() == [STORE_HASH]
-    assert not world.stores.hook_is_paused("second")
+    assert world_on_moto.stores.all() == [STORE_HASH, "second"]
+    assert (world_on_moto.stores.hook_is_paused(STORE_HASH), world_on_moto.stores.hook_is_paused("second")) == (
+        False,
+        True,
+    )
+    world_on_moto.stores.forget("second")
+    assert world_on_moto.stores.all() == [STORE_HASH]
+    assert not world_on_moto.stores.hook_is_paused("second")
     item = table.get_item(TableName=TABLE, Key={"id": {"S": STORES_ID}})["Item"]
     assert item == {"id": {"S": STORES_ID}, "hashes": {"SS": [STORE_HASH]}}
 

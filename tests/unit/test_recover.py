@@ -462,6 +462,19 @@ def test_an_order_without_a_place_costs_no_request_at_all(written: Written) -> N
     assert written.metrics["LateThrottled"] == [1.0]
 
 
+def test_an_order_without_a_place_waits_longer_each_time_but_no_more_than_minutes() -> None:
+    world = World(settings=replace(SETTINGS, late_requests_per_minute=4 * REQUESTS_AN_ORDER))  # one order in 15 s
+    world.recover_orders.rate_limit.take(STORE_HASH, REQUESTS_AN_ORDER)
+    place_late(world)
+
+    for receipts in (1, 10, 40, 900):
+        receive_again(world, receipts - 1)
+        world.recover()
+
+    first, second, third, fourth = world.sqs.hidden
+    assert first < second < third == fourth < 900
+
+
 @pytest.mark.parametrize("fault", [answer(401), answer(503), answer(404), answer(200, {"customer_id": 0})])
 def test_an_order_that_asked_nothing_of_the_b2b_api_takes_nothing_of_its_share(world: World, fault: Step) -> None:
     place_late(world)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -60,14 +61,20 @@ def test_when_neither_bus_nor_queue_takes_the_order_the_store_is_told_to_come_ba
     assert "WebhookAccepted" not in written.metrics
 
 
-@pytest.mark.parametrize("error", NO_ANSWERS, ids=repr)
-def test_when_the_bus_does_not_answer_the_order_is_in_the_recovery_queue_before_it_is_acknowledged(
-    world: World, error: Exception
+@pytest.mark.parametrize(
+    "trouble", [{"error": error} for error in NO_ANSWERS] + [{"refusal_code": "Throttling"}], ids=str
+)
+def test_when_the_bus_refuses_the_order_is_in_the_recovery_queue_before_the_webhook_is_acknowledged(
+    world: World, written: Written, trouble: dict[str, Any]
 ) -> None:
-    world.bus.error = error
+    for name, value in trouble.items():
+        setattr(world.bus, name, value)
 
-    assert world.intake.handle(genuine(world))["statusCode"] == 200
-    assert len(world.waiting) == 1
+    assert world.intake.handle(genuine(world)) == {"statusCode": 200, "body": ""}
+    [message] = world.waiting
+    assert json.loads(message.body)["reason"]["cause"] == "bus_refused"
+    assert written.metrics == {"BusRefused": [1.0], "WebhookAccepted": [1.0], "OrderLate": [1.0]}
+    assert written.traffic["OrderReceived"] == [1.0]
 
 
 @pytest.mark.parametrize("error", NO_ANSWERS, ids=repr)
