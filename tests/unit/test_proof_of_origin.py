@@ -504,7 +504,7 @@ def test_an_outage_is_not_remembered(world: World) -> None:
 def test_a_malformed_secret_is_told_apart_and_looked_at_again_after_a_minute(world: World) -> None:
     world.manager.secrets["relay/abcde"]["AWSCURRENT"] = "oops"
     for ask in (world.credentials.get, world.credentials.refreshed):
-        with pytest.raises(SecretInvalid, match=r"malformed: it must be a JSON object$"):
+        with pytest.raises(SecretInvalid, match=r"invalid: it must be a JSON object$"):
             ask("abcde")
     assert len(world.manager.asked) == 1
 

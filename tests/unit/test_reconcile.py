@@ -390,7 +390,7 @@ def test_of_a_list_that_ignores_the_dates_nothing_is_handed_over(
     assert written.metrics["ReconcileFailed"] == [1]
     [line] = [line for line in written.log if line["message"] == "reconcile failed for a store"]
     assert (line["cause"], line["store"]) == ("api_unavailable", STORE_HASH)
-    assert "outside of the period" in line["detail"]
+    assert "outside the requested period" in line["detail"]
     lists(world, [row(world, 250, 300)])
     assert reconcile(world) == {STORE_HASH: 1}, "and the next look begins where this one did"
 
