@@ -63,7 +63,7 @@ def test_a_dead_letter_rings_until_it_is_redriven(stage: Stage, inbox: str) -> N
     [mail] = mails(stage, inbox)
     assert (mail["AlarmName"], mail["NewStateValue"]) == (f"{stage.cloud.stack}-dead-letters", "ALARM")
     assert mail["AlarmDescription"].endswith("What to do: docs/runbook.md#dead-letters-are-waiting")
-    assert "dead-letters has been ringing" in " ".join(operator.says("doctor", code=WRONG).split())
+    assert "dead-letters has been in ALARM" in " ".join(operator.says("doctor", code=WRONG).split())
 
     operator.says("failed redrive --all")
     wait_for(lambda: refused.record)
@@ -91,7 +91,7 @@ def test_a_refused_token_rings_by_the_functions_own_metrics(stage: Stage, inbox:
     assert states(stage.cloud)["unauthorized"] == "ALARM"
     assert f"{stage.cloud.stack}-unauthorized" in {mail["AlarmName"] for mail in mails(stage, inbox)}
     said = " ".join(operator.says("doctor", code=WRONG).split())
-    assert "unauthorized has been ringing" in said
+    assert "unauthorized has been in ALARM" in said
     assert "HTTP 401" in said
     stage.sandbox.configure(stage.store, access_token=the_secrets)
 

@@ -35,7 +35,7 @@ PARAMETERS = {"RecoveryFirstDelaySeconds": "1", "RecoveryLongestDelaySeconds": "
 @pytest.fixture(scope="module")
 def stage() -> Iterator[Stage]:
     with SandboxStore.run() as sandbox:
-        # On a machine with much else to do the first webhook may fail; the store's next try is a second away, not a minute.
+        # On a machine with much else to do the first webhook may fail; the store's next attempt is a second away, not a minute.
         sandbox.hook_options = DeliveryOptions(time_compression=60)
         store = sandbox.add_store(demo_store())
         with Cloud(PARAMETERS | {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}) as cloud:
@@ -81,7 +81,7 @@ def test_the_operators_walk(stage: Stage) -> None:
 
 def a_store_is_added(stage: Stage, operator: Operator) -> None:
     store = stage.store
-    assert "b2b-order-relay is there (CREATE_COMPLETE): it is updated" in operator.says("doctor --before-deploy")
+    assert "b2b-order-relay exists (CREATE_COMPLETE)" in operator.says("doctor --before-deploy")
     # A deployment without a store: the doctor says what comes next.
     assert "relay store add" in operator.says("doctor", code=WRONG)
     # A mistyped token is not saved; the right one is, and then the webhook.
@@ -89,8 +89,8 @@ def a_store_is_added(stage: Stage, operator: Operator) -> None:
     answer = operator.says(f"store add {store.hash}", typed=f"{store.access_token}\n{store.client_secret}\n\n")
     assert f"relay hook create {store.hash}" in answer
     assert "created" in operator.says(f"hook create {store.hash}")
-    assert "as it was" in operator.says(f"hook create {store.hash}")
-    assert "Nothing wrong was seen" in operator.says("doctor", code=NOT_KNOWN)
+    assert "unchanged" in operator.says(f"hook create {store.hash}")
+    assert "No check failed" in operator.says("doctor", code=NOT_KNOWN)
 
 
 def the_first_order_comes(stage: Stage, operator: Operator) -> None:
@@ -100,11 +100,11 @@ def the_first_order_comes(stage: Stage, operator: Operator) -> None:
     story = f"status {first.id} --store {stage.store.hash}"
     wait_for(lambda: "order created" in operator.says(story))
     assert operator.learns(story)["finished"] == "Created"
-    assert "nothing would be sent" in operator.says(f"preview {first.id} --store {stage.store.hash}")
+    assert "already complete" in operator.says(f"preview {first.id} --store {stage.store.hash}")
 
 
 def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
-    """The doctor and the alarm say so, and orders are late; `store add` mends it, and they finish by themselves."""
+    """The doctor and the alarm say so, and orders are late; `store add` fixes it, and they finish by themselves."""
     store = stage.store
     stage.sandbox.configure(store, access_token="renewed-access-token")
     assert "HTTP 401: the token is wrong or was revoked" in operator.says(f"doctor {store.hash}", code=WRONG)
@@ -112,13 +112,13 @@ def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
     asked = f"status {late[0].id} --store {store.hash}"
     told = wait_for(lambda: (s := operator.learns(asked, code=None))["verdict"] == "late" and s)
     assert told["noted"]["cause"] == "unauthorized"
-    assert f"relay store add {store.hash}" in told["mend"]
+    assert f"relay store add {store.hash}" in told["fix"]
     waiting = wait_for(lambda: (a := operator.learns(f"late list --store {store.hash}"))["count"] == 3 and a)
     assert {row["order"] for row in waiting["orders"]} == {order.id for order in late}
     assert "unauthorized" in operator.says("late list --cause unauthorized")
     publish(stage.cloud, samples(stage.cloud))
     said = " ".join(operator.says("doctor", code=WRONG).split())
-    assert f"{stage.cloud.stack}-unauthorized has been ringing" in said
+    assert f"{stage.cloud.stack}-unauthorized has been in ALARM" in said
     assert "docs/runbook.md#an-api-refuses-the-token" in said
 
     operator.says(f"store add {store.hash}", typed="renewed-access-token\n\n\n")
@@ -129,7 +129,7 @@ def the_token_is_revoked(stage: Stage, operator: Operator) -> None:
     wait_for(lambda: operator.learns("late list")["count"] == 0)
     wait_for(lambda: operator.learns(asked)["verdict"] == "finished")
     an_hour_and_a_quarter_passes(stage)
-    assert "Nothing wrong was seen" in operator.says("doctor", code=NOT_KNOWN)
+    assert "No check failed" in operator.says("doctor", code=NOT_KNOWN)
 
 
 def orders_are_refused_for_good(stage: Stage, operator: Operator) -> None:
@@ -139,7 +139,7 @@ def orders_are_refused_for_good(stage: Stage, operator: Operator) -> None:
     dead = [place(stage, f"PO-DEAD-{number}") for number in range(2)]
     wait_for(lambda: operator.learns("failed list")["count"] == 2)
     assert rule.struck == 2
-    assert "2 orders wait for a person" in operator.says("doctor", code=WRONG)
+    assert "2 orders need an operator" in operator.says("doctor", code=WRONG)
     assert "api_refused" in operator.says(f"failed list --store {store.hash}")
     assert "HTTP 422" in operator.says(f"failed show {dead[0].id}")
     assert "relay failed redrive" in operator.says(f"status {dead[0].id} --store {store.hash}", code=WRONG)
@@ -155,13 +155,13 @@ def a_night_without_webhooks_is_made_up_for(stage: Stage, operator: Operator) ->
     store = stage.store
     operator.says(f"hook disable {store.hash} --yes")
     silent = place(stage, "PO-SILENT")
-    assert "switched off" in operator.says("doctor", code=WRONG)
+    assert "by relay hook disable" in operator.says("doctor", code=WRONG)
     assert operator.learns(f"status {silent.id} --store {store.hash}", code=WRONG)["verdict"] == "unknown"
     operator.says(f"hook enable {store.hash}")
     assert operator.learns(f"backfill --store {store.hash} --since 1h --per-minute 600")["orders"] == [silent.id]
     wait_until_enriched(stage, silent, "PO-SILENT")
     wait_for(lambda: operator.learns(f"status {silent.id} --store {store.hash}")["verdict"] == "finished")
-    assert "Nothing wrong was seen" in operator.says("doctor", code=NOT_KNOWN)
+    assert "No check failed" in operator.says("doctor", code=NOT_KNOWN)
 
 
 # --- the exercises of docs/tutorial.md, by the commands that the outputs advise -----------------------------------
@@ -272,7 +272,7 @@ def test_exercise_the_webhook_is_off(stage: Stage, page: FaultDesk) -> None:
     order = place(stage, "PO-HOOK")
 
     said = operator.says("doctor", code=WRONG)
-    assert "is switched off" in said
+    assert "is inactive" in said
     operator.says(the_one(said, "hook enable"))
     assert page.in_force == []
     operator.says(the_one(operator.says(f"status {order.id}", code=WRONG), "backfill"))

@@ -57,7 +57,7 @@ def test_a_selected_dead_letter_is_redriven_and_its_order_finished(stage: Stage,
 
     moved = relay("failed", "redrive", "--store", "redriven", "--order", str(first.order.id))
 
-    assert [letter["fate"] for letter in moved["letters"]] == ["moved"]
+    assert [letter["result"] for letter in moved["letters"]] == ["moved"]
     assert wait_for(lambda: first.record).po_number == "PO-1"
     left = relay("failed", "list", "--store", "redriven")
     assert [letter["order"] for letter in left["letters"]] == [second.order.id]

@@ -28,9 +28,9 @@ def test_a_store_of_the_sandbox_is_on_the_list_and_one_that_only_has_a_secret_is
     operator = Operator(stage)
 
     rows = {row["store"]: row for row in operator.learns("store list", code=None)}
-    assert (rows["fresh"]["listed"], rows["bysecret"]["listed"]) == (True, False)
+    assert (rows["fresh"]["registered"], rows["bysecret"]["registered"]) == (True, False)
     for store_hash in rows.keys() & {"fresh", "bysecret"}:
         sections = operator.learns(f"doctor {store_hash}", code=None)["sections"]
         found = {finding["step"]: finding["state"] for finding in sections[f"Store {store_hash}"]}
         assert (found["secret"], found["core API"]) == ("good", "good")
-        assert found.get("list of stores") == (None if store_hash == "fresh" else "bad")
+        assert found.get("store registry") == (None if store_hash == "fresh" else "bad")

@@ -18,7 +18,7 @@ from handler.errors import Cause
 from handler.table.store_registry import StoreRegistry
 from handler.telemetry import NAMESPACE, Metric
 from relay import context as relay_context
-from relay import deployed
+from relay import function_checks
 from relay.store_secrets import StoreSecrets
 from sandbox.demo.scenarios import secret_of
 from sandbox.store.orders import PO_LINE
@@ -45,7 +45,7 @@ def relay_cli(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Relay
     store = store_with_team(BUYER)
     here = tmp_path / "enrichment.toml"
     here.write_text(RULES)
-    monkeypatch.setattr(deployed, "RULES_FILE", here)
+    monkeypatch.setattr(function_checks, "RULES_FILE", here)
     with relay_cli_of(store, monkeypatch) as relay_cli:
         relay_cli.run("store", "add", store.hash, "--from-file", "-", typed=json.dumps(secret_of(store)))
         yield relay_cli
@@ -123,11 +123,11 @@ def well(relay_cli: RelayCli, relay: str, ring: Ring, monkeypatch: pytest.Monkey
 def findings(relay_cli: RelayCli, code: int, *arguments: str) -> dict[str, dict[str, Any]]:
     """The doctor's findings by step, the worst of each; AssertionError when they do not fit the exit code."""
     answer = relay_cli.json("doctor", *arguments, code=code)
-    assert answer["well"] is (code == WELL)
+    assert answer["ok"] is (code == WELL)
     order = ["good", "unknown", "bad"]
     everything = [finding for section in answer["sections"].values() for finding in section]
     counted = [finding for finding in everything if not finding["because"]]
-    assert answer["wrong"] == sum(finding["state"] == "bad" for finding in counted)
+    assert answer["failed"] == sum(finding["state"] == "bad" for finding in counted)
     assert answer["unknown"] == sum(finding["state"] == "unknown" for finding in counted)
     return {f["step"]: f for f in sorted(everything, key=lambda f: order.index(f["state"]))}
 
@@ -137,11 +137,11 @@ def test_all_is_well(well: RelayCli) -> None:
 
     assert states == dict.fromkeys(states, "good")
     assert states.keys() == {
-        "stack", "webhook URL", "late trigger", "concurrency", "secret prefix", "settings", "architecture", "rules",
-        "secret", "core API", "clock", "B2B API", "B2B users", "hooks API", "webhook", "refusals", "PO number",
-        "extra fields", "late orders", "dead letters", "alarms", "who is told",
+        "stack", "webhook URL", "SQS trigger", "concurrency", "secret prefix", "settings", "architecture", "rules",
+        "secret", "core API", "clock", "B2B API", "B2B users", "hooks API", "webhook", "rejected webhooks", "PO number",
+        "extra fields", "late orders", "dead letters", "alarms", "alarm recipients",
     }  # fmt: skip
-    assert "All is well." in well.run("doctor").output
+    assert "All checks passed." in well.run("doctor").output
 
 
 def test_a_late_order_that_was_tried_often_shows_its_age_and_when_it_is_given_up(well: RelayCli) -> None:
@@ -162,7 +162,7 @@ def test_a_late_order_that_was_tried_often_shows_its_age_and_when_it_is_given_up
 
     assert (late["state"], late["who"]) == ("bad", "you")
     assert "1 order in the recovery queue; the oldest for 2 h, given up in 22 h" in late["what"]
-    assert "relay late list" in late["mend"]
+    assert "relay late list" in late["fix"]
 
 
 def remove_secret(_context: RelayCli) -> None:
@@ -202,9 +202,9 @@ def configure(**settings: Any) -> Callable[[RelayCli], Any]:
 
 
 @pytest.mark.parametrize(
-    ("trouble", "step", "what", "mend", "who"),
+    ("trouble", "step", "what", "fix", "who"),
     [
-        (remove_secret, "secret", "no secret relay/abc123", "relay store add abc123", "you"),
+        (remove_secret, "secret", "relay/abc123 does not exist", "relay store add abc123", "you"),
         (schedule_deletion, "secret", "relay/abc123 is scheduled for deletion", "relay store add abc123", "you"),
         (secret_without_value, "secret", "relay/abc123 has no value", "relay store add abc123", "you"),
         (put_secret({"client_secret": "s"}), "secret", '"access_token" is missing', "relay store add abc123", "you"),
@@ -214,13 +214,13 @@ def configure(**settings: Any) -> Callable[[RelayCli], Any]:
         (configure(missing_scopes={"core"}), "core API", "Orders: read-only", "relay store add abc123", "you"),
         (configure(missing_scopes={"b2b"}), "B2B API", "B2B Edition: modify", "relay store add abc123", "you"),
         (configure(b2b_token="another"), "B2B API", "HTTP 401", "relay store add abc123", "you"),
-        (lambda d: d.sandbox.down("b2b"), "B2B API", "another store's", "nothing to do", "BigCommerce"),
-        (lambda d: d.sandbox.hooks("abc123")[0].headers.clear(), "webhook", "does not carry", "relay hook create abc123", "you"),
-        (lambda d: setattr(d.sandbox.hooks("abc123")[0], "is_active", False), "webhook", "BigCommerce does", "relay hook enable", "you"),
+        (lambda d: d.sandbox.down("b2b"), "B2B API", "of another store", "nothing to do", "BigCommerce"),
+        (lambda d: d.sandbox.hooks("abc123")[0].headers.clear(), "webhook", "does not send", "relay hook create abc123", "you"),
+        (lambda d: setattr(d.sandbox.hooks("abc123")[0], "is_active", False), "webhook", "by BigCommerce", "relay hook enable", "you"),
         (lambda d: d.run("hook", "disable", "abc123", "--yes"), "webhook", "by relay hook disable", "relay hook enable", "you"),
         (lambda d: setattr(d.sandbox.hooks("abc123")[0], "destination", "https://x.example/"), "webhook", "x.example", "create", "you"),
         (lambda d: d.sandbox.block_domain("abc123", "127.0.0.1", 180), "blocked domain", "another 3 m", "relay backfill", "BigCommerce"),
-        (kill, "dead letters", "1 order waits for a person; causes: 1 x api_refused: HTTP 401", "relay failed list", "you"),
+        (kill, "dead letters", "1 order needs an operator; causes: 1 x api_refused: HTTP 401", "relay failed list", "you"),
         (configure(extra_fields=()), "extra fields", 'name "Team"', "enrichment.toml", "you"),
         (
             configure(extra_fields=(ExtraField(name="Team"), ExtraField(name="RelayCli", required=True))),
@@ -232,7 +232,7 @@ def configure(**settings: Any) -> Callable[[RelayCli], Any]:
     ],
 )  # fmt: skip
 def test_what_is_wrong_comes_with_its_mend_and_who_mends_it(
-    well: RelayCli, trouble: Callable[[RelayCli], Any], step: str, what: str, mend: str, who: str
+    well: RelayCli, trouble: Callable[[RelayCli], Any], step: str, what: str, fix: str, who: str
 ) -> None:
     trouble(well)
 
@@ -240,7 +240,7 @@ def test_what_is_wrong_comes_with_its_mend_and_who_mends_it(
 
     assert finding["state"] == "bad"
     assert what in finding["what"]
-    assert mend in finding["mend"]
+    assert fix in finding["fix"]
     assert finding["who"] == who
 
 
@@ -251,16 +251,16 @@ def test_a_refused_token_counts_once_and_names_what_could_not_be_looked_at(well:
     answer = well.json("doctor", code=WRONG)
     said = well.run("doctor", code=WRONG).output
 
-    assert (answer["wrong"], answer["unknown"]) == (1, 0)
+    assert (answer["failed"], answer["unknown"]) == (1, 0)
     store = {f["step"]: f for f in answer["sections"]["Store abc123"]}
     assert {step for step, f in store.items() if f["because"] == "core API"} == {
         "B2B API", "hooks API", "webhook", "PO number", "extra fields",
     }  # fmt: skip
-    assert store["webhook"]["what"] == "not looked at: the token is refused"
+    assert store["webhook"]["what"] == "not checked: the token is rejected"
     [dead] = [f for f in answer["sections"]["Orders and alarms"] if f["step"] == "dead letters"]
     assert dead["because"] == "Store abc123: core API"
     assert "└ webhook" in said
-    assert "1 wrong: 1 for you to mend." in said
+    assert "1 failed: 1 for you to fix." in said
 
 
 def test_an_outage_is_bigcommerces_and_counts_once(well: RelayCli) -> None:
@@ -272,9 +272,9 @@ def test_an_outage_is_bigcommerces_and_counts_once(well: RelayCli) -> None:
     said = well.run("doctor", code=WRONG).output
 
     assert (found["core API"]["who"], found["B2B API"]["because"]) == ("BigCommerce", "core API")
-    assert "orders wait" in found["core API"]["mend"]
+    assert "orders wait" in found["core API"]["fix"]
     assert found["late orders"]["because"] == "Store abc123: core API"
-    assert "1 wrong: 1 for BigCommerce (nothing to do)." in said
+    assert "1 failed: 1 for BigCommerce to fix." in said
 
 
 def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
@@ -285,7 +285,7 @@ def test_a_secret_that_may_not_be_read_is_not_taken_for_an_absent_one(
     found = findings(well, UNKNOWN)
 
     assert found["secret"]["state"] == "unknown"
-    assert "AWS denies you the secret relay/abc123 (AccessDeniedException)" in found["secret"]["what"]
+    assert "AWS denied access to the secret relay/abc123 (AccessDeniedException)" in found["secret"]["what"]
     assert found["webhook"]["because"] == "secret"
 
 
@@ -297,8 +297,8 @@ def test_a_store_that_only_has_a_secret_is_looked_at_and_told_from_a_listed_one(
 
     found = findings(well, WRONG, *named)
 
-    assert (found["core API"]["state"], found["list of stores"]["state"]) == ("good", "bad")
-    assert "relay store add abc123" in found["list of stores"]["mend"]
+    assert (found["core API"]["state"], found["store registry"]["state"]) == ("good", "bad")
+    assert "relay store add abc123" in found["store registry"]["fix"]
 
 
 def test_a_ringing_alarm_is_wrong_with_its_description(well: RelayCli, ring: Ring) -> None:
@@ -306,8 +306,8 @@ def test_a_ringing_alarm_is_wrong_with_its_description(well: RelayCli, ring: Rin
 
     finding = findings(well, WRONG)["alarms"]
 
-    assert f"{ALARM} has been ringing" in finding["what"]
-    assert finding["mend"] == "At least one order waits for a person."
+    assert f"{ALARM} has been in ALARM" in finding["what"]
+    assert finding["fix"] == "At least one order waits for a person."
 
 
 def test_an_alarm_that_rings_for_what_was_found_counts_with_it(well: RelayCli, ring: Ring) -> None:
@@ -326,7 +326,7 @@ def test_alarms_without_data_are_not_known(well: RelayCli, ring: Ring) -> None:
 
     assert (finding["state"], finding["who"]) == ("unknown", "nobody")
     assert "1 of 1 alarms have no data yet" in finding["what"]
-    assert "Nothing wrong was seen; 1 not known." in well.run("doctor", code=UNKNOWN).output
+    assert "No check failed; 1 without a result." in well.run("doctor", code=UNKNOWN).output
 
 
 def test_a_webhook_url_where_somebody_else_answers_is_wrong(well: RelayCli) -> None:
@@ -351,9 +351,9 @@ def test_texts_that_the_rule_does_not_read_are_told_and_not_shown(well: RelayCli
     finding = findings(well, UNKNOWN)["PO number"]
 
     assert finding["state"] == "unknown"
-    assert "read from 1 of the last 2 customers' orders; 1 more" in finding["what"]
+    assert "found in 1 of the last 2 customers' orders; 1 more" in finding["what"]
     assert str(missed.id) in finding["what"]
-    assert "po_number(customer_message, 'Your label')" in finding["mend"]
+    assert "po_number(customer_message, 'Your label')" in finding["fix"]
     assert "4711" not in finding["what"]
 
 
@@ -375,10 +375,10 @@ def test_refused_webhooks_may_be_forged_so_they_are_not_known(well: RelayCli, wr
     for line in refusals:
         write_log(well, line)
 
-    finding = findings(well, UNKNOWN)["refusals"]
+    finding = findings(well, UNKNOWN)["rejected webhooks"]
 
     assert finding["state"] == "unknown"
-    assert "1 webhook in the store's name refused" in finding["what"]
+    assert "1 webhook in the store's name" in finding["what"]
     assert refusals[0]["check"] in finding["what"]
 
 
@@ -386,7 +386,7 @@ def test_without_a_store_it_says_how_to_add_one(well: RelayCli) -> None:
     well.run("hook", "delete", "abc123", "--yes")
     well.run("store", "remove", "abc123", "--yes")
 
-    assert "relay store add" in findings(well, WRONG)["stores"]["mend"]
+    assert "relay store add" in findings(well, WRONG)["stores"]["fix"]
 
 
 def test_what_aws_does_not_let_it_see_is_not_claimed(well: RelayCli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,5 +403,5 @@ def test_orders_are_tried_with_the_deployed_rules_and_a_difference_is_wrong(well
     found = findings(well, WRONG)
 
     assert found["rules"]["state"] == "bad"
-    assert "make deploy" in found["rules"]["mend"]
+    assert "make deploy" in found["rules"]["fix"]
     assert found["extra fields"]["state"] == "good"

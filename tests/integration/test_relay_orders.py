@@ -147,7 +147,7 @@ def test_a_dead_order_says_why_and_how_to_bring_it_back(well: RelayCli) -> None:
     answer = verdict(well, 101, code=1)
 
     assert answer["verdict"] == "dead"
-    assert "relay failed redrive --store abc123 --order 101" in answer["mend"]
+    assert "relay failed redrive --store abc123 --order 101" in answer["fix"]
     boto3.client("sqs").purge_queue(QueueUrl=well.stack.outputs["DeadLetterQueueUrl"])
     assert verdict(well, 101)["verdict"] == "redriven"
 
@@ -188,7 +188,7 @@ def test_a_finished_order_names_the_rules_that_failed_on_it_and_their_mend(well:
 
     assert answer["rules_failed"] == ["all.po_number", "all.extra_fields.Team"]
     assert "all.po_number, all.extra_fields.Team" in answer["in_words"]
-    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["mend"]
+    assert "relay backfill --store abc123 --order 101 --rules-failed" in answer["fix"]
     assert "rules" not in verdict(well, 102)["in_words"]
 
 
@@ -224,7 +224,7 @@ def test_an_order_nobody_has_heard_of_says_what_to_do(well: RelayCli) -> None:
     answer = verdict(well, 999, code=1)
 
     assert answer["verdict"] == "unknown"
-    assert "relay backfill --store abc123 --order 999" in answer["mend"]
+    assert "relay backfill --store abc123 --order 999" in answer["fix"]
 
 
 def test_a_story_is_told_without_logs_when_they_may_not_be_read(
@@ -239,7 +239,7 @@ def test_a_story_is_told_without_logs_when_they_may_not_be_read(
     output = well.run("status", "101", "--store", "abc123").output
 
     assert "rate_limited: HTTP 429" in output
-    assert "AWS does not let you call FilterLogEvents" in output
+    assert "Your role may not call FilterLogEvents" in output
 
 
 # --- preview ---------------------------------------------------------------------------------------------------------
@@ -264,7 +264,7 @@ def test_a_preview_shows_record_and_rules_and_writes_nothing(relay_cli: RelayCli
 
 @pytest.mark.parametrize(
     ("customer", "conclusion"),
-    [(BUYER, "would create a record"), (OUTSIDER, "belongs to no company"), (GUEST, "a guest's order")],
+    [(BUYER, "would create a record"), (OUTSIDER, "belongs to no company"), (GUEST, "customer is a guest")],
 )
 def test_a_preview_says_what_would_be_done(relay_cli: RelayCli, customer: int, conclusion: str) -> None:
     order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=customer, external_order_id="Blue")
@@ -293,13 +293,13 @@ def test_a_preview_says_that_the_rules_bring_nothing(relay_cli: RelayCli) -> Non
 
     answer = relay_cli.json("preview", str(order.id), "--store", "abc123")
 
-    assert answer["conclusion"] == "The rules bring nothing for this order; nothing would be sent."
+    assert answer["conclusion"] == "The rules have no result for this order. Nothing would be sent."
 
 
 @pytest.mark.parametrize(
     ("fields", "what"),
     [
-        ((ExtraField(name="Squad"),), 'the rules name "Team", which the store has not configured'),
+        ((ExtraField(name="Squad"),), 'the rules name "Team", which is not a field of the store'),
         ((ExtraField(name="Team", maximum_length=3),), 'the value for "Team" is longer than 3 characters'),
         ((ExtraField(name="Team"), ExtraField(name="RelayCli", required=True)), 'the store requires "RelayCli"'),
     ],
@@ -345,7 +345,7 @@ def test_a_period_is_handed_over_without_guests_and_finished_orders(relay_cli: R
     answer = relay_cli.json(*arguments)
 
     letters = handed_over(relay_cli)
-    assert answer["done"] == "handed over"
+    assert answer["done"] == "queued"
     assert [letter["order"]["data"]["id"] for letter in letters] == [desired, other]
     assert {letter["reason"]["cause"] for letter in letters} == {"reconciled"}
     assert {before, guest}.isdisjoint(answer["orders"])
@@ -445,7 +445,7 @@ def test_finished_orders_of_a_period_are_done_again(relay_cli: RelayCli, monkeyp
     answer = relay_cli.json(*LAST_HOUR, "--again", "--yes")
 
     assert (answer["orders"], answer["again"]) == ([first, second, new], [first, second])
-    assert answer["passed_over"] == {"finished": [], "not_finished": [], "in_progress": [], "guests": [guest]}
+    assert answer["skipped"] == {"finished": [], "not_finished": [], "in_progress": [], "guests": [guest]}
     assert [type(outcome) for outcome in became.values()] == [Created, Created, Created]
 
 
@@ -455,7 +455,7 @@ def test_finished_orders_of_a_period_are_done_again_only_with_consent(relay_cli:
 
     output = relay_cli.run(*LAST_HOUR, "--again", typed="n\n", code=1).output
 
-    assert "1 order that the relay has finished will be done again" in output
+    assert "Process 1 order of store abc123 again" in output
     assert handed_over(relay_cli) == []
     assert isinstance(finish(done), Duplicate)
     relay_cli.run(*LAST_HOUR, "--again", typed="y\n")
@@ -479,7 +479,7 @@ def test_a_dry_run_asks_nothing_and_forgets_nothing(relay_cli: RelayCli) -> None
 
     output = relay_cli.run(*LAST_HOUR, "--again", "--dry-run").output
 
-    assert "2 orders would be handed over (1 of them finished before)" in output
+    assert "2 orders would be queued (1 of them finished before)" in output
     assert "all.po_number failed on 1 order." in output
     assert handed_over(relay_cli) == []
     assert isinstance(finish(done), Duplicate)
@@ -504,7 +504,7 @@ def test_exactly_the_finished_orders_on_which_a_rule_failed_are_done_again(
 
     assert answer["orders"] == answer["again"] == [both, one]
     assert answer["rules_failed"] == {"all.po_number": [both, one], "all.extra_fields.Team": [both]}
-    assert answer["passed_over"] == {
+    assert answer["skipped"] == {
         "finished": [well_done],
         "not_finished": [new],
         "in_progress": [],
@@ -520,7 +520,7 @@ def test_a_plain_backfill_tells_of_failed_rules_and_how_to_mend_them(relay_cli: 
 
     output = relay_cli.run(*LAST_HOUR, "--until", "1s").output
 
-    assert "0 orders handed over; passed over: 2 finished before." in output
+    assert "0 orders queued; skipped: 2 finished." in output
     assert "all.po_number failed on 2 orders." in output
     assert "relay backfill --store abc123 --since 1h --until 1s --rules-failed" in output
 
@@ -534,18 +534,18 @@ def test_orders_are_given_by_number(relay_cli: RelayCli, monkeypatch: pytest.Mon
     answer = relay_cli.json(*by_number(second, first, guest, first), "--again")
 
     assert (answer["orders"], answer["again"]) == ([second, first], [first])
-    assert answer["passed_over"]["guests"] == [guest]
+    assert answer["skipped"]["guests"] == [guest]
     assert [type(outcome) for outcome in became.values()] == [Created, Created]
     assert isinstance(finish(other), Duplicate)
 
 
-def test_a_finished_order_given_by_number_is_passed_over_unless_it_is_wanted_again(relay_cli: RelayCli) -> None:
+def test_a_finished_order_given_by_number_is_skipped_unless_it_is_wanted_again(relay_cli: RelayCli) -> None:
     done = place(relay_cli)
     finish(done)
 
     output = relay_cli.run(*by_number(done)).output
 
-    assert "0 orders handed over; passed over: 1 finished before." in output
+    assert "0 orders queued; skipped: 1 finished." in output
     assert f"relay backfill --store abc123 --order {done} --again" in output
     assert handed_over(relay_cli) == []
 
@@ -570,7 +570,7 @@ def test_a_number_that_the_store_does_not_have_hands_nothing_over(
 
     output = relay_cli.run(*by_number(place(relay_cli), 99_999), code=1).output
 
-    assert "Store abc123 has no order 99999; nothing was handed over." in output
+    assert "Store abc123 has no order 99999. No order was queued." in output
     assert handed_over(relay_cli) == []
 
 
@@ -586,7 +586,7 @@ def test_a_look_up_that_is_refused_is_not_taken_for_a_missing_order(relay_cli: R
 def test_either_a_period_or_orders_are_given(relay_cli: RelayCli, selection: tuple[str, ...]) -> None:
     output = relay_cli.run("backfill", "--store", "abc123", *selection, code=2).output
 
-    assert "either which period" in " ".join(output.split())
+    assert "either a period" in " ".join(output.split())
 
 
 @pytest.mark.parametrize("flag", [(), ("--again", "--yes"), ("--rules-failed",)])
@@ -596,10 +596,10 @@ def test_an_order_that_is_being_worked_on_is_left_alone_and_said_so(relay_cli: R
 
     output = relay_cli.run(*LAST_HOUR, *flag).output
 
-    assert "0 orders handed over; passed over: 1 being worked on right now." in output
+    assert "0 orders queued; skipped: 1 in progress." in output
     assert "the same command again" in output
     assert handed_over(relay_cli) == []
-    assert relay_cli.json(*LAST_HOUR, *flag)["passed_over"]["in_progress"] == [busy]
+    assert relay_cli.json(*LAST_HOUR, *flag)["skipped"]["in_progress"] == [busy]
     assert finish(busy) == Duplicate(in_progress=True)
 
 
@@ -617,7 +617,7 @@ def test_an_order_that_is_being_worked_on_since_it_was_listed_is_left_alone(
 
     answer = relay_cli.json(*LAST_HOUR, "--rules-failed")
 
-    assert (answer["orders"], answer["again"], answer["passed_over"]["in_progress"]) == ([], [], [busy])
+    assert (answer["orders"], answer["again"], answer["skipped"]["in_progress"]) == ([], [], [busy])
     assert handed_over(relay_cli) == []
     assert finish(busy) == Duplicate(in_progress=True)
 
@@ -656,7 +656,7 @@ def test_a_command_that_ends_between_forgetting_and_handing_over_is_made_up_for_
         *LAST_HOUR, "--rules-failed", code=130 if isinstance(trouble, KeyboardInterrupt) else 1
     ).output
     assert f"Stopped at order {orders[1]}" in output
-    assert "1 of 3 were gone through" in output
+    assert "after 1 of 3 orders" in output
     finish(orders[0])  # RecoveryFunction has done what was handed over
 
     answer = relay_cli.json(*LAST_HOUR, "--rules-failed")
@@ -689,7 +689,10 @@ def test_a_listing_that_the_store_refuses_is_one_sentence(relay_cli: RelayCli, s
 
     output = relay_cli.run(*LAST_HOUR, code=1).output
 
-    assert f"BigCommerce refused: core Orders API: HTTP {status}: The field 'min_date_created' is invalid." in output
+    assert (
+        f"BigCommerce refused the request: core Orders API: HTTP {status}: The field 'min_date_created' is invalid."
+        in output
+    )
     assert len(output.strip().splitlines()) == 2
     assert handed_over(relay_cli) == []
 
@@ -707,6 +710,6 @@ def test_a_listing_that_ends_in_the_middle_hands_nothing_over(
 
     output = relay_cli.run(*LAST_HOUR, code=1).output
 
-    assert "BigCommerce does not answer as it should (unexpected_answer): core Orders API: the list ignores" in output
+    assert "BigCommerce did not answer as expected (unexpected_answer): core Orders API: the list ignores" in output
     assert len(output.strip().splitlines()) == 2
     assert handed_over(relay_cli) == []

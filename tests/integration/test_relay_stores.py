@@ -54,7 +54,7 @@ def test_a_store_is_added_and_listed(relay_cli: RelayCli) -> None:
         "client_secret": True,
         "b2b_token": False,
         "webhook_header": False,
-        "listed": True,
+        "registered": True,
     }
 
 
@@ -65,11 +65,11 @@ def test_a_store_that_only_has_a_secret_is_shown_and_joins_the_list(relay_cli: R
         client.create_secret(Name=other, SecretString="{}")
 
     [row] = relay_cli.json("store", "list")
-    assert (row["store"], row["secret"], row["listed"]) == ("abc123", "complete", False)
+    assert (row["store"], row["secret"], row["registered"]) == ("abc123", "complete", False)
 
     relay_cli.run("store", "add", "abc123", typed="\n\n\n")
 
-    assert relay_cli.json("store", "list")[0]["listed"] is True
+    assert relay_cli.json("store", "list")[0]["registered"] is True
     assert saved(relay_cli) == WHOLE
 
 
@@ -82,7 +82,7 @@ def test_without_the_right_to_list_secrets_the_stores_on_the_list_are_shown(
 
     result = relay_cli.run("store", "list")
 
-    assert "AWS refused ListSecrets (AccessDeniedException)" in result.output
+    assert "ListSecrets was denied (AccessDeniedException)" in result.output
     assert "abc123" in result.stdout
 
 
@@ -128,7 +128,7 @@ def test_null_removes_a_value(relay_cli: RelayCli) -> None:
     add(relay_cli, {"client_secret": None})
 
     assert saved(relay_cli) == {"access_token": TOKEN}
-    assert relay_cli.json("store", "list", code=1)[0]["secret"] == "cannot check webhooks"
+    assert relay_cli.json("store", "list", code=1)[0]["secret"] == "cannot authenticate webhooks"
 
 
 @pytest.mark.parametrize(
@@ -243,7 +243,7 @@ def test_creating_it_again_changes_nothing(relay_cli: RelayCli) -> None:
 
     second = relay_cli.json("hook", "create", "abc123")
 
-    assert (first["change"], second["change"]) == ("created", "as it was")
+    assert (first["change"], second["change"]) == ("created", "unchanged")
     assert first["id"] == second["id"]
     assert saved(relay_cli) == secret
     assert len(hooks(relay_cli)) == 1
@@ -255,7 +255,7 @@ def test_a_hook_that_was_switched_off_or_lost_its_header_is_put_right(relay_cli:
     [hook] = hooks(relay_cli)
     hook.is_active, hook.headers = False, {"x-own": "kept"}
 
-    assert relay_cli.json("hook", "create", "abc123")["change"] == "put right"
+    assert relay_cli.json("hook", "create", "abc123")["change"] == "corrected"
 
     assert hook.is_active
     assert hook.headers == {"x-own": "kept", "x-relay-secret": saved(relay_cli)["webhook_header"]["value"]}
@@ -328,8 +328,8 @@ def test_hooks_are_listed_with_what_matters(relay_cli: RelayCli) -> None:
 
     ours, other = relay_cli.json("hook", "list", "abc123")["hooks"]
 
-    assert (ours["points_here"], ours["active"], ours["carries_our_header"]) == (True, True, True)
-    assert (other["points_here"], other["carries_our_header"]) == (False, False)
+    assert (ours["points_here"], ours["active"], ours["sends_secret_header"]) == (True, True, True)
+    assert (other["points_here"], other["sends_secret_header"]) == (False, False)
     assert "elsewhere" in relay_cli.run("hook", "list", "abc123").output
 
 
@@ -341,7 +341,7 @@ def test_a_hook_of_a_channel_or_with_a_wildcard_is_put_right_too_and_no_other_ma
     hook = relay_cli.sandbox.add_hook(relay_cli.store, relay_cli.destination, scope)
     hook.is_active = False
 
-    assert relay_cli.json("hook", "create", "abc123")["change"] == "put right"
+    assert relay_cli.json("hook", "create", "abc123")["change"] == "corrected"
 
     assert hooks(relay_cli) == [hook]
     assert hook.is_active
@@ -372,7 +372,7 @@ def test_a_blocked_domain_is_told_with_its_remaining_time(relay_cli: RelayCli) -
 
     output = relay_cli.run("hook", "create", "abc123").output
 
-    assert "holds back all webhooks to this domain for another 3 m" in output
+    assert "blocks all webhooks to this domain for another 3 m" in output
 
 
 def test_a_hook_is_switched_and_deleted(relay_cli: RelayCli) -> None:
@@ -382,9 +382,9 @@ def test_a_hook_is_switched_and_deleted(relay_cli: RelayCli) -> None:
 
     relay_cli.run("hook", "disable", "abc123", "--yes")
     assert not hook.is_active
-    assert relay_cli.json("hook", "enable", "abc123")["change"] == "switched on"
+    assert relay_cli.json("hook", "enable", "abc123")["change"] == "enabled"
     assert hook.is_active
-    assert relay_cli.json("hook", "enable", "abc123")["change"] == "as it was"
+    assert relay_cli.json("hook", "enable", "abc123")["change"] == "unchanged"
     relay_cli.run("hook", "delete", "abc123", typed="n\n", code=1)
     assert hooks(relay_cli) == [hook]
     relay_cli.run("hook", "delete", "abc123", typed="y\n")

@@ -38,12 +38,12 @@ def test_the_environments_of_the_shipped_file_are_two_stacks() -> None:
 def test_an_environment_that_is_not_there_is_named_with_those_that_are() -> None:
     with pytest.raises(CliError, match="no environment staging") as raised:
         Environment.read(SAMCONFIG, "staging")
-    assert raised.value.mend == "Choose one with CONFIG_ENV: default, prod"
+    assert raised.value.fix == "Choose one with CONFIG_ENV: default, prod"
 
 
 @pytest.mark.parametrize("name", ["", "1st", "under_score", "x" * (LONGEST_NAME + 1)])
 def test_a_name_that_would_fail_in_the_middle_of_a_deployment_is_refused_before(name: str) -> None:
-    with pytest.raises(CliError, match="cannot be named"):
+    with pytest.raises(CliError, match="not a valid stack name"):
         Environment.read(config(name), "x")
 
 
@@ -234,7 +234,7 @@ def test_without_a_region_it_says_so_before_anything_is_done(
     commands: Commands, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([]) == 1
-    assert capsys.readouterr().err == "✗ No AWS region is set.\n  → Name it: make deploy REGION=eu-west-1\n"
+    assert capsys.readouterr().err == "✗ No AWS region is set.\n  → Set it: make deploy REGION=eu-west-1\n"
     assert commands.run_so_far == []
 
 
@@ -266,7 +266,7 @@ def test_without_credentials_it_says_so_before_anything_is_done(
     monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
     monkeypatch.setattr(deploying, "deployed_parameters", GENUINE)
     assert main(["--region", "eu-west-1"]) == 1
-    assert capsys.readouterr().err.startswith("✗ There are no AWS credentials.\n")
+    assert capsys.readouterr().err.startswith("✗ No AWS credentials were found.\n")
     assert commands.run_so_far == []
 
 

@@ -104,7 +104,7 @@ def test_an_account_in_which_a_stack_can_be_made_is_well(session: Session) -> No
         ("region", "credentials", "concurrency", "name", "stack", "names", "rules", "creates", "costs"), State.GOOD
     )
     assert "account 123456789012" in findings["credentials"].what
-    assert "it is created" in findings["stack"].what
+    assert "will be created" in findings["stack"].what
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_without_a_region_nothing_of_aws_is_looked_at(session: Session) -> None:
     findings = found(session)
 
     assert findings["region"].state is State.BAD
-    assert "REGION=eu-west-1" in findings["region"].mend
+    assert "REGION=eu-west-1" in findings["region"].fix
     for step in ("credentials", "concurrency", "stack", "names"):
         assert (findings[step].state, findings[step].because) == (State.UNKNOWN, "region")
 
@@ -191,13 +191,13 @@ def test_a_stacks_name_must_fit_into_the_names_made_from_it(session: Session, na
 @pytest.mark.parametrize(
     ("status", "state", "words"),
     [
-        ("REVIEW_IN_PROGRESS", State.GOOD, "it is created"),
-        ("CREATE_COMPLETE", State.GOOD, "it is updated"),
-        ("UPDATE_ROLLBACK_COMPLETE", State.GOOD, "it is updated"),
+        ("REVIEW_IN_PROGRESS", State.GOOD, "will be created"),
+        ("CREATE_COMPLETE", State.GOOD, "will be updated"),
+        ("UPDATE_ROLLBACK_COMPLETE", State.GOOD, "will be updated"),
         ("ROLLBACK_COMPLETE", State.BAD, "aws cloudformation delete-stack --stack-name b2b-order-relay --region us-east-1"),
         ("DELETE_FAILED", State.BAD, "delete-stack"),
         ("UPDATE_ROLLBACK_FAILED", State.BAD, "continue-update-rollback"),
-        ("UPDATE_IN_PROGRESS", State.BAD, "another deployment is at work"),
+        ("UPDATE_IN_PROGRESS", State.BAD, "another deployment is running"),
     ],
 )  # fmt: skip
 def test_a_stack_that_cannot_be_updated_is_wrong(session: Session, status: str, state: State, words: str) -> None:
@@ -207,7 +207,7 @@ def test_a_stack_that_cannot_be_updated_is_wrong(session: Session, status: str, 
 
     stack = findings["stack"]
     assert stack.state is state
-    assert words in stack.what + stack.mend
+    assert words in stack.what + stack.fix
     assert stack.who is (Who.NOBODY if status == "UPDATE_IN_PROGRESS" else Who.YOU)
     assert ("names" in findings) is (status == "REVIEW_IN_PROGRESS")
 

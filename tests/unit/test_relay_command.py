@@ -125,7 +125,7 @@ def test_a_malformed_relay_store_is_refused(run: Run, monkeypatch: pytest.Monkey
 
 @pytest.mark.parametrize(
     ("stores", "said"),
-    [({}, ["There is no store yet."]), ({"abc123": True, "def456": False}, ["There are 2 stores", "abc123, def456"])],
+    [({}, ["No store is registered."]), ({"abc123": True, "def456": False}, ["There are 2 stores", "abc123, def456"])],
 )
 def test_without_one_store_the_command_says_which_there_are(
     run: Run, monkeypatch: pytest.MonkeyPatch, stores: dict[str, bool], said: list[str]
@@ -155,7 +155,7 @@ def test_wrong_usage_with_json_is_an_object(run: Run) -> None:
     ended = run(one, "--nope", "--json")
 
     assert (ended.code, ended.err) == (2, "")
-    assert json.loads(ended.out)["error"].keys() == {"message", "mend"}
+    assert json.loads(ended.out)["error"].keys() == {"message", "fix"}
 
 
 def test_an_error_with_json_is_an_object(run: Run) -> None:
@@ -165,7 +165,7 @@ def test_an_error_with_json_is_an_object(run: Run) -> None:
     ended = run(fails, "--json")
 
     assert (ended.code, ended.err) == (1, "")
-    assert json.loads(ended.out) == {"error": {"message": "It is broken.", "mend": "relay doctor"}}
+    assert json.loads(ended.out) == {"error": {"message": "It is broken.", "fix": "relay doctor"}}
 
 
 @pytest.mark.parametrize(("result", "code"), [(True, 0), (False, 1), (0, 0), (1, 1), (3, 3)])
@@ -220,7 +220,7 @@ def test_without_a_terminal_a_question_asks_for_yes(run: Run, monkeypatch: pytes
     ended = run(asks)
 
     assert (ended.code, ended.out.strip()) == (1, "")
-    assert "Add --yes" in ended.err
+    assert "add --yes" in ended.err
     assert run(asks, "--yes").out == "deleted\n"
 
 

@@ -25,7 +25,7 @@ def redrive(queues: Queues, selection: Selection = Selection()) -> list[tuple[in
     queue = dead_letters(queues)
     with queue.held() as letters:
         chosen = [dead for dead in letters if dead.is_in(selection)]
-        return [(dead.order, fate) for dead, fate in queue.move(chosen, LATE)]
+        return [(dead.order, result) for dead, result in queue.move(chosen, LATE)]
 
 
 def test_a_large_queue_is_read_whole_and_each_letter_once() -> None:
@@ -78,10 +78,10 @@ def test_a_letter_that_cannot_be_sent_stays_and_the_others_go() -> None:
     for order in (1, 2, 3):
         queues.put(DEAD, letter(order))
 
-    fates = dict(redrive(queues))
+    results = dict(redrive(queues))
 
-    assert (fates[1], fates[3]) == ("", "")
-    assert fates[2] == "it stays: SQS did not take it (InternalError)"
+    assert (results[1], results[3]) == ("", "")
+    assert results[2] == "not moved: SQS refused (InternalError)"
     assert list(queues.bodies[DEAD].values()) == [letter(2)]
 
 
@@ -90,7 +90,7 @@ def test_a_batch_that_is_too_long_is_sent_one_by_one() -> None:
     for order in (1, 2, 3):
         queues.put(DEAD, letter(order))
 
-    assert [fate for _, fate in redrive(queues)] == ["", "", ""]
+    assert [result for _, result in redrive(queues)] == ["", "", ""]
     assert len(queues.bodies[LATE]) == 3
 
 
@@ -98,7 +98,7 @@ def test_a_letter_that_was_sent_and_cannot_be_deleted_is_told_of() -> None:
     queues = Queues(down_for={"delete"})
     queues.put(DEAD, letter(1))
 
-    assert redrive(queues) == [(1, "it was moved, but a copy stays (ClientError)")]
+    assert redrive(queues) == [(1, "moved, but a copy could not be deleted (ClientError)")]
 
 
 bodies_and_trouble = st.lists(
@@ -116,11 +116,11 @@ def test_no_letter_is_ever_lost(rows: list[tuple[int, bool, bool]], down: set[st
         if undeletable:
             queues.undeletable.add(name)
 
-    fates = redrive(queues)
+    results = redrive(queues)
 
     everywhere = [*queues.bodies[DEAD].values(), *queues.bodies[LATE].values()]
     assert {letter(order) for order, *_ in rows} == set(everywhere)
-    moved = {order for order, fate in fates if not fate}
+    moved = {order for order, result in results if not result}
     assert moved == {order for order, *_ in rows} - {
         json.loads(b)["order"]["data"]["id"] for b in queues.bodies[DEAD].values()
     }

@@ -15,21 +15,21 @@ from handler.bigcommerce.credentials import StoreSecret
 from handler.container import Container
 from handler.enrichment import Rules
 from handler.errors import Cause, Refused, RetryLater
-from relay import deployed
-from relay.checks import Finding, State, Who, check_b2b, check_core, check_users, clock_finding, follows, known
+from relay import function_checks
+from relay.checks import Finding, State, Who, check_b2b, check_core, check_users, clock_finding, follows, guarded
 from relay.context import Context
 from relay.deployment_checks import (
     check_concurrency,
     check_endpoint,
-    check_late_trigger,
     check_secret_prefix,
+    check_sqs_trigger,
     check_stack,
 )
 from relay.errors import CliError
 from relay.hook_checks import check_hook
-from relay.order_checks import check_alarms, check_dead, check_late, check_told, roots
+from relay.order_checks import check_alarm_recipients, check_alarms, check_dead, check_late, root_causes
 from relay.stack import FUNCTIONS, Stack
-from relay.store_checks import look_at
+from relay.store_checks import check_store
 from support.account import ALARM, FakeCloudFormation, FakeFunctions, Pages, aws_error, other_stack, packed
 from support.clock import FakeClock, middle
 from support.dead_letters import letter
@@ -189,18 +189,18 @@ def test_an_accounts_concurrency_is_compared_with_what_the_relay_may_need(
     assert finding.state is state
     assert f"{limit} concurrent executions" in finding.what
     if state is not State.GOOD:
-        assert "--quota-code L-B99A9384 --desired-value 1000 --region us-east-1" in finding.mend
+        assert "--quota-code L-B99A9384 --desired-value 1000 --region us-east-1" in finding.fix
 
 
 def test_the_late_trigger_is_well_when_it_is_enabled_and_tells_its_limit(account: Account) -> None:
     at_once: list[int] = []
 
-    assert check_late_trigger(account.context, at_once).state is State.GOOD
+    assert check_sqs_trigger(account.context, at_once).state is State.GOOD
     assert at_once == [5]
     account.functions.mapping["State"] = "Disabled"
-    assert "its trigger is Disabled" in check_late_trigger(account.context, []).what
+    assert "its SQS trigger is Disabled" in check_sqs_trigger(account.context, []).what
     account.functions.mapping["EventSourceArn"] = "arn:aws:sqs:us-east-1:123456789012:another"
-    assert "its trigger is missing" in check_late_trigger(account.context, []).what
+    assert "its SQS trigger is missing" in check_sqs_trigger(account.context, []).what
 
 
 @pytest.mark.parametrize(
@@ -231,37 +231,37 @@ def test_another_stack_with_the_same_secrets_is_wrong(
 
 def live(account: Account) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    assert list(deployed.read_functions(account.context, found)) == []
+    assert list(function_checks.read_functions(account.context, found)) == []
     return found
 
 
 def test_settings_are_those_that_the_functions_run_with(account: Account) -> None:
-    assert deployed.check_settings(account.context, live(account)).state is State.GOOD
+    assert function_checks.check_settings(account.context, live(account)).state is State.GOOD
 
     environment = account.functions.configurations["relay-RecoveryFunction"]["Environment"]["Variables"]
     environment["LATE_REQUESTS_PER_MINUTE"] = "150"
-    finding = deployed.check_settings(account.context, live(account))
-    assert (finding.state, finding.mend) == (State.BAD, "deploy again: make deploy")
+    finding = function_checks.check_settings(account.context, live(account))
+    assert (finding.state, finding.fix) == (State.BAD, "deploy again: make deploy")
     assert "RecoveryFunction: LATE_REQUESTS_PER_MINUTE" in finding.what
 
     del environment["SECRET_PREFIX"]
-    assert "SECRET_PREFIX is not set" in deployed.check_settings(account.context, live(account)).what
+    assert "SECRET_PREFIX is not set" in function_checks.check_settings(account.context, live(account)).what
 
 
 def test_the_architecture_of_functions_and_layer_must_fit(account: Account) -> None:
-    assert deployed.check_architecture(account.context, live(account)).state is State.GOOD
+    assert function_checks.check_architecture(account.context, live(account)).state is State.GOOD
 
     account.functions.layer_architectures = []
-    assert deployed.check_architecture(account.context, live(account)).state is State.UNKNOWN
+    assert function_checks.check_architecture(account.context, live(account)).state is State.UNKNOWN
     account.functions.layer_architectures = ["x86_64"]
-    assert "its layer is for x86_64" in deployed.check_architecture(account.context, live(account)).what
+    assert "its layer is for x86_64" in function_checks.check_architecture(account.context, live(account)).what
     account.stack.parameters["Architecture"] = "x86_64"
-    assert "the stack's parameter is x86_64" in deployed.check_architecture(account.context, live(account)).what
+    assert "the stack's parameter is x86_64" in function_checks.check_architecture(account.context, live(account)).what
 
 
 def read(account: Account) -> list[str]:
     text: list[str] = []
-    assert list(deployed.read_rules(account.context, live(account), text)) == []
+    assert list(function_checks.read_rules(account.context, live(account), text)) == []
     return text
 
 
@@ -285,7 +285,7 @@ def test_deployed_code_that_cannot_be_read_is_an_error(account: Account, given: 
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     here = tmp_path / "enrichment.toml"
     here.write_text(RULES, encoding="utf-8")
-    monkeypatch.setattr(deployed, "RULES_FILE", here)
+    monkeypatch.setattr(function_checks, "RULES_FILE", here)
     return here
 
 
@@ -307,7 +307,7 @@ def test_the_deployed_rules_are_compared_with_the_folders_and_are_the_ones_to_tr
     folder.write_text(here, encoding="utf-8")
     chosen: list[Rules] = []
 
-    found = list(deployed.check_rules([] if there is None else [there], chosen, "functions"))
+    found = list(function_checks.check_rules([] if there is None else [there], chosen, "functions"))
 
     assert [finding.state for finding in found] == states
     rules = {"here": here, "there": there, None: None}[tried]
@@ -325,7 +325,7 @@ def test_the_deployed_rules_are_compared_with_the_folders_and_are_the_ones_to_tr
     ("waiting", "age", "found_before", "state", "who", "words"),
     [
         (0, None, {}, State.GOOD, Who.YOU, "none"),
-        (1, None, {}, State.UNKNOWN, Who.NOBODY, "1 order in the recovery queue; since when is not known yet; each is given up 24 h"),
+        (1, None, {}, State.UNKNOWN, Who.NOBODY, "1 order in the recovery queue; their ages are not known yet; each is given up 24 h"),
         (2, 60.0, {}, State.UNKNOWN, Who.NOBODY, "2 orders in the recovery queue; the oldest for 60 s, given up in 24 h"),
         (2, 7200.0, {}, State.BAD, Who.YOU, "the oldest for 2 h, given up in 22 h"),
         (2, 7200.0, {"outage": "Store abc123: B2B API"}, State.UNKNOWN, Who.NOBODY, "the oldest for 2 h"),
@@ -347,7 +347,7 @@ def test_late_orders_are_told_with_their_age_and_their_end(
 
     assert (finding.state, finding.who) == (state, who)
     assert words in finding.what
-    assert ("relay late list" in finding.mend) is (waiting > 0)
+    assert ("relay late list" in finding.fix) is (waiting > 0)
     assert finding.because == found_before.get("outage", "")
 
 
@@ -366,16 +366,16 @@ def test_dead_letters_are_told_with_the_apis_words_and_seen_by_others_at_once(ac
     finding = check_dead(account.context, {"token": "Store abc123: core API"})
 
     assert (finding.state, finding.because) == (State.BAD, "")  # the unreadable one does not follow from the token
-    assert "12 orders wait for a person, the oldest for 2 h; causes of 3 that were read: " in finding.what
+    assert "12 orders need an operator, the oldest for 2 h; causes of 3 of them: " in finding.what
     assert "2 x unauthorized: HTTP 401; 1 x unreadable" in finding.what
-    assert "relay failed list" in finding.mend
+    assert "relay failed list" in finding.fix
     assert account.released == ["0", "1", "2"]
 
 
 def test_no_dead_letter_is_well_and_one_that_others_hold_is_told_without_its_words(account: Account) -> None:
     assert check_dead(account.context, {}).state is State.GOOD
     account.depths[DEAD_QUEUE] = 1
-    assert check_dead(account.context, {}).what == "1 order waits for a person"
+    assert check_dead(account.context, {}).what == "1 order needs an operator"
 
 
 def test_dead_letters_of_one_cause_follow_from_it(account: Account) -> None:
@@ -398,7 +398,11 @@ def test_what_was_found_wrong_is_a_root_by_its_topic_and_what_follows_is_none() 
         "Store b": [Finding("core API", State.BAD, ""), Finding("clock", State.BAD, "")],
     }
 
-    assert roots(found) == {"rules": "Deployment: rules", "token": "Store a: core API", "outage": "Store a: B2B API"}
+    assert root_causes(found) == {
+        "rules": "Deployment: rules",
+        "token": "Store a: core API",
+        "outage": "Store a: B2B API",
+    }
 
 
 # --- alarms --------------------------------------------------------------------------------------------------------
@@ -424,15 +428,15 @@ def test_ringing_alarms_are_wrong_each_with_its_cause_when_that_was_found(accoun
 
     assert [finding.because for finding in found] == ["Store a: core API", "dead letters", ""]
     assert {finding.state for finding in found} == {State.BAD}
-    assert "has been ringing for 5 m" in found[0].what
-    assert found[0].mend == "Look."
+    assert "has been in ALARM for 5 m" in found[0].what
+    assert found[0].fix == "Look."
 
 
 def test_a_stack_without_alarms_is_wrong(account: Account) -> None:
     account.cloudformation.pages["list_stack_resources"] = []
 
     assert [finding.state for finding in alarm_findings(account)] == [State.BAD]
-    assert "nobody is told" in check_told(account.context).what
+    assert "no topic" in check_alarm_recipients(account.context).what
 
 
 @pytest.mark.parametrize(
@@ -440,11 +444,11 @@ def test_a_stack_without_alarms_is_wrong(account: Account) -> None:
     [
         ("", [("arn:aws:sns:1", "a@example.com")], State.GOOD, "1 subscription"),
         ("a@example.com", [("arn:aws:sns:1", "a@example.com")], State.GOOD, "1 subscription"),
-        ("", [], State.UNKNOWN, "nobody subscribes"),
-        ("a@example.com", [("PendingConfirmation", "a@example.com")], State.BAD, "not confirmed yet"),
-        ("a@example.com", [("Deleted", "a@example.com")], State.BAD, "not subscribed any more"),
-        ("a@example.com", [], State.BAD, "not subscribed any more"),
-        ("a@example.com", [("arn:aws:sns:1", "b@example.com")], State.BAD, "not subscribed any more"),
+        ("", [], State.UNKNOWN, "no subscription"),
+        ("a@example.com", [("PendingConfirmation", "a@example.com")], State.BAD, "not confirmed"),
+        ("a@example.com", [("Deleted", "a@example.com")], State.BAD, "no longer subscribed"),
+        ("a@example.com", [], State.BAD, "no longer subscribed"),
+        ("a@example.com", [("arn:aws:sns:1", "b@example.com")], State.BAD, "no longer subscribed"),
     ],
 )
 def test_whether_anybody_is_told_of_an_alarm(
@@ -453,12 +457,12 @@ def test_whether_anybody_is_told_of_an_alarm(
     account.stack.parameters["AlarmEmail"] = email
     account.subscriptions[:] = [{"SubscriptionArn": arn, "Endpoint": endpoint} for arn, endpoint in subscriptions]
 
-    finding = check_told(account.context)
+    finding = check_alarm_recipients(account.context)
 
     assert finding.state is state
     assert words in finding.what
     if state is State.BAD:
-        assert "--protocol email --notification-endpoint a@example.com" in finding.mend
+        assert "--protocol email --notification-endpoint a@example.com" in finding.fix
 
 
 # --- the token -----------------------------------------------------------------------------------------------------
@@ -468,22 +472,22 @@ B2B_ERROR = {"code": 404, "data": {}, "meta": {"message": "User matching query d
 
 
 @pytest.mark.parametrize(
-    ("step", "state", "who", "words", "mend"),
+    ("step", "state", "who", "words", "fix"),
     [
         (answer(200, []), State.GOOD, Who.YOU, "reads orders", ""),
         (answer(204), State.GOOD, Who.YOU, "reads orders", ""),
-        (answer(401), State.BAD, Who.YOU, "wrong or was revoked", "whole: relay store add abc123."),
+        (answer(401), State.BAD, Who.YOU, "wrong or was revoked", "again: relay store add abc123."),
         (answer(403), State.BAD, Who.YOU, "lacks the scope Orders: read-only", "then: relay store add abc123"),
         (answer(404, V2_ERROR), State.BAD, Who.YOU, "there is no store abc123", "check the hash"),
-        (answer(409, [{"status": 409}]), State.BAD, Who.YOU, "not an expected answer", "StoreApiUrl"),
-        (answer(200, b"<html>"), State.BAD, Who.YOU, "something else answers", "StoreApiUrl"),
-        (answer(429), State.UNKNOWN, Who.NOBODY, "used up", "in a minute"),
+        (answer(409, [{"status": 409}]), State.BAD, Who.YOU, "unexpected answer", "StoreApiUrl"),
+        (answer(200, b"<html>"), State.BAD, Who.YOU, "not the API's", "StoreApiUrl"),
+        (answer(429), State.UNKNOWN, Who.NOBODY, "rate limit", "in a minute"),
         (answer(503), State.BAD, Who.BIGCOMMERCE, "HTTP 503", "nothing to do"),
         (unreachable(), State.BAD, Who.BIGCOMMERCE, "no answer", "nothing to do"),
     ],
 )
 def test_what_the_core_api_answers_says_what_is_wrong_and_who_mends_it(
-    account: Account, step: Any, state: State, who: Who, words: str, mend: str
+    account: Account, step: Any, state: State, who: Who, words: str, fix: str
 ) -> None:
     account.exchange.always("GET", CORE, step)
 
@@ -491,7 +495,7 @@ def test_what_the_core_api_answers_says_what_is_wrong_and_who_mends_it(
 
     assert (finding.state, finding.who) == (state, who)
     assert words in finding.what
-    assert mend in finding.mend
+    assert fix in finding.fix
 
 
 @pytest.mark.parametrize(
@@ -499,7 +503,7 @@ def test_what_the_core_api_answers_says_what_is_wrong_and_who_mends_it(
     [
         (answer(200, {"code": 200, "data": {"id": 1}}), State.GOOD, "reads company users"),
         (answer(404, B2B_ERROR), State.GOOD, "reads company users"),
-        (answer(404, b"<html>no route</html>"), State.BAD, "something else answers"),
+        (answer(404, b"<html>no route</html>"), State.BAD, "not the API's"),
         (answer(403), State.BAD, "lacks the scope B2B Edition: modify"),
     ],
 )
@@ -557,7 +561,7 @@ def test_a_clock_that_is_off_is_wrong(account: Account, date: str, state: State)
 
 
 def of_store(account: Account) -> dict[str, Finding]:
-    return {finding.step: finding for finding in look_at(account.context, "abc123", "https://x.example", None)}
+    return {finding.step: finding for finding in check_store(account.context, "abc123", "https://x.example", None)}
 
 
 @pytest.mark.parametrize(
@@ -592,7 +596,7 @@ def test_a_core_api_that_fails_leaves_the_rest_not_looked_at(account: Account) -
     assert found["B2B API"].state is State.GOOD
     skipped = [found[step] for step in ("hooks API", "webhook", "PO number", "extra fields")]
     assert {(finding.state, finding.because) for finding in skipped} == {(State.UNKNOWN, "core API")}
-    assert skipped[0].what == "not looked at: the core API gives no answer"
+    assert skipped[0].what == "not checked: the core API does not answer"
 
 
 def test_a_hooks_api_that_refuses_leaves_the_webhook_not_looked_at(account: Account) -> None:
@@ -636,24 +640,24 @@ def test_a_hook_that_was_switched_off_comes_with_the_orders_of_the_time_between(
     finding = of_hooks(account, URL, hook(1, active=False))["webhook"]
 
     assert finding.state is State.BAD
-    assert "relay hook enable abc123; " in finding.mend
-    assert "relay backfill --store abc123 --since 48h" in finding.mend
+    assert "relay hook enable abc123; " in finding.fix
+    assert "relay backfill --store abc123 --since 48h" in finding.fix
 
 
 def test_two_hooks_for_the_same_orders_are_wrong_and_those_of_two_channels_are_not(account: Account) -> None:
-    doubles = of_hooks(account, URL, hook(1), hook(2))["doubles"]
-    assert (doubles.state, doubles.what[:26]) == (State.BAD, "2 active hooks point here ")
-    assert "relay hook delete abc123 --id 2" in doubles.mend
+    duplicates = of_hooks(account, URL, hook(1), hook(2))["duplicate hooks"]
+    assert (duplicates.state, duplicates.what[:26]) == (State.BAD, "2 active hooks point here ")
+    assert "relay hook delete abc123 --id 2" in duplicates.fix
 
     channels = [hook(number, f"store/channel/{number}/order/created") for number in (1, 2)]
-    assert "doubles" not in of_hooks(account, URL, *channels)
+    assert "duplicate hooks" not in of_hooks(account, URL, *channels)
 
 
 def test_a_url_that_the_relay_does_not_watch_is_wrong(account: Account) -> None:
-    finding = of_hooks(account, "https://elsewhere.example.com/webhooks", hook(1))["watched URL"]
+    finding = of_hooks(account, "https://elsewhere.example.com/webhooks", hook(1))["monitored URL"]
 
     assert finding.state is State.BAD
-    assert "CustomWebhookUrl=https://elsewhere.example.com/webhooks" in finding.mend
+    assert "CustomWebhookUrl=https://elsewhere.example.com/webhooks" in finding.fix
 
 
 # --- what cannot be looked at --------------------------------------------------------------------------------------
@@ -666,14 +670,14 @@ def test_a_url_that_the_relay_does_not_watch_is_wrong(account: Account) -> None:
         (aws_error("AccessDenied"), State.UNKNOWN, Who.YOU),
         (EndpointConnectionError(endpoint_url="https://x"), State.UNKNOWN, Who.YOU),
         (Refused(Cause.API_REFUSED, "HTTP 422"), State.BAD, Who.YOU),
-        (CliError("It is broken.", "mend it"), State.BAD, Who.YOU),
+        (CliError("It is broken.", "fix it"), State.BAD, Who.YOU),
     ],
 )
 def test_a_look_that_fails_claims_nothing_unless_something_is_wrong(error: Exception, state: State, who: Who) -> None:
     def look() -> Iterable[Finding]:
         raise error
 
-    [finding] = known("step", look)
+    [finding] = guarded("step", look)
 
     assert (finding.step, finding.state, finding.who) == ("step", state, who)
 
@@ -683,4 +687,4 @@ def test_a_fault_of_our_own_is_not_a_finding() -> None:
         raise KeyError("x")
 
     with pytest.raises(KeyError):
-        list(known("step", look))
+        list(guarded("step", look))

@@ -94,7 +94,7 @@ def test_a_list_that_matches_nothing_says_how_many_there_are(context: Context, l
 
 
 def test_each_group_names_its_mend(context: Context, learns: Callable[..., Any]) -> None:
-    groups = {group["cause"]: group["mend"] for group in learns(failed.list_failed, context, **selected())["groups"]}
+    groups = {group["cause"]: group["fix"] for group in learns(failed.list_failed, context, **selected())["groups"]}
 
     assert groups["api_refused"].endswith("relay failed redrive --store abc123 --cause api_refused")
     assert groups["no_answer"].endswith("relay failed redrive --store abc123 --order 103")
@@ -128,11 +128,12 @@ def test_a_redrive_can_wait_for_what_becomes_of_each_order(
 
     answer = learns(failed.redrive, replace(context, sleep=sleep), **selected(everything=True), wait=True, for_="1m")
 
-    assert {letter["order"]: letter["fate"] for letter in answer["letters"]} == {
+    assert {letter["order"]: letter["result"] for letter in answer["letters"]} == {
         101: "finished",
-        102: "dead again: api_refused: still no",
-        103: "still waits: no_answer: timed out",
+        102: "dead letter again: api_refused: still no",
+        103: "still waiting: no_answer: timed out",
     }
+    assert (answer["count"], answer["not_done"]) == (1, 2)
     assert answer["well"] is False
     assert clock.now <= NOW + 62
 
@@ -141,4 +142,4 @@ def test_a_letter_that_is_not_there_is_not_sent_to_where_it_was_looked_for(conte
     with pytest.raises(CliError, match=r"no dead letter of order 114 \(4 in all\)") as error:
         failed.show(context, "114")
 
-    assert error.value.mend == "See which there are: relay failed list"
+    assert error.value.fix == "List them: relay failed list"

@@ -32,7 +32,7 @@ def test_rules_that_fit_are_well() -> None:
     [finding] = findings(rules(Team="external_order_id"), config("Team"), orders=[{"id": 1, "external_order_id": "x"}])
 
     assert finding.state is State.GOOD
-    assert "tried on the last customer's order" in finding.what
+    assert "tested with the last customer's order" in finding.what
 
 
 def test_rules_that_mention_a_source_are_not_tried_on_orders_without_it() -> None:
@@ -48,7 +48,7 @@ def test_a_name_that_the_store_has_not_is_bad_and_a_close_one_is_proposed() -> N
     [finding] = findings(rules(Cost_center="external_order_id"), config("Cost Center"))
 
     assert finding.state is State.BAD
-    assert 'did you mean "Cost Center"?' in finding.mend
+    assert 'did you mean "Cost Center"?' in finding.fix
 
 
 def test_a_rule_that_uses_the_label_is_told_the_name() -> None:
@@ -57,8 +57,8 @@ def test_a_rule_that_uses_the_label_is_told_the_name() -> None:
     )
 
     assert finding.state is State.BAD
-    assert "the label that buyers see" in finding.what
-    assert 'did you mean "cc_1"?' in finding.mend
+    assert "the label of a field" in finding.what
+    assert 'did you mean "cc_1"?' in finding.fix
 
 
 def test_labels_that_are_not_the_names_are_told() -> None:
@@ -86,18 +86,18 @@ def test_a_required_field_that_no_rule_brings_is_bad() -> None:
     [
         ({"maximumLength": 3}, "four", "longer than 3 characters"),
         ({"fieldType": "2"}, "ten", "not a number"),
-        ({"fieldType": 3, "listOfValue": ["A", "B"]}, "C", "not one of the field's choices"),
-        ({"fieldType": 3, "listOfValues": ["A", "B"]}, "C", "not one of the field's choices"),
-        ({"fieldType": 3, "listOfValues": [["A", "B"]]}, "C", "not one of the field's choices"),
+        ({"fieldType": 3, "listOfValue": ["A", "B"]}, "C", "not one of the field's options"),
+        ({"fieldType": 3, "listOfValues": ["A", "B"]}, "C", "not one of the field's options"),
+        ({"fieldType": 3, "listOfValues": [["A", "B"]]}, "C", "not one of the field's options"),
         (
             {"fieldType": 3, "listOfValue": [{"value": "A", "label": "Choice A"}]},
             "Choice A",
-            "not one of the field's choices",
+            "not one of the field's options",
         ),
-        ({"isRequired": 1}, "", "nothing, and is required"),
-        ({"isRequired": "1"}, "", "nothing, and is required"),
-        ({"isRequired": "true"}, "", "nothing, and is required"),
-        ({"isRequired": "True"}, "", "nothing, and is required"),
+        ({"isRequired": 1}, "", "missing, but required"),
+        ({"isRequired": "1"}, "", "missing, but required"),
+        ({"isRequired": "true"}, "", "missing, but required"),
+        ({"isRequired": "True"}, "", "missing, but required"),
     ],
 )
 def test_a_value_that_does_not_fit_is_told_by_its_order_and_not_shown(
@@ -110,7 +110,7 @@ def test_a_value_that_does_not_fit_is_told_by_its_order_and_not_shown(
     assert finding.state is State.BAD
     assert why in finding.what
     assert "2 of the last 2" in finding.what
-    assert "41" in finding.mend
+    assert "41" in finding.fix
     assert not value or value not in finding.what
 
 
@@ -147,10 +147,10 @@ def test_a_rule_that_fails_on_a_real_order_is_wrong_and_is_counted_once() -> Non
 
     assert (finding.step, finding.state) == ("rules", State.BAD)
     assert (
-        "the rule all.extra_fields.Team fails (length() wants text or a list or an object; customer_id is a number) in 2"
+        "the rule all.extra_fields.Team fails (length() expects text or a list or an object; customer_id is a number) in 2"
         in finding.what
     )
-    assert "relay preview 8 --store abc123" in finding.mend
+    assert "relay preview 8 --store abc123" in finding.fix
 
 
 def test_orders_that_the_rules_skip_are_not_tried() -> None:
@@ -181,10 +181,9 @@ def test_a_rule_that_reads_what_no_order_has_is_wrong_and_a_close_name_is_propos
 
     assert finding.state is State.BAD
     assert (
-        'the rule for "Team" brought nothing in the last customer\'s order: no order has externl_order_id'
-        in finding.what
+        'the rule for "Team" had no result in the last customer\'s order: no order has externl_order_id' in finding.what
     )
-    assert "did you mean external_order_id?" in finding.mend
+    assert "did you mean external_order_id?" in finding.fix
 
 
 @pytest.mark.parametrize(("desk", "others"), [("A", True), ("", False)])
@@ -197,8 +196,8 @@ def test_a_rule_that_brought_nothing_is_not_known_and_says_whether_others_did(de
     )[:1]
 
     assert finding.state is State.UNKNOWN
-    assert 'for "Team" brought nothing' in finding.what
-    assert ("while other rules brought values" in finding.what) is others
+    assert 'for "Team" had no result' in finding.what
+    assert ("but other rules had" in finding.what) is others
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,8 @@ def test_late_orders_are_listed_with_causes_tries_and_times(
             "cause": "unauthorized",
             "detail": "in words",
             "at": iso(NOW + 10),
-            "tries": 2,
-            "next_try_at": iso(NOW + 10 + 15),
+            "attempts": 2,
+            "next_attempt_at": iso(NOW + 10 + 15),
             "give_up_at": iso(NOW + 3600),
         }
     ]
@@ -177,7 +177,7 @@ def test_a_store_that_does_not_exist_is_named(context: Context) -> None:
     with pytest.raises(CliError, match="no store nosuch") as error:
         late.list_late(context, **everything(store="nosuch"))
 
-    assert error.value.mend == "The stores: abc123"
+    assert error.value.fix == "The stores: abc123"
 
 
 @pytest.mark.parametrize("command", [late.retry, late.drop])
@@ -202,7 +202,7 @@ def test_a_retried_order_is_visible_at_once_and_there_once(context: Context, lea
     assert (dry["count"], visible(context)) == (1, [])
     answer = learns(late.retry, context, **everything(cause="unauthorized", everything=False))
 
-    assert [order["fate"] for order in answer["orders"]] == ["tried at once"]
+    assert [order["result"] for order in answer["orders"]] == ["retried at once"]
     assert visible(context) == [101]
 
 
@@ -211,7 +211,7 @@ def test_more_orders_than_sqs_takes_at_once_are_retried(context: Context) -> Non
         event = replace(EVENT, order_id=order)
         fails(context.order_notes, event, Cause.NO_ANSWER, wait_hidden(context, event))
 
-    assert {fate for _, fate in late_orders.make_visible(context, late_orders.late_orders(context))} == {""}
+    assert {result for _, result in late_orders.make_visible(context, late_orders.late_orders(context))} == {""}
     queue = context.sqs.get_queue_attributes(
         QueueUrl=context.settings.recovery_queue_url, AttributeNames=["ApproximateNumberOfMessages"]
     )
@@ -227,9 +227,11 @@ def test_an_order_whose_message_is_not_hidden_is_due_anyway(context: Context) ->
     fresh = replace(EVENT, order_id=102)
     context.order_notes.note(fresh, Late(Cause.NO_ANSWER, "timed out"))
 
-    fates = {note.order: fate for note, fate in late_orders.make_visible(context, late_orders.late_orders(context))}
+    results = {
+        note.order: result for note, result in late_orders.make_visible(context, late_orders.late_orders(context))
+    }
 
-    assert fates[102] == "its first try is due"
+    assert results[102] == "its first attempt is due"
     assert visible(context) == [101]
 
 
@@ -256,7 +258,7 @@ def test_only_what_sqs_could_not_do_is_a_failure(
     answer = learns(late.retry, context, **everything(everything=True))
 
     assert answer["well"] is well
-    assert (answer["orders"][0]["fate"] == "it is due, or being tried right now") is well
+    assert (answer["orders"][0]["result"] == "its next attempt is due or in progress") is well
 
 
 # --- dropped ------------------------------------------------------------------------------------------------------
@@ -270,14 +272,14 @@ def test_a_dropped_order_is_a_duplicate_at_its_next_try_which_is_at_once(
 
     answer = learns(late.drop, context, **everything(order=[101], everything=False), yes=True)
 
-    assert [order["fate"] for order in answer["orders"]] == ["dropped"]
+    assert [order["result"] for order in answer["orders"]] == ["dropped"]
     assert visible(context) == [101]
     for again in (event, EVENT):
         assert finish(context, again) == Duplicate()
     assert late_orders.late_orders(context) == []
     told = learns(status, context, 101, store="abc123", hours=1.0)
     assert (told["verdict"], told["well"]) == ("dropped", True)
-    assert told["mend"] == "To process it all the same: relay backfill --store abc123 --order 101 --again"
+    assert told["fix"] == "To process it nevertheless: relay backfill --store abc123 --order 101 --again"
 
 
 def test_an_order_that_is_being_processed_is_not_dropped(context: Context, learns: Callable[..., Any]) -> None:
@@ -294,7 +296,7 @@ def test_an_order_that_is_being_processed_is_not_dropped(context: Context, learn
 
     answer = learns(late.drop, context, **everything(order=[101], everything=False), yes=True)
 
-    assert (answer["orders"][0]["fate"], answer["well"]) == ("it is being processed, or finished", False)
+    assert (answer["orders"][0]["result"], answer["well"]) == ("it is in progress or finished", False)
 
 
 # --- status -------------------------------------------------------------------------------------------------------
@@ -310,10 +312,10 @@ def test_the_story_of_a_late_order_has_both_causes_the_times_and_a_mend(
 
     assert told["verdict"] == "late"
     noted = told["noted"]
-    assert (noted["first_cause"], noted["cause"], noted["tries"]) == ("window_missed", "secret_unavailable", 1)
-    assert "secret_unavailable: in words; next try in 5 s" in told["in_words"]
-    assert told["mend"] == (
-        "Enter the secret: relay store add abc123; to try at once: relay late retry --store abc123 --order 101"
+    assert (noted["first_cause"], noted["cause"], noted["attempts"]) == ("window_missed", "secret_unavailable", 1)
+    assert "secret_unavailable: in words; next attempt in 5 s" in told["in_words"]
+    assert told["fix"] == (
+        "Enter the secret: relay store add abc123; to retry at once: relay late retry --store abc123 --order 101"
     )
 
 

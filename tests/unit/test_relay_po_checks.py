@@ -21,8 +21,8 @@ def test_texts_that_are_read_or_have_no_number_are_well() -> None:
     finding = check_po_number(RULES, [order(1, "PO: 4711"), order(2, "Ring twice"), order(3, None), order(4, "")])
 
     assert finding.state is State.GOOD
-    assert "read from 1 of the last 4" in finding.what
-    assert finding.mend == ""
+    assert "found in 1 of the last 4" in finding.what
+    assert finding.fix == ""
 
 
 def test_texts_that_were_not_read_are_counted_with_their_orders_and_the_line_that_mends_it() -> None:
@@ -31,11 +31,11 @@ def test_texts_that_were_not_read_are_counted_with_their_orders_and_the_line_tha
     finding = check_po_number(RULES, [order(1, "PO: 4711"), *missed])
 
     assert finding.state is State.UNKNOWN
-    assert "read from 1 of the last 6" in finding.what
+    assert "found in 1 of the last 6" in finding.what
     assert "5 more" in finding.what
     assert "such as 41, 42, 43" in finding.what
-    assert "po_number = \"po_number(customer_message, 'Your label')\"" in finding.mend
-    assert "X-" not in finding.what + finding.mend
+    assert "po_number = \"po_number(customer_message, 'Your label')\"" in finding.fix
+    assert "X-" not in finding.what + finding.fix
 
 
 def test_a_rule_that_names_the_label_misses_nothing() -> None:
@@ -49,7 +49,7 @@ def test_a_rule_that_read_no_number_is_not_said_to_be_well(orders: list[dict[str
     finding = check_po_number(RULES, orders)
 
     assert finding.state is State.UNKNOWN
-    assert "place an order with a PO number" in finding.mend
+    assert "place an order with a PO number" in finding.fix
 
 
 def test_orders_that_the_rules_skip_and_stores_without_a_rule_miss_nothing() -> None:

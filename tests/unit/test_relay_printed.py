@@ -12,7 +12,7 @@ import pytest
 
 from documents import template
 from handler.errors import Cause
-from relay.mends import NO_ORDER, dead_mend, late_mend
+from relay.fixes import NO_ORDER, dead_letter_fix, late_order_fix
 from relay.selection import CAUSES
 from unit.test_documents import RUNBOOK, Said, first_column, mistake, section
 
@@ -82,19 +82,22 @@ def test_commands_in_the_texts_of_the_source_can_be_pasted(path: Path) -> None:
 @pytest.mark.parametrize("cause", CAUSES)
 @pytest.mark.parametrize("group", [True, False])
 def test_every_mend_holds_only_commands_that_can_be_pasted(cause: str, *, group: bool) -> None:
-    mends = [dead_mend(cause, "abc123", 101, "m-1", group=group), dead_mend(cause, "", None, "m-1", group=group)]
+    fixes = [
+        dead_letter_fix(cause, "abc123", 101, "m-1", group=group),
+        dead_letter_fix(cause, "", None, "m-1", group=group),
+    ]
     if cause not in NO_ORDER:
-        mends = [mends[0], late_mend(cause, "abc123", 101, group=group)]
+        fixes = [fixes[0], late_order_fix(cause, "abc123", 101, group=group)]
 
-    printed = [command for mend in mends for command in commands(mend)]
+    printed = [command for fix in fixes for command in commands(fix)]
     assert printed
     assert [wrong for command in printed if (wrong := mistake(Said(shlex.split(command), whole=True)))] == []
-    assert not [mend for mend in mends if "{" in mend or "STORE" in mend]
+    assert not [fix for fix in fixes if "{" in fix or "STORE" in fix]
 
 
 def test_an_unreadable_letter_is_not_redriven_by_its_mend() -> None:
-    assert "redrive --" not in dead_mend(str(Cause.UNREADABLE), "", None, "m-1")
-    assert "failed drop --id m-1" in dead_mend(str(Cause.UNREADABLE), "", None, "m-1")
+    assert "redrive --" not in dead_letter_fix(str(Cause.UNREADABLE), "", None, "m-1")
+    assert "failed drop --id m-1" in dead_letter_fix(str(Cause.UNREADABLE), "", None, "m-1")
 
 
 def test_commands_in_the_alarms_texts_can_be_pasted() -> None:
@@ -110,7 +113,7 @@ def test_commands_in_the_alarms_texts_can_be_pasted() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Then: relay backfill for the orders in between.", "Mend it: `relay failed drop`", "See relay status --store ..."],
+    ["Then: relay backfill for the orders in between.", "Fix it: `relay failed drop`", "See relay status --store ..."],
 )
 def test_a_command_that_cannot_be_pasted_is_noticed(text: str) -> None:
     [command] = commands(text)

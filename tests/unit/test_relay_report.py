@@ -226,7 +226,7 @@ def test_a_period_without_orders_says_so(context: Context, capsys: pytest.Captur
 
     text = capsys.readouterr().out
     assert "No orders in this period." in text
-    assert "kept for" not in text
+    assert "retention" not in text
 
 
 def test_only_the_period_and_the_store_that_were_asked_for_count(
@@ -248,7 +248,7 @@ def test_a_period_before_the_logs_begin_is_said(
 ) -> None:
     report(context, "", days=31.0)
 
-    assert "The logs are kept for 30 days" in capsys.readouterr().out
+    assert "Log retention is 30 days" in capsys.readouterr().out
     assert said(logs, capsys, days=31.0)["since_is_before_retention"] is True
     assert said(logs, capsys, days=29.0)["since_is_before_retention"] is False
 
@@ -264,7 +264,7 @@ def test_people_read_what_the_apis_were_seen_to_do(
     report(context, "")
 
     text = capsys.readouterr().out
-    assert "Create Order refused: record there   1, 1.2 to 1.2 s after the order's creation" in text
+    assert "Create Order refused: record exists  1, 1.2 to 1.2 s after the order's creation" in text
     assert "Create Order accepted                not seen" in text
     assert "all.extra_fields.Team for 1 of 1" in text
     assert "400 x1" in text

@@ -162,17 +162,17 @@ def test_a_step_in_json_has_an_iso_time_and_the_fields_of_the_line(
     [
         (
             {"outcome": "late", "cause": "no_answer", "detail": "ReadTimeout after 3.0 s", "retried": False},
-            "late, waits in RecoveryQueue: no_answer: ReadTimeout after 3.0 s",
+            "late, in RecoveryQueue: no_answer: ReadTimeout after 3.0 s",
         ),
         (
             {"outcome": "dead", "cause": "api_refused", "detail": "no [b]"},
             "dead, in DeadLetterQueue: api_refused: no [b]",
         ),
         ({"outcome": "skipped", "reason": "guest"}, "skipped (guest)"),
-        ({"outcome": "updated", "po_number_found": False}, "was updated; no PO number found"),
+        ({"outcome": "updated", "po_number_found": False}, "record updated; no PO number found"),
         ({"outcome": "created", "window_left_seconds": -600}, "created, 10 m after the window"),
-        ({"outcome": "created", "rules_failed": ["all.po_number"]}, "rules that failed: all.po_number"),
-        ({"outcome": "duplicate"}, "delivered again; nothing to do"),
+        ({"outcome": "created", "rules_failed": ["all.po_number"]}, "failed rules: all.po_number"),
+        ({"outcome": "duplicate"}, "duplicate event, ignored"),
         ({"outcome": "of a later version"}, "of a later version"),
         ({"check": "signature: too old"}, "a line: signature: too old"),
         ({"status": 401, "metric": "WebhookUnauthenticated", "ms": 3}, "webhook received, answered 401 in 3 ms"),
@@ -266,14 +266,14 @@ def test_the_memory_of_shown_lines_is_bounded(
     from relay import watch as module  # noqa: PLC0415  the module, not the command
 
     sizes: list[int] = []
-    genuine = module._Tail.look
+    genuine = module._Tail.poll
 
-    def look(tail: Any) -> Any:
+    def poll(tail: Any) -> Any:
         found = genuine(tail)
         sizes.append(len(tail._seen))
         return found
 
-    monkeypatch.setattr(module._Tail, "look", look)
+    monkeypatch.setattr(module._Tail, "poll", poll)
     for second in range(600):
         logs.write(ORDER, line(outcome="created"), at=NOON + second)
 

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from handler.errors import Cause, Refused, RetryLater, Unauthorized
 from relay.cli import app
 from relay.errors import CliError, explained
-from relay.plain import plain
+from relay.text import escaped
 from relay.timespan import clock_time, moment, rough, seconds
 
 if TYPE_CHECKING:
@@ -110,11 +110,11 @@ def aws_error(code: str) -> ClientError:
 
 
 @pytest.mark.parametrize(
-    ("error", "what", "mend"),
+    ("error", "what", "fix"),
     [
-        (NoCredentialsError(), "no AWS credentials", "aws sso login"),
+        (NoCredentialsError(), "No AWS credentials", "aws sso login"),
         (NoRegionError(), "No AWS region", "--region"),
-        (aws_error("ExpiredToken"), "login is over", "aws sso login"),
+        (aws_error("ExpiredToken"), "credentials have expired", "aws sso login"),
         (aws_error("AccessDenied"), "call ReceiveMessage", "--profile"),
         (Unauthorized("core Orders API: HTTP 401"), "HTTP 401", "relay doctor"),
         (RetryLater(Cause.SECRET_UNAVAILABLE, "the store has no secret"), "no secret", "relay store add"),
@@ -123,12 +123,12 @@ def aws_error(code: str) -> ClientError:
         (Refused(Cause.API_REFUSED, "HTTP 422"), "HTTP 422", "relay doctor"),
     ],
 )
-def test_every_failure_says_what_is_wrong_and_what_mends_it(error: Exception, what: str, mend: str) -> None:
+def test_every_failure_says_what_is_wrong_and_what_mends_it(error: Exception, what: str, fix: str) -> None:
     trouble = explained(error, "abc123")
 
     assert trouble is not None
     assert what in trouble.what
-    assert mend in trouble.mend
+    assert fix in trouble.fix
 
 
 def test_a_fault_of_our_own_is_not_explained_away() -> None:
@@ -142,4 +142,4 @@ def test_a_moment_beyond_all_calendars_is_told_as_it_is() -> None:
 
 
 def test_a_buyers_text_cannot_steer_the_terminal() -> None:
-    assert plain("PO\x1b]0;owned\x07[red]1[/]") == "PO�]0;owned�\\[red]1\\[/]"
+    assert escaped("PO\x1b]0;owned\x07[red]1[/]") == "PO�]0;owned�\\[red]1\\[/]"

@@ -1,4 +1,4 @@
-"""`make build`: the SAM CLI's build, with bytecode for the functions' runtime where that can be had."""
+"""`make build`: runs `sam build`, with bytecode for the functions' runtime if a matching Python is available."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ UV = Path(sys.executable).with_name("uv")
 RUNTIME = "3.13"
 FETCH_SECONDS = 120
 NO_BYTECODE = (
-    f"No Python {RUNTIME} on this machine, and none could be fetched: "
+    f"Python {RUNTIME} was not found and could not be downloaded: "
     "the build has no bytecode, and a cold start takes about twice as long."
 )
 
 
 def runtime_python(uv: Path = UV, folder: Path = FETCHED, seconds: float = FETCH_SECONDS) -> str:
-    """A Python of the functions' version, which alone can compile for them: one that is here, or else fetched.
+    """The path of a Python of the functions' version, which compiles their bytecode; empty if there is none.
 
-    `uv` fetches it into `folder` within `seconds`. Empty if there is none.
+    If this machine has none, `uv` downloads one into `folder` within `seconds`.
     """
-    # The build itself looks for one; this asks how that ends.
+    # The same search as in the build.
     look = ["make", "-s", "-C", str(ROOT / "src"), "runtime-python"]
     if python := subprocess.run(look, stdout=subprocess.PIPE, text=True, check=True).stdout.strip():
         return python
-    # `make` forbids uv to download by itself. One connection that hangs is given up after 20 s.
+    # `make` disables uv's automatic downloads. The timeout ends a connection that hangs.
     environment = {**os.environ, "UV_PYTHON_DOWNLOADS": "manual", "UV_HTTP_TIMEOUT": "20", "UV_HTTP_RETRIES": "0"}
     command = [str(uv), "python", "install", RUNTIME, "--no-bin", "--install-dir", str(folder)]
     try:
@@ -39,12 +39,12 @@ def runtime_python(uv: Path = UV, folder: Path = FETCHED, seconds: float = FETCH
 
 
 def main() -> int:
-    """Builds; says one line, or all that the SAM CLI said when it failed."""
+    """Builds and prints one line, or the SAM CLI's output if it fails."""
     python = runtime_python()
     result = subprocess.run(
         [ROOT / ".env-sam" / "bin" / "sam", "build"],
         cwd=ROOT,
-        # The layer is built with the project's own Python, which surely has pip.
+        # The layer is built with the project's own Python, which has pip.
         env={**os.environ, "PATH": f"{UV.parent}{os.pathsep}{os.environ['PATH']}", "PYTHON_3_13": python},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

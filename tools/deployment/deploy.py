@@ -1,9 +1,9 @@
-"""`make deploy`: an environment of samconfig.toml becomes a stack. Nothing is asked but the region, if none is known.
+"""`make deploy`: deploys an environment of samconfig.toml. Prompts for the region if none is set.
 
-SAM publishes a new version of a function for new code, a new layer or a changed property, but not for another value of
-a parameter (serverless-application-model #3820). So the build is given a fingerprint of itself and of the parameters'
-values. It stands in the built template alone: as a parameter, `sam deploy` would go on with the last one, and a later
-`sam deploy` without this module would publish no version at all.
+SAM publishes a new version of a function for new code, a new layer or a changed property, but not for a changed
+parameter value (serverless-application-model #3820). Therefore this module writes a fingerprint of the build and of the
+parameter values into the built template. The fingerprint is not a parameter: CloudFormation would keep its last value,
+and a later `sam deploy` without this module would publish no version.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Deployed. Next:
   source .venv/bin/activate
   export AWS_REGION={region} RELAY_STACK={stack}
   relay doctor
-A new stack needs its stores: docs/deployment.md, from step 3 on."""
+For a new stack, continue with step 3 of docs/deployment.md: add a store."""
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class Environment:
 
     @classmethod
     def read(cls, text: str, name: str) -> Environment:
-        """The environment of this name in samconfig.toml. Raises CliError if there is none, or if its stack cannot be."""
+        """The environment of this name in samconfig.toml. Raises CliError if it is missing or its stack name is invalid."""
         config = tomllib.loads(text)
         config.pop("version", None)
         if name not in config:
@@ -70,8 +70,8 @@ class Environment:
         stack = known.get("stack_name", "")
         if not STACK_NAME.fullmatch(stack):
             raise CliError(
-                f"A stack cannot be named {stack!r}.",
-                f"Set stack_name below [{name}.global.parameters] in samconfig.toml: a letter, then letters, digits and "
+                f"{stack!r} is not a valid stack name.",
+                f"Set stack_name in [{name}.global.parameters] of samconfig.toml: a letter, then letters, digits and "
                 f"-, {LONGEST_NAME} characters at most.",
             )
         overrides = known.get("parameter_overrides", [])
@@ -87,7 +87,7 @@ class Environment:
 
 
 def overridden(overrides: Sequence[str]) -> dict[str, str]:
-    """The parameters that samconfig.toml or the command line gives, in either form that the SAM CLI reads."""
+    """The parameters in overrides of samconfig.toml or the command line, in either form of the SAM CLI."""
     found = {}
     for word in shlex.split(" ".join(overrides)):
         name, value = match.groups() if (match := OVERRIDE.fullmatch(word)) else (word, "")
@@ -96,14 +96,14 @@ def overridden(overrides: Sequence[str]) -> dict[str, str]:
 
 
 def values(template: Mapping[str, Any], deployed: Mapping[str, str], given: Mapping[str, str]) -> dict[str, str]:
-    """The parameters as CloudFormation will have them: given, else as the stack has them, else their defaults."""
+    """The parameter values after the deployment: given, else as deployed, else the defaults."""
     defaults = {name: str(parameter.get("Default", "")) for name, parameter in template["Parameters"].items()}
     known = {name: value for name, value in deployed.items() if name in defaults}
     return {**defaults, **known, **given}
 
 
 def fingerprint(build: Path, parameters: Mapping[str, str]) -> str:
-    """SHA-256 of everything below the folder, names and contents, and of the parameters."""
+    """SHA-256 of the names and contents of all files in the folder, and of the parameters."""
     digest = hashlib.sha256(json.dumps(parameters, sort_keys=True).encode())
     for path in sorted(path for path in build.rglob("*") if path.is_file()):
         digest.update(f"{path.relative_to(build).as_posix()}\0".encode())
@@ -123,33 +123,33 @@ def stamped(template: Mapping[str, Any], mark: str) -> dict[str, Any]:
 
 
 def deployed_parameters(session: AwsSession, region: str, stack: str) -> dict[str, str]:
-    """The parameters of the stack, none if there is no such stack. Raises botocore's errors."""
+    """The parameters of the stack; empty if it does not exist. Raises botocore's errors."""
     client: Any = session.client("cloudformation", region_name=region, config=AWS_CALLS)
     try:
         found = client.describe_stacks(StackName=stack)["Stacks"][0]
     except ClientError as error:
-        if error.response["Error"]["Code"] != "ValidationError":  # which is how AWS says that it is not there
+        if error.response["Error"]["Code"] != "ValidationError":  # the stack does not exist
             raise
         return {}
     return {parameter["ParameterKey"]: parameter.get("ParameterValue", "") for parameter in found.get("Parameters", [])}
 
 
 def region_of(environment: Environment, given: str, session: AwsSession) -> str:
-    """REGION, else that of samconfig.toml, of the shell, of the profile; else it is asked for. Raises CliError."""
+    """The region of REGION, samconfig.toml, the shell, the profile or a prompt, in this order. Raises CliError."""
     shell = os.environ.get("AWS_REGION", "")
     region = given or environment.region or shell or session.get_config_variable("region") or ""
     if not region and sys.stdin.isatty():
         region = input("AWS region, such as eu-west-1: ").strip()
     if not region:
-        raise CliError("No AWS region is set.", "Name it: make deploy REGION=eu-west-1")
+        raise CliError("No AWS region is set.", "Set it: make deploy REGION=eu-west-1")
     return str(region)
 
 
 def deploy(environment: Environment, options: argparse.Namespace) -> int:
-    """Checks, builds, deploys; the exit code. Raises CliError and botocore's errors."""
+    """Checks, builds and deploys; returns the exit code. Raises CliError and botocore's errors."""
     session = AwsSession(profile=environment.profile or None)
     region = region_of(environment, options.region, session)
-    # What the command line gives stands in the place of all that samconfig.toml has: both are given.
+    # Overrides on the command line replace those of samconfig.toml, so pass both.
     overrides = [*environment.overrides, f"AlarmEmail={options.email}"] if options.email else environment.overrides
     deployed = deployed_parameters(session, region, environment.stack)
     where = ["--region", region, *(["--profile", session.profile] if session.profile else [])]
@@ -162,7 +162,7 @@ def deploy(environment: Environment, options: argparse.Namespace) -> int:
     template = yaml.safe_load(path.read_text(encoding="utf-8"))
     parameters = values(template, deployed, overridden(overrides))
     if options.guided:
-        parameters["guided"] = str(time.time())  # what will be answered is not known yet
+        parameters["guided"] = str(time.time())  # the answers are not known yet
     path.write_text(
         yaml.safe_dump(stamped(template, fingerprint(BUILD, parameters)), sort_keys=False), encoding="utf-8"
     )
@@ -184,7 +184,7 @@ def deploy(environment: Environment, options: argparse.Namespace) -> int:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Deploys, or prints the stack's name; errors in one sentence with a mend."""
+    """Deploys, or prints the stack name; reports errors with their fix."""
     parser = argparse.ArgumentParser(prog="make deploy")
     parser.add_argument("--config-env", default="default")
     parser.add_argument("--print-stack", action="store_true")

@@ -1,4 +1,4 @@
-"""`relay backfill`: puts orders of a period, or single ones, through the late path, finished ones again if wanted."""
+"""`relay backfill`: queues orders of a period, or single orders, for the late path."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from handler.outcomes import Late
 from relay.command import DryRunOption, StoreOption, YesOption, confirm
 from relay.context import Context
 from relay.errors import CliError
-from relay.plain import counted, plain
-from relay.record_of_order import forget, remembered
+from relay.idempotency_records import expire, order_states
+from relay.text import counted, escaped
 from relay.timespan import clock_time, iso, moment
 
 if TYPE_CHECKING:
@@ -25,23 +25,24 @@ if TYPE_CHECKING:
 
 DAY_SECONDS = 86_400.0
 LISTING_SECONDS = 120.0
-"""For listing one day's orders, tries included."""
+"""Time limit for listing the orders of one day, retries included."""
 
-HANDED_OVER = "handed over"
+QUEUED = "queued"
 LOOK_UP_SECONDS = 4.0
-"""For one order given by its number: a fresh one may need a moment to be readable."""
+"""Time limit for the look-up of one order: a new order may not be readable at once."""
 
 SinceOption = Annotated[
     str | None,
     typer.Option(
         "--since",
-        metavar="MOMENT",
+        metavar="TIME",
         show_default=False,
-        help="From when on: 2026-11-01, 2026-11-01T08:30 (UTC), 6h (ago).",
+        help="Start of the period: 2026-11-01, 2026-11-01T08:30 (UTC), 6h (ago).",
     ),
 ]
 UntilOption = Annotated[
-    str | None, typer.Option("--until", metavar="MOMENT", show_default="now", help="Up to when, written likewise.")
+    str | None,
+    typer.Option("--until", metavar="TIME", show_default="now", help="End of the period, in the same formats."),
 ]
 OrdersOption = Annotated[
     list[int] | None,
@@ -50,21 +51,21 @@ OrdersOption = Annotated[
         metavar="ORDER",
         min=1,
         show_default=False,
-        help="This order instead of a period; can be given several times.",
+        help="This order instead of a period; repeatable.",
     ),
 ]
-AgainOption = Annotated[bool, typer.Option("--again", help="Also the orders that the relay has finished.")]
+AgainOption = Annotated[bool, typer.Option("--again", help="Include finished orders.")]
 RulesFailedOption = Annotated[
     bool, typer.Option("--rules-failed", help="Only the finished orders on which an enrichment rule failed.")
 ]
 PerMinuteOption = Annotated[
-    int, typer.Option("--per-minute", metavar="N", min=1, max=600, help="Hand over so many orders a minute at most.")
+    int, typer.Option("--per-minute", metavar="N", min=1, max=600, help="Queue this many orders a minute at most.")
 ]
 
 
 @dataclass(slots=True)
 class _Sorted:
-    """Orders by what is to be done with them. `to_do` says when each was created; `again` are those of it to forget first."""
+    """The orders found. `to_do` are the orders to queue and their times of creation; `again` are the finished ones of them."""
 
     to_do: dict[int, float] = field(default_factory=dict)
     again: list[int] = field(default_factory=list)
@@ -88,21 +89,20 @@ def backfill(  # noqa: PLR0913  the command's options
     dry_run: DryRunOption = False,
     yes: YesOption = False,
 ) -> bool:
-    """Put the orders of a period, or single orders, through the late path.
+    """Queue the orders of a period, or single orders, for the late path.
 
-    For a time without webhooks, for orders from before the relay was there,
-    and for finished orders whose rules were wrong.
+    Use it after a period without webhooks, for orders from before the relay
+    was deployed, and for finished orders whose rules were wrong.
 
-    Guests' orders are passed over, and so are orders that the relay has
-    finished. An order whose record has it all already costs one look. The
-    late path stays below the stack's LateRequestsPerMinute, whatever
-    --per-minute is.
+    Orders of guests and finished orders are skipped. An order whose record is
+    already complete costs one request. The late path stays below the stack's
+    LateRequestsPerMinute, whatever --per-minute is.
 
-    --again includes finished orders: the rules that are deployed now are
-    applied to them. A rule's value, unless it is empty, replaces what the
-    record holds. This includes values that an event of your own systems has
-    brought; such events are not repeated. --rules-failed does so for exactly
-    the finished orders on which a rule failed, and passes over all others.
+    --again includes finished orders and applies the deployed rules to them. A
+    non-empty value of a rule replaces the record's value, including values
+    from events of your own systems; such events are not repeated.
+    --rules-failed does the same for the finished orders on which a rule
+    failed, and skips all others.
 
     Examples:
       relay backfill --store abc123 --since 2026-11-01 --until 2026-11-02
@@ -111,16 +111,16 @@ def backfill(  # noqa: PLR0913  the command's options
       relay backfill --store abc123 --since 3d --rules-failed
     """
     if (since is None) == (not order) or (order and until is not None):
-        raise typer.BadParameter("say either which period (--since, --until) or which orders (--order)")
+        raise typer.BadParameter("give either a period (--since, --until) or orders (--order)")
     if order:
         begin = end = None
-        what, pages = "Looking the orders up", _single(context, store, order)
+        what, pages = "Looking up the orders", _single(context, store, order)
     else:
         begin, end = _period(context, since or "", until or "0s")
         what = f"Listing the orders from {clock_time(begin)} to {clock_time(end)}"
         pages = _pages(context, store, begin, end)
     found = _Sorted()
-    what += f" (in an outage for {LISTING_SECONDS:.0f} s at most)"
+    what += f" (time limit {LISTING_SECONDS:.0f} s)"
     listed = 0
     with context.err.status(what) as shown:
         for page in pages:
@@ -129,13 +129,13 @@ def backfill(  # noqa: PLR0913  the command's options
             shown.update(f"{what}: {counted(listed, 'order')}")
     if found.again and not (order or rules_failed or dry_run):
         confirm(
-            f"Of store {store}, {_counted(found.again)} that the relay has finished will be done again. "
-            "What the rules bring replaces what the records hold. Go on?",
+            f"Process {_counted(found.again)} of store {store} again that the relay has finished? "
+            "The rules' values replace the records' values.",
             yes=yes,
         )
     if not dry_run:
-        _hand_over(context, store, found, per_minute)
-    done = "would be handed over" if dry_run else HANDED_OVER
+        _queue(context, store, found, per_minute)
+    done = "would be queued" if dry_run else QUEUED
     value: dict[str, Any] = {
         "store": store,
         "since": iso(begin),
@@ -146,7 +146,7 @@ def backfill(  # noqa: PLR0913  the command's options
         "rules_failed": found.rules_failed,
         "finished_before": len(found.finished),
         "guests": len(found.guests),
-        "passed_over": {
+        "skipped": {
             "finished": found.finished,
             "not_finished": found.unfinished,
             "in_progress": found.in_progress,
@@ -156,19 +156,19 @@ def backfill(  # noqa: PLR0913  the command's options
     selection = " ".join(f"--order {number}" for number in order or ()) or f"--since {since}"
     selection += f" --until {until}" if until else ""
 
-    def picture() -> None:
+    def print_text() -> None:
         _print(context, store, found, done)
         if found.finished and not rules_failed and (found.rules_failed or order):
-            wish = "Once the rules are corrected and deployed" if found.rules_failed else "To do finished orders again"
+            when = "When the corrected rules are deployed" if found.rules_failed else "To process finished orders again"
             flag = "--rules-failed" if found.rules_failed else "--again"
-            context.out.print(f"  {wish}: relay backfill --store {store} {selection} {flag}", soft_wrap=True)
+            context.out.print(f"  {when}: relay backfill --store {store} {selection} {flag}", soft_wrap=True)
 
-    context.show(value, picture)
+    context.show(value, print_text)
     return True
 
 
 def _period(context: Context, since: str, until: str) -> tuple[float, float]:
-    """The period in unix seconds. Raises typer.BadParameter."""
+    """The period in Unix seconds. Raises typer.BadParameter."""
     now = context.clock()
     begin, end = moment(since, now), min(moment(until, now), now)
     if begin >= end:
@@ -177,7 +177,7 @@ def _period(context: Context, since: str, until: str) -> tuple[float, float]:
 
 
 def _single(context: Context, store: str, numbers: list[int]) -> Iterator[list[dict[str, Any]]]:
-    """The core orders with these numbers. Raises CliError when there is no such order."""
+    """The core orders with these numbers. Raises CliError if one does not exist."""
     for number in dict.fromkeys(numbers):
         try:
             order = context.store_api.get_order(store, number, Deadline.after(LOOK_UP_SECONDS, context.clock))
@@ -185,7 +185,7 @@ def _single(context: Context, store: str, numbers: list[int]) -> Iterator[list[d
             if error.cause is not Cause.ORDER_NOT_FOUND:
                 raise
             raise CliError(
-                f"Store {store} has no order {number}; nothing was handed over.", "Check the number and --store."
+                f"Store {store} has no order {number}. No order was queued.", "Check the number and --store."
             ) from error
         yield [order]
 
@@ -194,7 +194,7 @@ def _pages(context: Context, store: str, begin: float, end: float) -> Iterator[l
     """The core orders created in the period, each once, oldest first."""
     seen: set[int] = set()
     for first, last in _days(begin, end):
-        # Day by day, so that each has its own policy, and a failure of one page does not end the whole.
+        # Day by day, so that each day has its own time limit.
         for page in context.store_api.list_orders(store, first, last, Deadline.after(LISTING_SECONDS, context.clock)):
             yield [order for order in page if order["id"] not in seen]
             seen |= {order["id"] for order in page}
@@ -209,10 +209,10 @@ def _days(begin: float, end: float) -> Iterator[tuple[float, float]]:
 def _sort(
     context: Context, store: str, page: list[dict[str, Any]], found: _Sorted, *, again: bool, rules_failed: bool
 ) -> None:
-    """Adds these orders to what was found."""
+    """Sorts the orders of a page into `found`."""
     found.guests += [order["id"] for order in page if order.get("customer_id") == GUEST]
     dated = {order["id"]: date_created(order) or context.clock() for order in page if order.get("customer_id") != GUEST}
-    for order, known in remembered(context, store, dated).items():
+    for order, known in order_states(context, store, dated).items():
         for rule in known.rules_failed:
             found.rules_failed.setdefault(rule, []).append(order)
         if known.in_progress:
@@ -226,22 +226,20 @@ def _sort(
             found.again += [order] if known.finished else []
 
 
-def _hand_over(context: Context, store: str, found: _Sorted, per_minute: int) -> None:
-    """Hands over what is to be done, oldest first; what is being worked on by then is passed over.
+def _queue(context: Context, store: str, found: _Sorted, per_minute: int) -> None:
+    """Sends `found.to_do` to the recovery queue, oldest first; skips orders that are in progress by then.
 
-    A finished order is forgotten first and handed over then. The other way round the message could be worked on before
-    the order is forgotten, and would count as a duplicate. What happens when the command ends in between: `forget`.
+    The record of a finished order is expired before the order is queued. In the other order, the message could be
+    processed first and would count as a duplicate. If the command ends in between: see `expire`.
     """
-    late = Late(Cause.RECONCILED, "handed over by relay backfill")
+    late = Late(Cause.RECONCILED, "queued by relay backfill")
     began = context.clock()
-    to_do, forget_first = list(found.to_do.items()), frozenset(found.again)
+    to_do, finished = list(found.to_do.items()), frozenset(found.again)
     with context.progress() as progress:
-        for place, (order, created_at) in enumerate(
-            progress.track(to_do, description="Handing over", total=len(to_do))
-        ):
+        for place, (order, created_at) in enumerate(progress.track(to_do, description="Queueing", total=len(to_do))):
             try:
                 context.sleep(max(began + place * 60 / per_minute - context.clock(), 0.0))
-                if order in forget_first and not forget(context, store, order):
+                if order in finished and not expire(context, store, order):
                     del found.to_do[order]
                     found.again.remove(order)
                     found.in_progress.append(order)
@@ -249,32 +247,32 @@ def _hand_over(context: Context, store: str, found: _Sorted, per_minute: int) ->
                 event = OrderEvent(store, order, created_at, f"{store}-{order}")
                 context.queues.send_late(event, late.cause, late.detail)
                 context.order_notes.note(event, late)
-            except BaseException:  # Ctrl-C, too
+            except BaseException:  # also Ctrl-C
                 context.err.print(
-                    f"[yellow]![/] Stopped at order {order}, created {clock_time(created_at)}; before it, "
-                    f"{place} of {len(to_do)} were gone through. Run the same command again for the rest."
+                    f"[yellow]![/] Stopped at order {order}, created {clock_time(created_at)}, after "
+                    f"{place} of {len(to_do)} orders. Run the same command again for the rest."
                 )
                 raise
 
 
 def _print(context: Context, store: str, found: _Sorted, done: str) -> None:
-    passed_over = {
-        "finished before": found.finished,
+    skipped = {
+        "finished": found.finished,
         "not finished": found.unfinished,
-        "being worked on right now": found.in_progress,
+        "in progress": found.in_progress,
         "of guests": found.guests,
     }
-    counts = ", ".join(f"{len(orders)} {words}" for words, orders in passed_over.items() if orders)
+    counts = ", ".join(f"{len(orders)} {words}" for words, orders in skipped.items() if orders)
     again = f" ({len(found.again)} of them finished before)" if found.again else ""
     context.out.print(
-        f"[green]✓[/] {_counted(found.to_do)} {done}{again}; passed over: {counts or 'none'}.", soft_wrap=True
+        f"[green]✓[/] {_counted(found.to_do)} {done}{again}; skipped: {counts or 'none'}.", soft_wrap=True
     )
     for rule, orders in found.rules_failed.items():
-        context.out.print(f"  The rule {plain(rule)} failed on {_counted(orders)}.", soft_wrap=True)
+        context.out.print(f"  The rule {escaped(rule)} failed on {_counted(orders)}.", soft_wrap=True)
     if found.in_progress:
-        context.out.print("  For those being processed, run the same command again in a few minutes.")
-    if found.to_do and done == HANDED_OVER:
-        context.out.print(f"  What became of one: relay status {next(iter(found.to_do))} --store {store}")
+        context.out.print("  For the orders in progress, run the same command again in a few minutes.")
+    if found.to_do and done == QUEUED:
+        context.out.print(f"  See the state of one: relay status {next(iter(found.to_do))} --store {store}")
 
 
 def _counted(orders: Collection[int]) -> str:

@@ -17,9 +17,9 @@ from relay.watch import watch
 
 app = typer.Typer(
     help="Run the B2B Order Relay: stores, webhooks, late and dead orders.\n\n"
-    "Start with `relay doctor`: it says what is wrong and how to mend it.\n\n"
-    "Exit codes: 0 done, or all is well; 1 something is wrong or could not be done; 2 wrong usage; "
-    "3 nothing is wrong, but something is not known; 130 interrupted.",
+    "Start with `relay doctor`: it lists problems and how to fix them.\n\n"
+    "Exit codes: 0 success; 1 a problem was found, or the command failed; 2 usage error; "
+    "3 no problem was found, but some checks have no result; 130 interrupted.",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -32,26 +32,24 @@ command(app, "report")(report)
 command(app, "preview")(preview)
 command(app, "backfill")(backfill)
 
-late_app = group(
-    "late", "Late orders: they wait for their next try, and finish by themselves when the cause is gone.", app
-)
+late_app = group("late", "Late orders: they wait in the recovery queue and are retried automatically.", app)
 command(late_app, "list")(late.list_late)
 command(late_app, "show")(late.show)
 command(late_app, "retry")(late.retry)
 command(late_app, "drop")(late.drop)
 
-failed_app = group("failed", "Dead letters: orders that only a person can bring further.", app)
+failed_app = group("failed", "Dead letters: orders that need an operator.", app)
 command(failed_app, "list")(failed.list_failed)
 command(failed_app, "show")(failed.show)
 command(failed_app, "redrive")(failed.redrive)
 command(failed_app, "drop")(failed.drop)
 
-store_app = group("store", "The stores that the relay works for, and their secrets.", app)
+store_app = group("store", "Stores and their secrets.", app)
 command(store_app, "add")(store.add)
 command(store_app, "list")(store.list_stores)
 command(store_app, "remove")(store.remove)
 
-hook_app = group("hook", "A store's webhook, which tells the relay of new orders.", app)
+hook_app = group("hook", "A store's webhook, which reports new orders to the relay.", app)
 command(hook_app, "create")(hook.create)
 command(hook_app, "list")(hook.list_hooks)
 command(hook_app, "enable")(hook.enable)

@@ -1,4 +1,4 @@
-"""How a function becomes a command: the options that all have in common, their context, and errors in plain words."""
+"""Turns functions into commands: common options, the context, and error messages."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from handler.errors import RelayError
 from handler.order_event import STORE_HASH
 from relay.context import AwsSession, Context
 from relay.errors import CliError, explained
-from relay.plain import printable
+from relay.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -27,14 +27,14 @@ if TYPE_CHECKING:
 
 DEPLOYMENT = "Deployment"
 WRONG, USAGE, UNKNOWN, INTERRUPTED = 1, 2, 3, 130
-"""Exit codes: something is wrong or could not be done; wrong usage; nothing is wrong, but something is not known; Ctrl-C."""
+"""Exit codes: a problem was found or the command failed; usage error; no problem, but checks without a result; Ctrl-C."""
 
 
 def store_hash(value: str | None) -> str | None:
-    """The value, when it can be a store's hash. Raises typer.BadParameter."""
+    """Validates a store hash. Raises typer.BadParameter."""
     if value and not STORE_HASH.fullmatch(value):
         raise typer.BadParameter(
-            "a store hash is lower-case letters and digits, such as abc123; it stands in the API path that "
+            "a store hash has lower-case letters and digits, such as abc123; it is part of the API path that "
             "BigCommerce shows with an API account: https://api.bigcommerce.com/stores/<store hash>/v3/"
         )
     return value
@@ -48,17 +48,17 @@ def _option(help_text: str) -> Any:
     return typer.Option("--store", metavar="HASH", callback=store_hash, show_default=False, help=help_text)
 
 
-# A parameter `store` of a command has one of these types. Each that is an argument can be given as --store, too.
-ONE_STORE = "The store's hash. Default: RELAY_STORE, or the only store there is."
-StoreArgument = Annotated[str, _argument(default="RELAY_STORE, or the only store there is")]
+# The type of a command's parameter `store`. A store that is an argument can also be given as --store.
+ONE_STORE = "The store's hash. Default: RELAY_STORE, or the only store."
+StoreArgument = Annotated[str, _argument(default="RELAY_STORE, or the only store")]
 StoreOption = Annotated[str, _option(ONE_STORE)]
 NamedStoreArgument = Annotated[str, _argument(default=False)]
-"""No default: for commands that add, remove or switch off."""
+"""Without a default: for commands that add, remove or disable."""
 AllStoresArgument = Annotated[str, _argument(default="all stores")]
-AnyStoreOption = Annotated[str | None, _option("Only this store's.")]
+AnyStoreOption = Annotated[str | None, _option("Only this store.")]
 
 OrderArgument = Annotated[
-    int, typer.Argument(metavar="ORDER", min=1, show_default=False, help="The order's number in the store.")
+    int, typer.Argument(metavar="ORDER", min=1, show_default=False, help="The order number in the store.")
 ]
 DestinationOption = Annotated[
     str,
@@ -67,16 +67,16 @@ DestinationOption = Annotated[
         metavar="URL",
         envvar="RELAY_DESTINATION",
         show_default=False,
-        help="Where the webhook shall point, if not to the stack's CustomWebhookUrl or WebhookUrl.",
+        help="The webhook's URL. Default: the stack's CustomWebhookUrl or WebhookUrl.",
     ),
 ]
-YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do it without asking.")]
-DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Only say what would be done.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
+DryRunOption = Annotated[bool, typer.Option("--dry-run", help="Show what would be done, and change nothing.")]
 
 _COMMON = {
     "stack": Annotated[
         str,
-        typer.Option("--stack", envvar="RELAY_STACK", rich_help_panel=DEPLOYMENT, help="The stack's name."),
+        typer.Option("--stack", envvar="RELAY_STACK", rich_help_panel=DEPLOYMENT, help="The stack name."),
     ],
     "region": Annotated[
         str | None,
@@ -85,22 +85,22 @@ _COMMON = {
             envvar=["AWS_REGION", "AWS_DEFAULT_REGION"],
             rich_help_panel=DEPLOYMENT,
             show_default=False,
-            help="Its AWS region.",
+            help="The AWS region of the stack.",
         ),
     ],
     "profile": Annotated[
         str | None,
-        typer.Option("--profile", rich_help_panel=DEPLOYMENT, show_default=False, help="Your AWS profile."),
+        typer.Option("--profile", rich_help_panel=DEPLOYMENT, show_default=False, help="The AWS profile to use."),
     ],
-    "as_json": Annotated[bool, typer.Option("--json", help="Print the result, or the error, as JSON.")],
+    "as_json": Annotated[bool, typer.Option("--json", help="Print the result or the error as JSON.")],
 }
 _DEFAULTS = {"stack": "b2b-order-relay", "region": None, "profile": None, "as_json": False}
 
 
 def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]], Callable[..., bool | int]]:
-    """Adds a function `(context, ...) -> bool | int` to `app`: its own parameters and the common options.
+    """Adds a function `(context, ...) -> bool | int` to `app` as a command with the common options.
 
-    True is exit code 0, False is WRONG, and a number is the exit code itself.
+    True is exit code 0, False is WRONG, a number is the exit code.
     """
 
     def decorate(function: Callable[..., bool | int]) -> Callable[..., bool | int]:
@@ -114,7 +114,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]]
             for key, annotation in _COMMON.items()
         ]
         if store_type in {StoreArgument, NamedStoreArgument, AllStoresArgument}:
-            by_option = Annotated[str, _option("The same as the argument.")]
+            by_option = Annotated[str, _option("Same as the argument.")]
             common.insert(
                 0,
                 inspect.Parameter("store_option", inspect.Parameter.KEYWORD_ONLY, default="", annotation=by_option),
@@ -124,11 +124,11 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]]
             named = given.pop("store_option", "")
             if named:
                 if given["store"] not in {"", named}:
-                    raise typer.BadParameter(f"the argument is {given['store']}, and --store is {named}: give one")
+                    raise typer.BadParameter(f"the argument is {given['store']}, but --store is {named}: give only one")
                 given["store"] = named
             if store_type is NamedStoreArgument and not given["store"]:
-                raise typer.BadParameter("this command needs the store's hash: give STORE, or --store")
-            with _in_plain_words(given, as_json=as_json), _functions_silenced():
+                raise typer.BadParameter("this command needs a store hash: give STORE or --store")
+            with _errors_reported(given, as_json=as_json), _function_logs_off():
                 session = AwsSession(profile=profile)
                 session.set_config_variable("region", region)
                 context = Context(cast("boto3.Session", session), stack, as_json, time.time, time.sleep)
@@ -140,7 +140,7 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]]
             if code:
                 raise typer.Exit(code)
 
-        run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]  # what typer reads
+        run.__signature__ = inspect.Signature([*own, *common])  # type: ignore[attr-defined]  # read by typer
         run.__annotations__ = {parameter.name: parameter.annotation for parameter in [*own, *common]}
         run.__doc__ = function.__doc__
         app.command(name)(run)
@@ -150,14 +150,14 @@ def command(app: typer.Typer, name: str) -> Callable[[Callable[..., bool | int]]
 
 
 def group(name: str, help_text: str, app: typer.Typer) -> typer.Typer:
-    """A group of commands below `app`."""
+    """Adds a group of subcommands to `app`."""
     below = typer.Typer(no_args_is_help=True, help=help_text, rich_markup_mode="rich")
     app.add_typer(below, name=name)
     return below
 
 
 def confirm(question: str, *, yes: bool) -> None:
-    """Returns only when the operator agrees. Raises CliError otherwise."""
+    """Asks for confirmation. Raises CliError when the operator declines or cannot be asked."""
     if yes:
         return
     try:
@@ -165,24 +165,24 @@ def confirm(question: str, *, yes: bool) -> None:
     except typer.Abort:
         if sys.stdin.isatty():
             raise KeyboardInterrupt from None
-        raise CliError("The question could not be asked, since there is no terminal.", "Add --yes to agree.") from None
+        raise CliError("Cannot ask for confirmation without a terminal.", "To confirm, add --yes.") from None
     if not agreed:
         raise CliError("Nothing was changed.")
 
 
 def report(failure: CliError, *, as_json: bool) -> None:
-    """Prints an error: one sentence and how to mend it on standard error; with --json an object on standard output."""
+    """Prints an error and its fix to standard error; with --json, as an object to standard output."""
     if as_json:
-        typer.echo(json.dumps({"error": {"message": failure.what, "mend": failure.mend}}))
+        typer.echo(json.dumps({"error": {"message": failure.what, "fix": failure.fix}}))
         return
-    # Not the context's console: there may be none yet, when the profile or the region is what is wrong.
+    # The context may not exist yet, for example if the profile is wrong.
     typer.secho(f"✗ {printable(failure.what)}", fg=typer.colors.RED, err=True)
-    if failure.mend:
-        typer.echo(f"  → {printable(failure.mend)}", err=True)
+    if failure.fix:
+        typer.echo(f"  → {printable(failure.fix)}", err=True)
 
 
 @contextmanager
-def _in_plain_words(given: dict[str, Any], *, as_json: bool) -> Iterator[None]:
+def _errors_reported(given: dict[str, Any], *, as_json: bool) -> Iterator[None]:
     try:
         yield
     except (CliError, RelayError, ClientError, BotoCoreError) as error:
@@ -194,8 +194,8 @@ def _in_plain_words(given: dict[str, Any], *, as_json: bool) -> Iterator[None]:
 
 
 @contextmanager
-def _functions_silenced() -> Iterator[None]:
-    """The functions' log lines and metrics are for CloudWatch, not for a terminal."""
+def _function_logs_off() -> Iterator[None]:
+    """Keeps the functions' log lines and metrics, which are meant for CloudWatch, off the terminal."""
     level = telemetry.logger.log_level
     telemetry.logger.setLevel(logging.CRITICAL)
     try:

@@ -1,4 +1,4 @@
-"""What a command works with: the deployment, the APIs, and somewhere to write. All of it is made when first needed."""
+"""A command's context: the deployment, the APIs and the consoles, each created on first use."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from handler.deadline import Clock, Deadline
 from handler.order_event import STORE_HASH
 from relay.errors import CliError
-from relay.plain import plain
 from relay.stack import Stack
 from relay.store_secrets import StoreSecrets
+from relay.text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -49,24 +49,24 @@ if TYPE_CHECKING:
     from handler.table.store_registry import StoreRegistry
 
 CALL_SECONDS = 20.0
-"""A person waits for so long for one API call, tries included."""
+"""Time limit of one API call, retries included."""
 
 AWS_CALLS = Config(connect_timeout=5, read_timeout=20, retries={"total_max_attempts": 4, "mode": "standard"})
-WIDTH_OF_FILES = 160
+FILE_WIDTH = 160
 QUIET_SECONDS = 1.5
-"""No command is silent for longer than two seconds."""
+"""A command that waits longer than this prints what it waits for."""
 
 USER_AGENT = "b2b-order-relay-cli"
-"""Tells requests of this command line from those of the functions."""
+"""Distinguishes requests of this command line from those of the functions."""
 
 
 class AwsSession(botocore.session.Session):
-    """What commands need of boto3.Session: boto3 itself would take twice as long to import."""
+    """The part of boto3.Session that commands use. Importing boto3 would take twice as long."""
 
     client = botocore.session.Session.create_client
 
     def announce(self, waiting: Callable[[str], AbstractContextManager[None]]) -> None:
-        """Runs each AWS call inside `waiting`, which is told its name."""
+        """Runs each AWS call inside `waiting(name of the call)`."""
         calls: list[ExitStack] = []
 
         def began(**call: Any) -> None:
@@ -78,17 +78,17 @@ class AwsSession(botocore.session.Session):
             if calls:
                 calls.pop().close()
 
-        # An id, so that a session that several commands share has one handler.
+        # The ids prevent a second registration on a session that several commands share.
         self.register("before-call", began, unique_id="relay-began")
         self.register("after-call", ended, unique_id="relay-ended")
         self.register("after-call-error", ended, unique_id="relay-ended-with-error")
 
 
 class Steps(Progress):
-    """A progress bar; where it is disabled, each step is a line of its own."""
+    """A progress bar; if it is disabled, prints one line per task."""
 
     def add_task(self, description: str, *args: Any, **options: Any) -> TaskID:
-        """Adds a step, as Progress does."""
+        """Adds a task, as Progress does."""
         if self.disable:
             self.console.print(f"{description} ...")
         return super().add_task(description, *args, **options)
@@ -96,7 +96,7 @@ class Steps(Progress):
 
 @dataclass(frozen=True)
 class Context:
-    """One invocation of a command: for which deployment, and how it answers."""
+    """One invocation of a command: its deployment and its output format."""
 
     session: boto3.Session
     stack_name: str
@@ -106,33 +106,33 @@ class Context:
 
     @cached_property
     def out(self) -> Console:
-        """Results. Wide where no terminal limits it, so that files hold whole lines."""
+        """Console for results. Without a terminal it is FILE_WIDTH wide, so that lines in files are not cut."""
         console = Console(highlight=False)
         if not console.is_terminal:
-            console.width = WIDTH_OF_FILES
+            console.width = FILE_WIDTH
         return console
 
     @cached_property
     def err(self) -> Console:
-        """What happens meanwhile: progress, warnings, errors."""
+        """Console for progress, warnings and errors."""
         return Console(stderr=True, highlight=False, soft_wrap=True)
 
-    def show(self, value: Any, picture: Callable[[], None]) -> None:
-        """The result: `value` for programs with --json, what `picture` prints for people otherwise."""
+    def show(self, value: Any, print_text: Callable[[], None]) -> None:
+        """Prints the result: `value` as JSON with --json, otherwise by `print_text`."""
         if self.as_json:
             self.out.print_json(json.dumps(value))
         else:
-            picture()
+            print_text()
 
     def progress(self) -> Progress:
-        """A progress bar on standard error; where that is no terminal, a line for each step."""
+        """A progress bar on standard error; one line per task if that is not a terminal."""
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
         return Steps(*columns, console=self.err, transient=True, disable=not self.err.is_terminal)
 
     @contextmanager
     def waiting(self, for_what: str) -> Iterator[None]:
-        """Says on standard error what is waited for, when the block takes longer than QUIET_SECONDS."""
-        timer = threading.Timer(QUIET_SECONDS, lambda: self.err.print(f"Waiting for {plain(for_what)}"))
+        """Prints `for_what` to standard error if the block takes longer than QUIET_SECONDS."""
+        timer = threading.Timer(QUIET_SECONDS, lambda: self.err.print(f"Waiting for {escaped(for_what)}"))
         timer.daemon = True
         timer.start()
         try:
@@ -141,28 +141,28 @@ class Context:
             timer.cancel()
 
     def deadline(self) -> Deadline:
-        """For one API call from now."""
+        """The deadline of one API call that starts now."""
         return Deadline.after(CALL_SECONDS, self.clock)
 
     @cached_property
     def stack(self) -> Stack:
-        """The deployment. Raises CliError when it is not there."""
+        """The deployed stack. Raises CliError if there is none."""
         return Stack.read(self.cloudformation, self.stack_name)
 
     @property
     def settings(self) -> Settings:
-        """What the deployed functions are told."""
+        """The settings of the deployed functions."""
         return self.stack.settings
 
     @cached_property
     def store_secrets(self) -> StoreSecrets:
-        """The stores' secrets, to be changed."""
+        """The stores' secrets, readable and writable."""
         return StoreSecrets(self._secretsmanager, self.settings.secret_prefix, self.stack.secrets_key)
 
     @cached_property
     def relay(self) -> Container:
-        """The parts of the relay itself, with this command's AWS session and a person's patience."""
-        # On demand: most of a command's start would be these imports.
+        """The functions' own components, with this command's AWS session."""
+        # Imported on demand: these imports dominate the start time.
         from handler.container import Container  # noqa: PLC0415
         from handler.enrichment import Rules  # noqa: PLC0415
         from handler.http.client import HttpExchange  # noqa: PLC0415
@@ -185,56 +185,58 @@ class Context:
 
     @property
     def order_notes(self) -> OrderNotes:
-        """What the functions have noted about orders."""
+        """The functions' notes on unfinished orders."""
         return self.relay.order_notes
 
     @property
     def stores(self) -> StoreRegistry:
-        """The stores that the functions know of."""
+        """The registry of stores in the table."""
         return self.relay.stores
 
     @property
     def queues(self) -> Queues:
-        """Where late orders are sent to."""
+        """The recovery queue and the dead-letter queue."""
         return self.relay.queues
 
     def default_store(self) -> str:
-        """RELAY_STORE, or the only store there is. Raises CliError when that is not one store."""
+        """RELAY_STORE, or else the only store. Raises CliError if neither exists."""
         from relay.store import known_stores  # noqa: PLC0415  the commands import this module
 
         if store := os.environ.get("RELAY_STORE", ""):
             if not STORE_HASH.fullmatch(store):
-                raise CliError(f"RELAY_STORE is {store!r}, which is no store hash.", "Set it to a hash such as abc123.")
+                raise CliError(
+                    f"RELAY_STORE is {store!r}, which is not a store hash.", "Set it to a hash such as abc123."
+                )
             return store
         match list(known_stores(self)):
             case [only]:
                 return only
             case []:
-                raise CliError("There is no store yet.", "Add the first one: relay store add, with the store's hash.")
+                raise CliError("No store is registered.", "Add one: relay store add, with the store hash.")
             case several:
                 raise CliError(
-                    f"There are {len(several)} stores, and this command works on one.",
-                    f"Name it with --store, or set RELAY_STORE. The stores: {', '.join(several)}",
+                    f"There are {len(several)} stores, and this command needs one.",
+                    f"Choose one with --store or RELAY_STORE: {', '.join(several)}",
                 )
 
     @cached_property
     def http(self) -> HttpClient:
-        """HTTP, with a person's patience."""
+        """The HTTP client."""
         return self.relay.http(self._policy)
 
     @cached_property
     def store_api(self) -> StoreApi:
-        """The stores' core orders."""
+        """The core Orders API."""
         return self.relay.store_api(self._policy)
 
     @cached_property
     def b2b_api(self) -> B2BApi:
-        """The stores' B2B records."""
+        """The B2B API."""
         return self.relay.b2b_api(self._policy)
 
     @cached_property
     def hooks_api(self) -> HooksApi:
-        """The stores' webhooks."""
+        """The webhooks API."""
         return self.relay.hooks_api(self._policy)
 
     @cached_property
@@ -245,37 +247,37 @@ class Context:
 
     @cached_property
     def cloudformation(self) -> CloudFormationClient:
-        """AWS's stacks."""
+        """CloudFormation."""
         return self.session.client("cloudformation", config=AWS_CALLS)
 
     @cached_property
     def cloudwatch(self) -> CloudWatchClient:
-        """AWS's metrics and alarms."""
+        """CloudWatch."""
         return self.session.client("cloudwatch", config=AWS_CALLS)
 
     @cached_property
     def dynamodb(self) -> DynamoDBClient:
-        """AWS's tables."""
+        """DynamoDB."""
         return self.session.client("dynamodb", config=AWS_CALLS)
 
     @cached_property
     def functions(self) -> LambdaClient:
-        """AWS's functions."""
+        """Lambda."""
         return self.session.client("lambda", config=AWS_CALLS)
 
     @cached_property
     def logs(self) -> CloudWatchLogsClient:
-        """AWS's logs."""
+        """CloudWatch Logs."""
         return self.session.client("logs", config=AWS_CALLS)
 
     @cached_property
     def sns(self) -> SNSClient:
-        """AWS's topics."""
+        """SNS."""
         return self.session.client("sns", config=AWS_CALLS)
 
     @cached_property
     def sqs(self) -> SQSClient:
-        """AWS's queues."""
+        """SQS."""
         return self.session.client("sqs", config=AWS_CALLS)
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Findings about the deployment itself: stack, webhook URL, concurrency, and other stacks beside it."""
+"""Checks of the deployment: stack, webhook URL, concurrency, SQS trigger, and other stacks in the account."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 MALFORMED = 400
 RECOVERY_AT_ONCE = 5
-"""RecoveryFunction's maximum concurrency, where its trigger does not tell (template.yaml)."""
+"""RecoveryFunction's default maximum concurrency (template.yaml)."""
 
 RECONCILE_AT_ONCE = 1
 LEAST_FOR_ORDERS = 2
-"""A webhook and an order at the same moment."""
+"""One webhook and one order at the same time."""
 
 ENOUGH_FOR_ORDERS = 20
 """A store's 150 requests a minute allow about 75 orders a minute. With a slow API each takes up to 15 s: 19 at once."""
@@ -31,58 +31,56 @@ ENOUGH_FOR_ALL = 1000
 
 
 def check_stack(context: Context) -> Finding:
-    """Whether the last deployment went well."""
+    """Checks that the last deployment succeeded."""
     stack = context.stack
     if stack.status in HEALTHY:
-        return Finding("stack", State.GOOD, f"{stack.name} is there and complete ({stack.status})")
+        return Finding("stack", State.GOOD, f"{stack.name} is deployed ({stack.status})")
     if stack.status.endswith("_IN_PROGRESS"):
         what = f"{stack.name} is being deployed ({stack.status})"
-        return Finding("stack", State.UNKNOWN, what, "look again when the deployment has ended", Who.NOBODY)
+        return Finding("stack", State.UNKNOWN, what, "run the check again after the deployment", Who.NOBODY)
     return Finding(
         "stack",
         State.BAD,
-        f"{stack.name} is in state {stack.status}: the last deployment failed, and the version before it runs",
-        "look at the stack's events in the CloudFormation console, then: make deploy",
+        f"{stack.name} is in state {stack.status}: the last deployment failed, and the previous version runs",
+        "read the stack's events in the CloudFormation console, then: make deploy",
     )
 
 
 def check_endpoint(context: Context, url: str) -> Finding:
-    """Whether the relay answers at the webhook URL: an empty object is no webhook, and it says so."""
-    mend = "check the URL, its DNS name and certificate, and the API in the API Gateway console"
+    """Checks that the relay answers at the webhook URL: it rejects an empty object with 400."""
+    fix = "check the URL, its DNS name and certificate, and the API in the API Gateway console"
     try:
         answer = context.http.call("POST", url, {}, Deadline.after(PROBE_SECONDS, context.clock), body={})
     except RetryLater as error:
-        return Finding("webhook URL", State.BAD, f"{url} does not answer ({error.detail})", mend)
+        return Finding("webhook URL", State.BAD, f"{url} does not answer ({error.detail})", fix)
     if answer.status == MALFORMED:
-        return Finding("webhook URL", State.GOOD, "the relay answers there")
-    return Finding(
-        "webhook URL", State.BAD, f"{url} answers HTTP {answer.status}, and not as the relay does (400)", mend
-    )
+        return Finding("webhook URL", State.GOOD, "the relay answers")
+    return Finding("webhook URL", State.BAD, f"{url} answers HTTP {answer.status} instead of the relay's 400", fix)
 
 
 def check_concurrency(context: Context, recovery_at_once: int) -> Finding:
-    """Whether the account can run as many functions at once as the relay may need. Raises botocore's errors.
+    """Checks that the account's concurrency quota covers what the relay may need. Raises botocore's errors.
 
     `recovery_at_once`: RecoveryFunction's maximum concurrency.
     """
     limit = context.functions.get_account_settings()["AccountLimit"]["ConcurrentExecutions"]
     kept = recovery_at_once + RECONCILE_AT_ONCE
-    need = f"late orders may use {recovery_at_once} of them and reconcile {RECONCILE_AT_ONCE}"
+    need = f"RecoveryFunction may use {recovery_at_once} and ReconcileFunction {RECONCILE_AT_ONCE}"
     request = (
-        "ask AWS for more, which is free: aws service-quotas request-service-quota-increase --service-code lambda "
+        "request an increase, which is free: aws service-quotas request-service-quota-increase --service-code lambda "
         f"--quota-code {QUOTA_CODE} --desired-value {ENOUGH_FOR_ALL} --region {context.functions.meta.region_name}"
     )
-    what = f"{limit} concurrent executions for all functions of the account in this region; {need}"
+    what = f"the quota of this region is {limit} concurrent executions for all functions; {need}"
     if limit < kept + LEAST_FOR_ORDERS:
-        return Finding("concurrency", State.BAD, f"{what}: too few for webhooks beside them", request)
+        return Finding("concurrency", State.BAD, f"{what}: too few are left for webhooks", request)
     if limit < kept + ENOUGH_FOR_ORDERS:
-        what = f"{what}; whether {limit - kept} suffice for webhooks and orders depends on how many come at once"
+        what = f"{what}; whether the other {limit - kept} are enough depends on the peak number of orders"
         return Finding("concurrency", State.UNKNOWN, what, request)
     return Finding("concurrency", State.GOOD, what)
 
 
-def check_late_trigger(context: Context, at_once: list[int]) -> Finding:
-    """Whether RecoveryFunction gets the recovery queue's messages; puts its maximum concurrency into `at_once`.
+def check_sqs_trigger(context: Context, at_once: list[int]) -> Finding:
+    """Checks RecoveryFunction's SQS trigger; puts its maximum concurrency into `at_once`.
 
     Raises botocore's errors.
     """
@@ -98,14 +96,14 @@ def check_late_trigger(context: Context, at_once: list[int]) -> Finding:
     limits = [mapping.get("ScalingConfig", {}).get("MaximumConcurrency") for mapping in mappings]
     at_once += [limit for limit in limits if limit is not None]
     if any(mapping.get("State") == "Enabled" for mapping in mappings):
-        return Finding("late trigger", State.GOOD, "RecoveryFunction gets the late orders")
+        return Finding("SQS trigger", State.GOOD, "RecoveryFunction receives late orders")
     states = ", ".join(mapping.get("State", "") for mapping in mappings)
-    what = f"RecoveryFunction gets no late orders: its trigger is {states or 'missing'}"
-    return Finding("late trigger", State.BAD, what, "enable it: make deploy")
+    what = f"RecoveryFunction receives no late orders: its SQS trigger is {states or 'missing'}"
+    return Finding("SQS trigger", State.BAD, what, "enable it: make deploy")
 
 
 def check_secret_prefix(context: Context) -> Finding:
-    """Whether another stack of the account and region uses the same secrets. Raises botocore's errors."""
+    """Checks that no other stack of the account and region uses the same secrets. Raises botocore's errors."""
     own = context.settings.secret_prefix
     shared = []
     for page in context.cloudformation.get_paginator("describe_stacks").paginate():
@@ -121,8 +119,7 @@ def check_secret_prefix(context: Context) -> Finding:
         return Finding(
             "secret prefix",
             State.BAD,
-            f"the stack {', '.join(shared)} uses the same secrets ({own}/...): what is changed or removed for one "
-            "is changed or removed for the other",
-            "deploy one of them with a SecretPrefix of its own, and add its stores again: relay store add",
+            f"the stack {', '.join(shared)} uses the same secrets ({own}/...): a change for one stack changes the other",
+            "deploy one of them with another SecretPrefix, and add its stores again: relay store add",
         )
-    return Finding("secret prefix", State.GOOD, f"no other relay of this region uses the secrets {own}/...")
+    return Finding("secret prefix", State.GOOD, f"no other stack of this region uses the secrets {own}/...")

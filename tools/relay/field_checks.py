@@ -1,4 +1,4 @@
-"""Whether the enrichment rules fit the store's extra fields: names, types, lengths, and what is required."""
+"""Checks of the enrichment rules against the store's extra fields: names, types, lengths, required fields."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from handler.desired import GUEST
 from handler.rule_sources import read_fields
 from relay.checks import ADDRESSES, Finding, State
 from relay.errors import CliError
-from relay.plain import counted
+from relay.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,12 +28,12 @@ RULES = "src/handler/enrichment.toml"
 CORRECT = f"correct {RULES} and deploy it: make deploy"
 
 NUMBER, DROPDOWN = 2, 3
-"""Field types with a say in what a value may be (domain: extra-field configurations)."""
+"""Field types that restrict the values (docs/bigcommerce.md)."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldConfig:
-    """One extra field as the store has configured it. No maximum and no options mean: no limit is known."""
+    """The configuration of one extra field. Without a maximum or options, no limit is known."""
 
     name: str
     label: str
@@ -44,7 +44,7 @@ class FieldConfig:
 
     @classmethod
     def of(cls, row: dict[str, Any]) -> FieldConfig:
-        """A row of `GET /orders/extra-fields`; numbers and booleans come as themselves or as text."""
+        """A row of `GET /orders/extra-fields`; numbers and booleans can be strings."""
         length = str(row.get("maximumLength") or "")
         return cls(
             name=str(row.get("fieldName", "")),
@@ -56,7 +56,7 @@ class FieldConfig:
         )
 
     def refuses(self, value: str) -> str:
-        """Why the field cannot hold this value; nothing if it can, as far as is known."""
+        """Why the field refuses this value; empty if it is valid as far as is known."""
         if self.maximum_length is not None and len(value) > self.maximum_length:
             return f"longer than {self.maximum_length} characters"
         if self.type == NUMBER:
@@ -65,12 +65,12 @@ class FieldConfig:
             except ValueError:
                 return "not a number"
         if self.type == DROPDOWN and self.options and value not in self.options:
-            return "not one of the field's choices"
+            return "not one of the field's options"
         return ""
 
 
 def _options(value: Any) -> Iterator[str]:
-    """A dropdown's choices; the published examples have them in a list, and in a list of lists."""
+    """A dropdown's options; published examples have them in a list or in a list of lists."""
     if isinstance(value, list):
         for item in value:
             yield from _options(item)
@@ -97,7 +97,7 @@ def field_configs(context: Context, store: str, secret: StoreSecret) -> list[Fie
 
 
 def recent_orders(context: Context, store: str, secret: StoreSecret) -> list[dict[str, Any]]:
-    """The newest orders of customers (guests' are left alone). Raises RetryLater."""
+    """The newest orders, without those of guests. Raises RetryLater."""
     url = f"{context.settings.store_api_url}/stores/{store}/v2/orders?sort=date_created:desc&limit={RECENT_ORDERS}"
     headers = {"X-Auth-Token": secret.access_token, "Accept": "application/json"}
     orders = context.http.call("GET", url, headers, context.deadline()).json()
@@ -108,7 +108,7 @@ def recent_orders(context: Context, store: str, secret: StoreSecret) -> list[dic
 def check_fields(
     rules: StoreRules, configs: list[FieldConfig], orders: list[dict[str, Any]], store: str
 ) -> Iterator[Finding]:
-    """Whether the rules bring what the store's extra fields take; at least one finding. `orders` are the newest ones."""
+    """Checks that the rules' results on these orders are valid for the store's extra fields; at least one finding."""
     by_name = {config.name: config for config in configs}
     ruled = [name for name, _ in rules.extra_fields]
     tries = [tried for order in orders if (tried := _Try.of(rules, order)) is not None]
@@ -123,14 +123,12 @@ def check_fields(
     if not findings:
         yield _fit(ruled, configs, tries)
     if others := [f'"{c.label}" is "{c.name}"' for c in configs if c.label and c.label != c.name]:
-        yield Finding(
-            "labels", State.GOOD, f"buyers see other labels than the names that rules use: {', '.join(others)}"
-        )
+        yield Finding("labels", State.GOOD, f"labels differ from the names that rules use: {', '.join(others)}")
 
 
 @dataclass(frozen=True, slots=True)
 class _Try:
-    """What the rules made of one order: the values they brought, by field, and the rules that failed.
+    """The rules' results for one order: values by field, and the failed rules.
 
     No source is fetched, so rules that mention one are left out.
     """
@@ -141,7 +139,7 @@ class _Try:
 
     @classmethod
     def of(cls, rules: StoreRules, order: dict[str, Any]) -> _Try | None:
-        """None for an order that the rules skip."""
+        """The results; None if the rules skip the order."""
         failed: list[RuleFailed] = []
         if rules.skips(order, failed.append, rules.sources):
             return None
@@ -149,18 +147,18 @@ class _Try:
 
     @property
     def number(self) -> Any:
-        """The order's number."""
+        """The order number."""
         return self.order.get("id")
 
 
 def _fit(ruled: list[str], configs: list[FieldConfig], tries: list[_Try]) -> Finding:
-    """What is left to say when nothing is wrong."""
+    """The finding if there are no problems."""
     if not ruled:
-        return Finding(STEP, State.GOOD, "no rule brings extra fields, and the store requires none")
+        return Finding(STEP, State.GOOD, "no rules for extra fields, and the store requires none")
     if not tries:
-        what = "the rules name fields of the store; no customer's order is there to try them on"
-        return Finding(STEP, State.UNKNOWN, what, "place an order as a company's buyer, then look again")
-    what = f"the rules fit the store's {counted(len(configs), 'field')}; tried on {_the_last(len(tries))}"
+        what = "the rules name existing fields, but there is no customer's order to test them with"
+        return Finding(STEP, State.UNKNOWN, what, "place an order as a company user, then run the check again")
+    what = f"the rules are valid for the store's {counted(len(configs), 'field')}; tested with {_the_last(len(tries))}"
     return Finding(STEP, State.GOOD, what)
 
 
@@ -171,13 +169,13 @@ def _unknown(ruled: list[str], by_name: dict[str, FieldConfig]) -> Iterator[Find
         labelled = [config.name for config in by_name.values() if config.label == name]
         folded = {known.casefold(): known for known in by_name}
         alike = labelled or [folded[close] for close in difflib.get_close_matches(name.casefold(), folded, n=1)]
-        meant = f'did you mean "{alike[0]}"? Names count to the letter. ' if alike else ""
+        meant = f'did you mean "{alike[0]}"? Names are case-sensitive. ' if alike else ""
         yield Finding(
             STEP,
             State.BAD,
-            f'the rules name "{name}", which is the label that buyers see and not the name of the field'
+            f'the rules name "{name}", which is the label of a field, not its name'
             if labelled
-            else f'the rules name "{name}", which the store has not configured',
+            else f'the rules name "{name}", which is not a field of the store',
             f"{meant}{CORRECT}, or add the field in B2B Edition",
         )
 
@@ -188,7 +186,7 @@ def _uncovered(ruled: list[str], configs: list[FieldConfig]) -> Iterator[Finding
             yield Finding(
                 STEP,
                 State.BAD,
-                f'the store requires "{config.name}", and no rule brings it: updates are refused (422)',
+                f'the store requires "{config.name}", and no rule sets it: BigCommerce refuses updates (422)',
                 f"add a rule for it to {RULES} and deploy it: make deploy; or make the field optional in B2B Edition",
             )
 
@@ -205,12 +203,12 @@ def _failures(tries: list[_Try], store: str) -> Iterator[Finding]:
 
 
 def _misfits(ruled: list[str], by_name: dict[str, FieldConfig], tries: list[_Try], store: str) -> Iterator[Finding]:
-    """Values that their fields do not take. The values themselves are buyers' and are not shown."""
+    """Values that their fields refuse. The values are the buyers' data and are not shown."""
     misfits: dict[tuple[str, str], list[Any]] = {}
     for tried in tries:
         for name in by_name.keys() & set(ruled):
             value = tried.brought.get(name, "")
-            missing = "nothing, and is required" if by_name[name].required else ""
+            missing = "missing, but required" if by_name[name].required else ""
             if why := by_name[name].refuses(value) if value else missing:
                 misfits.setdefault((name, why), []).append(tried.number)
     for (name, why), where in misfits.items():
@@ -223,7 +221,7 @@ def _misfits(ruled: list[str], by_name: dict[str, FieldConfig], tries: list[_Try
 
 
 def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try], store: str) -> Iterator[Finding]:
-    """Rules of optional fields that brought nothing for any of these orders, and what they read that no order has."""
+    """Rules of optional fields without a result for any order, and input fields that no order has."""
     known = sorted({key for tried in tries for key in tried.order})
     for name, rule in rules.extra_fields if tries else ():
         if rule.sources or any(
@@ -232,15 +230,15 @@ def _silent(rules: StoreRules, by_name: dict[str, FieldConfig], tries: list[_Try
             continue
         if name in by_name and by_name[name].required:
             continue
-        what = f'the rule for "{name}" brought nothing in {_the_last(len(tries))}'
+        what = f'the rule for "{name}" had no result in {_the_last(len(tries))}'
         if absent := [read for read in read_fields(rule.expression.parsed) if read not in known]:
             close = difflib.get_close_matches(absent[0], known, n=1)
             meant = f"did you mean {close[0]}? " if close else ""
             yield Finding(STEP, State.BAD, f"{what}: no order has {absent[0]}", f"{meant}{CORRECT}")
             continue
-        others = ", while other rules brought values" if any(tried.brought for tried in tries) else ""
-        mend = f"see one of them: relay preview {tries[0].number} --store {store}"
-        yield Finding(STEP, State.UNKNOWN, f"{what}{others}; whether buyers left it empty is not known", mend)
+        others = ", but other rules had" if any(tried.brought for tried in tries) else ""
+        fix = f"see one of them: relay preview {tries[0].number} --store {store}"
+        yield Finding(STEP, State.UNKNOWN, f"{what}{others}; the buyers may have left the field empty", fix)
 
 
 def _the_last(number: int) -> str:

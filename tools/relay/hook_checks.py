@@ -1,4 +1,4 @@
-"""Findings about one store's webhook: whether it is there, active, proven and not blocked."""
+"""Checks of one store's webhook: that it exists, is active, can be authenticated, and is not blocked."""
 
 from __future__ import annotations
 
@@ -9,9 +9,8 @@ from urllib.parse import urlsplit
 from handler.bigcommerce.hooks_api import covers, silent
 from handler.settings import LOOPBACK
 from relay.checks import Finding, State, Who
-from relay.hooks import blocked, carries, why
 from relay.log_lines import lines
-from relay.plain import counted
+from relay.text import counted
 from relay.timespan import rough
 
 if TYPE_CHECKING:
@@ -22,115 +21,152 @@ if TYPE_CHECKING:
 
 REFUSAL_HOURS = 24.0
 UNAUTHENTICATED = "webhook.unauthenticated"
-"""The log line of a refused webhook (handler.intake)."""
+"""The `event` of a rejected webhook's log line (handler.intake)."""
 
 
 def check_hook(context: Context, store: str, url: str, secret: StoreSecret) -> Iterator[Finding]:
-    """Whether an active hook points here and carries the secret header. Raises RetryLater, Unauthorized or Refused."""
+    """Checks that an active hook points to `url` and sends the secret header. Raises RetryLater, Unauthorized or Refused."""
     hooks = context.hooks_api.pointing_at(store, url, context.deadline())
-    create = f"correct it: relay hook create {store}"
+    create = f"correct the hook: relay hook create {store}"
     if not hooks and context.stack.parameters.get("StoresSendWebhooks") == "false":
-        yield Finding("webhook", State.GOOD, "none, and none is expected (StoresSendWebhooks is false)")
+        yield Finding("webhook", State.GOOD, "none, and none is required (StoresSendWebhooks is false)")
     elif not hooks:
         others = context.hooks_api.list_hooks(store, context.deadline())
         elsewhere = (
             f"; the store's hooks point to {', '.join(str(h.get('destination')) for h in others)}" if others else ""
         )
-        yield Finding("webhook", State.BAD, f"none points to {url}{elsewhere}", f"create it: relay hook create {store}")
-    elif switched_off := silent(hooks):
+        yield Finding(
+            "webhook", State.BAD, f"no hook points to {url}{elsewhere}", f"create one: relay hook create {store}"
+        )
+    elif disabled := silent(hooks):
         by_whom = (
             "by relay hook disable"
             if context.stores.hook_is_paused(store)
-            else "BigCommerce does so after 48 hours of failures or 90 idle days"
+            else "by BigCommerce, after 48 hours of failures or 90 days without deliveries"
         )
         yield Finding(
             "webhook",
             State.BAD,
-            f"hook {switched_off[0]['id']} is switched off ({by_whom})",
-            f"switch it on: relay hook enable {store}; then fetch the orders of the time between: {_fetch(store)}",
+            f"hook {disabled[0]['id']} is inactive: disabled {by_whom}",
+            f"enable it: relay hook enable {store}; then process the missed orders: {_backfill(store)}",
         )
     elif bare := _without_header(hooks, secret):
         yield Finding(
             "webhook",
             State.BAD,
-            f"hook {bare[0]['id']} does not carry the header that the store's secret asks for: webhooks are refused",
+            f"hook {bare[0]['id']} does not send the store's secret header: its webhooks are rejected",
             create,
         )
     else:
-        header = "" if secret.webhook_header is None else " and carries the secret header"
+        header = "" if secret.webhook_header is None else " and sends the secret header"
         yield Finding("webhook", State.GOOD, f"hook {hooks[0]['id']} is active, points here{header}")
     yield from obstacles(context, store, url)
 
 
 def _without_header(hooks: list[dict[str, Any]], secret: StoreSecret) -> list[dict[str, Any]]:
-    """The active hooks whose webhooks are refused: they do not carry the header that the secret asks for."""
+    """The active hooks that do not send the secret header, whose webhooks are rejected."""
     header = secret.webhook_header
     return [] if header is None else [hook for hook in hooks if hook.get("is_active") and not carries(hook, header)]
 
 
 def check_refusals(context: Context, store: str, secret: StoreSecret) -> Finding:
-    """Whether webhooks in the store's name were refused lately, and by which check. Raises botocore's errors."""
+    """Checks for rejected webhooks in the store's name. Raises botocore's errors."""
     refused = lines(context, context.stack.log_groups[:1], REFUSAL_HOURS, event=UNAUTHENTICATED, store=store)
     if not refused:
-        return Finding("refusals", State.GOOD, f"no webhook was refused in the last {REFUSAL_HOURS:g} hours")
+        return Finding("rejected webhooks", State.GOOD, f"none in the last {REFUSAL_HOURS:g} hours")
     [(check, _), *_] = Counter(str(line.get("check")) for line in refused).most_common()
-    mend = f"if the store's own webhooks are refused, this corrects the header: relay hook create {store}"
+    fix = f"if they were the store's own webhooks, correct the header: relay hook create {store}"
     if secret.client_secret is not None:
-        mend += (
-            "; a wrong client_secret (or one for a store that signs nothing) is changed or, as null, "
-            f"removed by: relay store add {store} --from-file secret.json"
+        fix += (
+            "; to change a wrong client_secret, or to remove it with the value null: "
+            f"relay store add {store} --from-file secret.json"
         )
     return Finding(
-        "refusals",
+        "rejected webhooks",
         State.UNKNOWN,
-        f"{counted(len(refused), 'webhook')} in the store's name refused, the last {rough(context.clock() - refused[-1]['at'])} "
-        f"ago ({check}); whether the store sent them or somebody forged them is not known",
-        mend,
+        f"{counted(len(refused), 'webhook')} in the store's name, the last {rough(context.clock() - refused[-1]['at'])} "
+        f"ago ({check}); they may be the store's own or forged",
+        fix,
     )
 
 
-def _fetch(store: str) -> str:
+def _backfill(store: str) -> str:
     return f"relay backfill --store {store} --since 48h"
 
 
 def obstacles(context: Context, store: str, url: str) -> list[Finding]:
-    """What stands in the way of a webhook to `url`, seen from the store's side."""
+    """Findings about duplicate hooks, a blocked domain, and a URL that reconcile does not monitor."""
     warnings = []
     active = [hook for hook in context.hooks_api.pointing_at(store, url, context.deadline()) if hook.get("is_active")]
-    # Those of different channels announce different orders.
-    doubles = [
+    # Hooks of different channels send different orders.
+    duplicates = [
         str(hook["id"])
         for hook in active
         if any(covers(hook, other) or covers(other, hook) for other in active if other is not hook)
     ]
-    if doubles:
+    if duplicates:
         warnings.append(
             Finding(
-                "doubles",
+                "duplicate hooks",
                 State.BAD,
-                f"{len(doubles)} active hooks point here ({', '.join(doubles)}): every order is announced that often",
-                f"harmless, but wasteful; delete all but one: relay hook delete {store} --id {doubles[-1]}",
+                f"{len(duplicates)} active hooks point here ({', '.join(duplicates)}): each order causes that many webhooks",
+                f"harmless; delete all but one: relay hook delete {store} --id {duplicates[-1]}",
             )
         )
-    if domain := blocked(context, store, url):
+    if domain := _blocked_domain(context, store, url):
         left = domain.get("time_left")
         until = f"for another {rough(left)}" if isinstance(left, int) else "for a while"
         warnings.append(
             Finding(
                 "blocked domain",
                 State.BAD,
-                f"BigCommerce holds back all webhooks to this domain {until}: {why(domain) or 'too many failures'}",
-                f"it ends by itself; mend why they failed, then fetch the orders of the time between: {_fetch(store)}",
+                f"BigCommerce blocks all webhooks to this domain {until}: {_reasons(domain) or 'too many failures'}",
+                f"the block ends automatically; fix the failures, then process the missed orders: {_backfill(store)}",
                 Who.BIGCOMMERCE,
             )
         )
     if url != context.stack.destination and urlsplit(url).hostname not in LOOPBACK:
         warnings.append(
             Finding(
-                "watched URL",
+                "monitored URL",
                 State.BAD,
-                f"the relay itself watches over hooks to {context.stack.destination}, not over this one",
+                f"reconcile monitors hooks to {context.stack.destination}, not to this URL",
                 f"deploy with the parameter CustomWebhookUrl={url}",
             )
         )
     return warnings
+
+
+def carries(hook: dict[str, Any], header: tuple[str, str]) -> bool:
+    """Whether the hook sends this header."""
+    name, value = header
+    return {str(key).lower(): text for key, text in (hook.get("headers") or {}).items()}.get(name.lower()) == value
+
+
+def _blocked_domain(context: Context, store: str, destination: str) -> dict[str, Any] | None:
+    """BigCommerce's entry for the domain of `destination` if it is blocked, else None.
+
+    Raises RetryLater, Unauthorized or Refused.
+    """
+    whole = context.hooks_api.call("GET", store, "/admin", context.deadline()).json()
+    data = whole.get("data") if isinstance(whole, dict) else None
+    domains = data.get("blocked_domains") if isinstance(data, dict) else None
+    host = urlsplit(destination).hostname
+    for domain in domains if isinstance(domains, list) else []:
+        named = str(domain.get("destination", "")) if isinstance(domain, dict) else ""
+        # The API documents a URL; accept a host name, too.
+        if host and host in {named, urlsplit(named).hostname}:
+            found: dict[str, Any] = domain
+            return found
+    return None
+
+
+def _reasons(domain: dict[str, Any]) -> str:
+    """BigCommerce's reasons for a blocked domain."""
+    reasons = domain.get("reasons")
+    words = [
+        f"{reason.get('failure_description')} ({reason.get('count')} times)"
+        for reason in (reasons if isinstance(reasons, list) else [])
+        if isinstance(reason, dict)
+    ]
+    return "; ".join(words)

@@ -1,4 +1,4 @@
-"""The functions' own log lines, out of CloudWatch Logs."""
+"""Reads the functions' log lines from CloudWatch Logs."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
     from relay.context import Context
 
-MOST_LINES = 500
+MAX_LINES = 500
 
 
 class Event(NamedTuple):
-    """One log event: its id, the moment that CloudWatch Logs has for it (unix seconds), and the structured line in it.
+    """One log event: its id, its time in CloudWatch Logs (Unix seconds), and its JSON line with `at` and `group` added.
 
-    The line is empty for anything else, such as the platform's own words. It has the keys `at` and `group` besides.
+    The line is empty if the event is not JSON, such as the messages of the Lambda platform.
     """
 
     id: str
@@ -26,26 +26,26 @@ class Event(NamedTuple):
 
 
 def lines(context: Context, groups: list[str], hours: float, **fields: Any) -> list[dict[str, Any]]:
-    """The structured lines of the last hours with exactly these fields, oldest first, MOST_LINES of each group at most."""
-    # A quoted text in the pattern stands for itself.
+    """The JSON lines of the last hours with exactly these fields, oldest first, MAX_LINES of each group at most."""
+    # A quoted string in the pattern matches literally.
     terms = " && ".join(f"$.{name} = {json.dumps(value)}" for name, value in fields.items())
     found: list[dict[str, Any]] = []
     for group in groups:
         of_group = 0
         for _, _, line in events(context, group, f"{{ {terms} }}", context.clock() - hours * 3600):
-            # Filtered once more: emulators take a pattern of this form for "everything".
+            # Filtered again: emulators match everything with a pattern of this form.
             if all(line.get(name) == value for name, value in fields.items()):
                 found.append(line)
                 of_group += 1
-            if of_group == MOST_LINES:
+            if of_group == MAX_LINES:
                 break
     return sorted(found, key=lambda line: line["at"])
 
 
 def events(context: Context, group: str, pattern: str, since: float, until: float | None = None) -> Iterator[Event]:
-    """The log events of a group between two moments (unix seconds), in pages, roughly the oldest first.
+    """The log events of a group between two times (Unix seconds), roughly oldest first.
 
-    None when the group is not there, since the function has not run yet. Raises botocore's errors.
+    Yields nothing if the group does not exist because the function has not run yet. Raises botocore's errors.
     """
     period: dict[str, Any] = {"startTime": int(max(since, 0) * 1000)}
     if until is not None:
@@ -73,7 +73,7 @@ def _parsed(message: str) -> dict[str, Any]:
 
 
 def _moment(text: Any, otherwise: float) -> float:
-    """Powertools' own date of a line; an emulator dates an event by the end of the invocation."""
+    """The timestamp that Powertools wrote; an emulator gives an event the time of the invocation's end."""
     try:
         return datetime.fromisoformat(text).timestamp()
     except (TypeError, ValueError):

@@ -1,4 +1,4 @@
-"""Entry point of the `relay` command: every error as one sentence and a mend, every end with its exit code."""
+"""Entry point of the `relay` command: reports every error with its fix and exits with a documented code."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def main() -> None:
 
 
 def _run() -> int:
-    # Here, so that Ctrl-C during the imports ends as quietly as later.
+    # Imported here, so that Ctrl-C during the imports prints no traceback.
     import typer  # noqa: PLC0415
     from typer.main import get_command  # noqa: PLC0415
 
@@ -39,14 +39,14 @@ def _run() -> int:
     except Exception as error:
         if os.environ.get("RELAY_DEBUG"):
             raise
-        fault = f"Unexpected {type(error).__name__}: this is a fault of the relay command."
-        report(CliError(fault, "Set RELAY_DEBUG=1, run it again, and report what it prints."), as_json=as_json)
+        fault = f"Unexpected {type(error).__name__}: this is a bug in the relay command."
+        report(CliError(fault, "Set RELAY_DEBUG=1, run the command again, and report its output."), as_json=as_json)
         return WRONG
     return code if isinstance(code, int) else 0
 
 
 def _hide_type_of_flags(command: Any) -> None:
-    """Without it, help shows `--json <bool>`, as if a value was expected."""
+    """Prevents that help shows flags with a value, as in `--json <bool>`."""
     import typer  # noqa: PLC0415
 
     for parameter in [*command.params, command.get_help_option(typer.Context(command))]:

@@ -1,4 +1,4 @@
-"""Findings about orders that wait, and about the alarms: mostly consequences of what was found before."""
+"""Checks of waiting orders and alarms. Most problems here are caused by earlier findings."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from handler.errors import Cause
 from handler.telemetry import NAMESPACE, Metric
 from relay.checks import Finding, State, Who
-from relay.dead_letters import AT_ONCE, WAIT_SECONDS, DeadLetter
-from relay.plain import counted
+from relay.dead_letters import BATCH_SIZE, WAIT_SECONDS, DeadLetter
+from relay.text import counted
 from relay.timespan import rough
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
     from relay.context import Context
 
 LONGEST_PAUSE = timedelta(minutes=75)
-"""Between two tries of a late order."""
+"""Between two attempts of a late order, at most."""
 
 OLD_SECONDS = 1800.0
-"""A late order usually takes minutes; one that has waited for longer than this is worth a look."""
+"""Late orders usually finish within minutes; one older than this is reported as a problem."""
 
-SAMPLE_HIDDEN_SECONDS = 20
-"""Dead letters that are read here are hidden from others for so long at most."""
+SAMPLE_VISIBILITY_TIMEOUT_SECONDS = 20
+"""Visibility timeout of the dead letters that are read here."""
 
 LATE, DEAD = "late orders", "dead letters"
 TOKEN, OUTAGE, SECRET, HOOK, RULES = "token", "outage", "secret", "hook", "rules"
@@ -47,7 +47,7 @@ CAUSES = {
     str(Cause.API_REFUSED): {RULES},
     str(Cause.SOURCE_UNAVAILABLE): {OUTAGE, TOKEN},
 }
-"""What a dead letter's cause can follow from."""
+"""The topics that can cause a dead letter, by its cause."""
 
 ALARMS = {
     "unauthorized": {TOKEN},
@@ -65,15 +65,15 @@ ALARMS = {
     "dead-letters": {DEAD},
     "dead-letters-grow": {DEAD},
 }
-"""What an alarm can follow from, by its name without the stack's."""
+"""The topics that can cause an alarm, by its name without the stack name."""
 
-Roots = dict[str, str]
-"""What was found wrong by topic, and the name of the check that found it."""
+RootCauses = dict[str, str]
+"""The name of the failed check by topic."""
 
 
-def roots(found: Mapping[str, Sequence[Finding]]) -> Roots:
-    """The topics of what was found wrong so far, by section; the first check of each topic."""
-    topics: Roots = {}
+def root_causes(found: Mapping[str, Sequence[Finding]]) -> RootCauses:
+    """The first failed check of each topic, from the findings by section."""
+    topics: RootCauses = {}
     for section, findings in found.items():
         for finding in findings:
             if finding.state is not State.BAD or finding.because:
@@ -86,8 +86,8 @@ def roots(found: Mapping[str, Sequence[Finding]]) -> Roots:
     return topics
 
 
-def check_late(context: Context, known: Roots) -> Finding:
-    """How many orders are late, for how long, and when they are given up. Raises botocore's errors."""
+def check_late(context: Context, known: RootCauses) -> Finding:
+    """The number of late orders, the age of the oldest, and when it is given up. Raises botocore's errors."""
     waiting = _depth(context, context.settings.recovery_queue_url)
     if not waiting:
         return Finding(LATE, State.GOOD, "none")
@@ -95,19 +95,19 @@ def check_late(context: Context, known: Roots) -> Finding:
     gives_up = context.settings.give_up_after_minutes * 60
     what = f"{counted(waiting, 'order')} in the recovery queue; "
     if age is None:
-        what += f"since when is not known yet; each is given up {rough(gives_up)} after it became late"
+        what += f"their ages are not known yet; each is given up {rough(gives_up)} after it became late"
     else:
         what += f"the oldest for {rough(age)}, given up in {rough(gives_up - age)}"
-    which = "which, why and until when: relay late list"
+    which = "list them: relay late list"
     if because := next((known[topic] for topic in (SECRET, TOKEN, OUTAGE) if topic in known), ""):
         return Finding(LATE, State.UNKNOWN, what, which, Who.NOBODY, because)
     if age is not None and age > OLD_SECONDS:
         return Finding(LATE, State.BAD, what, which)
-    return Finding(LATE, State.UNKNOWN, what, f"they are tried again and mostly finish; {which}", Who.NOBODY)
+    return Finding(LATE, State.UNKNOWN, what, f"they are retried; {which}", Who.NOBODY)
 
 
-def check_dead(context: Context, known: Roots) -> Finding:
-    """How many orders wait for a person, with the API's words for some of them. Raises botocore's errors."""
+def check_dead(context: Context, known: RootCauses) -> Finding:
+    """The number of dead letters, with the causes of some of them. Raises botocore's errors."""
     url = context.settings.dead_letter_queue_url
     dead = _depth(context, url)
     if not dead:
@@ -116,36 +116,36 @@ def check_dead(context: Context, known: Roots) -> Finding:
     since = "" if age is None else f", the oldest for {rough(age)}"
     alike = Counter((letter.cause, letter.detail) for letter in letters).most_common()
     words = "; ".join(f"{number} x {cause}: {detail}" for (cause, detail), number in alike)
-    read = f" of {len(letters)} that were read" if len(letters) < dead else ""
+    read = f" of {len(letters)} of them" if len(letters) < dead else ""
     follow = [_because(CAUSES.get(cause, set()), known) for (cause, _), _ in alike]
     because = follow[0] if follow and all(follow) else ""
     return Finding(
         DEAD,
         State.BAD,
-        f"{counted(dead, 'order')} {'waits' if dead == 1 else 'wait'} for a person{since}"
+        f"{counted(dead, 'order')} {'needs' if dead == 1 else 'need'} an operator{since}"
         + (f"; causes{read}: {words}" if words else ""),
-        "see them: relay failed list. Once mended: relay failed redrive --all",
+        "list them: relay failed list. After the fix: relay failed redrive --all",
         because=because,
     )
 
 
-def check_alarms(context: Context, known: Roots, found: Sequence[Finding]) -> Iterator[Finding]:
-    """Which of the stack's alarms ring; `found` are the findings about late and dead orders. Raises botocore's errors."""
+def check_alarms(context: Context, known: RootCauses, found: Sequence[Finding]) -> Iterator[Finding]:
+    """The alarms in state ALARM; `found` are the findings about late and dead orders. Raises botocore's errors."""
     names = _resources(context, "AWS::CloudWatch::Alarm")
     alarms = context.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"] if names else []
     if not alarms:
-        yield Finding("alarms", State.BAD, "the stack has no alarms: nobody is told of anything", "make deploy")
+        yield Finding("alarms", State.BAD, "the stack has no alarms", "make deploy")
         return
     known = known | {finding.step: finding.step for finding in found if finding.state is not State.GOOD}
-    ringing = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
-    for alarm in ringing:
+    in_alarm = [alarm for alarm in alarms if alarm["StateValue"] == "ALARM"]
+    for alarm in in_alarm:
         since = (datetime.fromtimestamp(context.clock(), UTC) - alarm["StateUpdatedTimestamp"]).total_seconds()
         name = alarm["AlarmName"]
         yield Finding(
             "alarms",
             State.BAD,
-            f"{name} has been ringing for {rough(since)}",
-            alarm.get("AlarmDescription", "") or "docs/runbook.md has a section for it",
+            f"{name} has been in ALARM for {rough(since)}",
+            alarm.get("AlarmDescription", "") or "see its section in docs/runbook.md",
             because=_because(ALARMS.get(name.removeprefix(f"{context.stack.name}-"), set()), known),
         )
     if waiting := sum(alarm["StateValue"] == "INSUFFICIENT_DATA" for alarm in alarms):
@@ -153,20 +153,20 @@ def check_alarms(context: Context, known: Roots, found: Sequence[Finding]) -> It
             "alarms",
             State.UNKNOWN,
             f"{waiting} of {len(alarms)} alarms have no data yet",
-            "look again some minutes after the deployment",
+            "run the check again a few minutes after the deployment",
             Who.NOBODY,
         )
-    elif not ringing:
-        yield Finding("alarms", State.GOOD, f"none of {len(alarms)} rings")
+    elif not in_alarm:
+        yield Finding("alarms", State.GOOD, f"none of {len(alarms)} is in ALARM")
 
 
-def check_told(context: Context) -> Finding:
-    """Whether anybody is told when an alarm rings. Raises botocore's errors."""
-    step = "who is told"
+def check_alarm_recipients(context: Context) -> Finding:
+    """Checks that the alarms' topic has a confirmed subscription. Raises botocore's errors."""
+    step = "alarm recipients"
     email = context.stack.parameters.get("AlarmEmail", "")
     topics = _resources(context, "AWS::SNS::Topic")
     if not topics:
-        return Finding(step, State.BAD, "the stack has no topic for its alarms: nobody is told", "make deploy")
+        return Finding(step, State.BAD, "the stack has no topic for its alarms", "make deploy")
     topic = topics[0]
     pages = context.sns.get_paginator("list_subscriptions_by_topic").paginate(TopicArn=topic)
     subscriptions = [each for page in pages for each in page["Subscriptions"]]
@@ -175,19 +175,19 @@ def check_told(context: Context) -> Finding:
         each.get("Endpoint", "") for each in subscriptions if each.get("SubscriptionArn") == "PendingConfirmation"
     ]
     if pending:
-        what = f"not confirmed yet, so not told: {', '.join(pending)}"
-        mend = f"open the link in AWS's mail to that address; to have it sent again: {_subscribe(topic, pending[0])}"
-        return Finding(step, State.BAD, what, mend)
+        what = f"not confirmed, so no alarm reaches {', '.join(pending)}"
+        fix = f"open the link in the confirmation mail from AWS; to send it again: {_subscribe(topic, pending[0])}"
+        return Finding(step, State.BAD, what, fix)
     if email and email not in {each.get("Endpoint") for each in confirmed}:
-        what = f"{email} (AlarmEmail) is not subscribed any more"
+        what = f"{email} (AlarmEmail) is no longer subscribed"
         return Finding(step, State.BAD, what, _subscribe(topic, email))
     if confirmed:
-        return Finding(step, State.GOOD, f"{counted(len(confirmed), 'subscription')} of the alarms' topic")
+        return Finding(step, State.GOOD, f"{counted(len(confirmed), 'subscription')} of the alarm topic")
     return Finding(
         step,
         State.UNKNOWN,
-        "nobody subscribes to the alarms' topic; whether somebody is told in another way is not known",
-        "have yourself told: make deploy EMAIL=you@example.com",
+        "the alarm topic has no subscription; other notifications are not checked",
+        "subscribe: make deploy EMAIL=you@example.com",
     )
 
 
@@ -202,17 +202,17 @@ def _subscribe(topic: str, email: str) -> str:
     return f"aws sns subscribe --topic-arn {topic} --protocol email --notification-endpoint {email}"
 
 
-def _because(topics: set[str], known: Roots) -> str:
-    """The check that found something of these topics wrong, or nothing."""
+def _because(topics: set[str], known: RootCauses) -> str:
+    """The failed check of one of these topics; empty if there is none."""
     return next((known[topic] for topic in sorted(topics) if topic in known), "")
 
 
 def _sample(context: Context, url: str) -> list[DeadLetter]:
-    """Up to ten dead letters; they are visible to others again at once."""
+    """Up to ten dead letters, which are made visible again at once."""
     messages = context.sqs.receive_message(
         QueueUrl=url,
-        MaxNumberOfMessages=AT_ONCE,
-        VisibilityTimeout=SAMPLE_HIDDEN_SECONDS,
+        MaxNumberOfMessages=BATCH_SIZE,
+        VisibilityTimeout=SAMPLE_VISIBILITY_TIMEOUT_SECONDS,
         WaitTimeSeconds=WAIT_SECONDS,
         MessageSystemAttributeNames=["SentTimestamp"],
         MessageAttributeNames=["All"],
@@ -239,9 +239,9 @@ def _depth(context: Context, url: str) -> int:
 
 
 def _oldest_late_seconds(context: Context) -> float | None:
-    """The age of the oldest late order: as RecoveryFunction last saw it, or of those that it has hardly touched.
+    """The age of the oldest late order: the maximum of RecoveryFunction's metric and SQS's metric.
 
-    SQS's own figure leaves out what was received more than three times, which is every order that waits for long.
+    SQS's metric omits messages that were received more than three times, so all orders that wait long.
     """
     seen = _last_maximum(context, NAMESPACE, Metric.LATE_ORDER_AGE, ("service", context.stack.name), LONGEST_PAUSE)
     ages = [age for age in (seen, _oldest_seconds(context, context.settings.recovery_queue_url)) if age is not None]
@@ -249,7 +249,7 @@ def _oldest_late_seconds(context: Context) -> float | None:
 
 
 def _oldest_seconds(context: Context, url: str) -> float | None:
-    """The age of the queue's oldest message as CloudWatch last saw it, or None when it has not."""
+    """The latest age of the queue's oldest message in CloudWatch; None without data."""
     queue = ("QueueName", url.rpartition("/")[2])
     return _last_maximum(context, "AWS/SQS", "ApproximateAgeOfOldestMessage", queue, timedelta(minutes=15))
 

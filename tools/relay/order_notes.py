@@ -1,4 +1,4 @@
-"""The notes of late and dead orders, as the functions have written them (`handler.table.order_notes`)."""
+"""The notes of late and dead orders, written by the functions (`handler.table.order_notes`)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from handler.settings import Settings
     from relay.selection import Selection
 
-OF_A_NOTE = (
+NOTE_ATTRIBUTES = (
     "id", "outcome", "cause", "detail", "at", "first_cause", "first_detail", "late_at", "late_values", "failures",
     "receipt", "spread", "not_before", "give_up_at",
 )  # fmt: skip
@@ -22,11 +22,11 @@ OF_A_NOTE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderNote:
-    """Why an order is late or dead. Moments are in unix seconds.
+    """Why an order is late or dead. Times are in Unix seconds.
 
-    `cause` and `detail` are the latest, noted `at`. `tries` counts the failed ones. `next_try_at` may be past: then the
-    order waits for its share of the store's requests. `receipt` is the message's receipt handle, empty before the first
-    failed try. `values_digest` is the event's (`OrderEvent`).
+    `cause` and `detail` are the latest, written `at`. `attempts` counts failed attempts. If `next_attempt_at` is in the
+    past, the order waits for the rate limit. `receipt` is the message's receipt handle, empty before the first failed
+    attempt. `values_digest` is the event's (`OrderEvent`).
     """
 
     store: str
@@ -38,8 +38,8 @@ class OrderNote:
     first_cause: str
     first_detail: str
     late_at: float
-    tries: int
-    next_try_at: float
+    attempts: int
+    next_attempt_at: float
     give_up_at: float
     receipt: str
     values_digest: str
@@ -50,10 +50,10 @@ class OrderNote:
         store, _, order = text(item, "id").removeprefix(NOTE_PREFIX).partition("/")
         at = number(item, "at") or 0.0
         late_at = number(item, "late_at") or at
-        tries = int(number(item, "failures") or 0)
+        attempts = int(number(item, "failures") or 0)
         delay = (
-            delay_seconds(settings, tries, number(item, "spread") or 1.0, number(item, "not_before") or 0.0)
-            if tries
+            delay_seconds(settings, attempts, number(item, "spread") or 1.0, number(item, "not_before") or 0.0)
+            if attempts
             else settings.recovery_first_delay_seconds
         )
         return cls(
@@ -66,8 +66,8 @@ class OrderNote:
             first_cause=text(item, "first_cause") or text(item, "cause"),
             first_detail=text(item, "first_detail") or text(item, "detail"),
             late_at=late_at,
-            tries=tries,
-            next_try_at=at + delay,
+            attempts=attempts,
+            next_attempt_at=at + delay,
             give_up_at=number(item, "give_up_at") or late_at + settings.give_up_after_minutes * 60,
             receipt=text(item, "receipt"),
             values_digest=text(item, "late_values"),
@@ -78,19 +78,24 @@ class OrderNote:
         """The id of the idempotency record that says whether the late event is finished."""
         return order_id(self.store, self.order, self.values_digest)
 
-    def next_try(self, now: float) -> str:
-        """When the order is tried again, in words."""
-        return f"in {rough(self.next_try_at - now)}" if self.next_try_at > now else "due"
+    @property
+    def name(self) -> str:
+        """The order and its store, for people."""
+        return f"order {self.order} of store {self.store}"
+
+    def next_attempt(self, now: float) -> str:
+        """The time until the next attempt, for people."""
+        return f"in {rough(self.next_attempt_at - now)}" if self.next_attempt_at > now else "due"
 
     def is_in(self, selection: Selection) -> bool:
-        """Whether this one is selected: by its latest or its first cause."""
+        """Whether the selection has this order. A cause can be its latest or its first one."""
         return any(
             selection.takes(store=self.store, order=self.order, cause=cause, at=self.late_at)
             for cause in (self.cause, self.first_cause)
         )
 
     def as_json(self) -> dict[str, Any]:
-        """For programs."""
+        """The note for --json."""
         return {
             "store": self.store,
             "order": self.order,
@@ -101,18 +106,18 @@ class OrderNote:
             "cause": self.cause,
             "detail": self.detail,
             "at": iso(self.at),
-            "tries": self.tries,
-            "next_try_at": None if self.is_dead else iso(self.next_try_at),
+            "attempts": self.attempts,
+            "next_attempt_at": None if self.is_dead else iso(self.next_attempt_at),
             "give_up_at": None if self.is_dead else iso(self.give_up_at),
         }
 
 
 def text(item: dict[str, Any], name: str) -> str:
-    """A text of an item, or nothing."""
+    """A string attribute of an item; empty if it is missing."""
     return str(item.get(name, {}).get("S", ""))
 
 
 def number(item: dict[str, Any], name: str) -> float | None:
-    """A number of an item, if it is there."""
+    """A number attribute of an item; None if it is missing."""
     value = item.get(name, {}).get("N")
     return None if value is None else float(value)

@@ -1,4 +1,4 @@
-"""`relay doctor --before-deploy`: what a deployment needs of the account, and what it will create there."""
+"""`relay doctor --before-deploy`: checks the prerequisites of a deployment, and lists what it creates."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from documents import costs, template
 from handler.aws_errors import error_code
 from handler.enrichment import RULES_FILE, Rules
 from handler.errors import ConfigurationError
-from relay.checks import Finding, State, Who, known, not_looked_at
+from relay.checks import Finding, State, Who, guarded, not_checked
 from relay.context import AWS_CALLS, Context
-from relay.deployed import RULES
 from relay.deployment_checks import check_concurrency
 from relay.errors import EXPIRED, explained
-from relay.plain import counted
+from relay.function_checks import RULES
 from relay.stack import LONGEST_NAME
+from relay.text import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 STACK_NAME = "${AWS::StackName}"
 VALID_NAME = re.compile(r"[A-Za-z][A-Za-z0-9-]*")
 NO_STACK = frozenset({"REVIEW_IN_PROGRESS", "DELETE_COMPLETE"})
-"""There is no more than a name: a change set that was never executed."""
+"""The stack does not exist, apart from a change set that was not executed."""
 
 DELETE_FIRST = frozenset({"ROLLBACK_COMPLETE", "ROLLBACK_FAILED", "CREATE_FAILED", "DELETE_FAILED"})
-"""After a first deployment or a deletion that failed, a stack can only be deleted."""
+"""States after a failed first deployment or deletion, in which a stack can only be deleted."""
 
 ABSENT = frozenset(
     {
@@ -55,15 +55,15 @@ NOUNS = {
     "AWS::CloudWatch::Alarm": "alarm",
     "AWS::CloudWatch::Dashboard": "dashboard",
 }
-"""The resource types that a reader of the bill or of the account knows; the others belong to one of these."""
+"""The resource types to list; the others belong to one of these."""
 
 
 def sections(context: Context) -> Iterator[tuple[str, Iterable[Finding]]]:
-    """What is looked at before a deployment, by section."""
+    """The checks before a deployment, by section."""
     deployed = template.read()
     region = check_region(context)
     if region.state is State.BAD:
-        credentials = not_looked_at("credentials", region.what, region.step)
+        credentials = not_checked("credentials", region.what, region.step)
     else:
         credentials = check_credentials(context)
     root = next((each for each in (region, credentials) if each.state is State.BAD), None)
@@ -77,22 +77,22 @@ def sections(context: Context) -> Iterator[tuple[str, Iterable[Finding]]]:
 
 def _of_account(context: Context, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
     if root is not None:
-        return [not_looked_at("concurrency", root.what, root.step)]
-    return list(known("concurrency", lambda: [check_concurrency(context, recovery_at_once(deployed))]))
+        return [not_checked("concurrency", root.what, root.step)]
+    return list(guarded("concurrency", lambda: [check_concurrency(context, recovery_at_once(deployed))]))
 
 
 def _of_stack(context: Context, deployed: dict[str, Any], root: Finding | None) -> list[Finding]:
     if root is not None:
-        return [not_looked_at(step, root.what, root.step) for step in ("stack", "names")]
+        return [not_checked(step, root.what, root.step) for step in ("stack", "names")]
     states: list[str] = []
-    found = list(known("stack", lambda: [check_state(context, states)]))
+    found = list(guarded("stack", lambda: [check_state(context, states)]))
     if not states and found[0].state is State.GOOD:
-        found += known("names", lambda: [check_names(context, deployed)])
+        found += guarded("names", lambda: [check_names(context, deployed)])
     return found
 
 
 def check_region(context: Context) -> Finding:
-    """Whether a region is set, and whether there is such a one."""
+    """Checks that a region is set and exists."""
     try:
         region = context.cloudformation.meta.region_name
     except NoRegionError:
@@ -100,8 +100,8 @@ def check_region(context: Context) -> Finding:
     names = context.session.get_available_regions("cloudformation", _partition(context, region))
     if region in names:
         return Finding("region", State.GOOD, region)
-    mend = f"is it spelled right? Regions: {', '.join(names)}"
-    return Finding("region", State.UNKNOWN, f"{region} is not a region that this botocore knows", mend)
+    fix = f"check the spelling. Regions: {', '.join(names)}"
+    return Finding("region", State.UNKNOWN, f"{region} is not a region known to botocore", fix)
 
 
 def _partition(context: Context, region: str) -> str:
@@ -112,35 +112,35 @@ def _partition(context: Context, region: str) -> str:
 
 
 def check_credentials(context: Context) -> Finding:
-    """Whether AWS takes the credentials, and whose they are."""
+    """Checks that AWS accepts the credentials, and shows the identity."""
     try:
         identity = context.session.client("sts", config=AWS_CALLS).get_caller_identity()
     except (ClientError, BotoCoreError) as error:
         failure = explained(error)
-        what, mend = (failure.what, failure.mend) if failure else (str(error), "")
+        what, fix = (failure.what, failure.fix) if failure else (str(error), "")
         refused = isinstance(error, NoCredentialsError) or (
             isinstance(error, ClientError) and error_code(error) in EXPIRED | {"SignatureDoesNotMatch"}
         )
-        return Finding("credentials", State.BAD if refused else State.UNKNOWN, what, mend)
-    return Finding("credentials", State.GOOD, f"account {identity['Account']}, as {identity['Arn']}")
+        return Finding("credentials", State.BAD if refused else State.UNKNOWN, what, fix)
+    return Finding("credentials", State.GOOD, f"account {identity['Account']}, {identity['Arn']}")
 
 
 def check_name(context: Context) -> Finding:
-    """Whether the stack's name fits into the names that are made from it."""
+    """Checks that the stack name is valid for all names that are derived from it."""
     name = context.stack_name
-    mend = "set another stack_name in samconfig.toml, or name another of its environments: make deploy CONFIG_ENV=prod"
+    fix = "set another stack_name in samconfig.toml, or choose another environment: make deploy CONFIG_ENV=prod"
     if not VALID_NAME.fullmatch(name):
         return Finding(
-            "name", State.BAD, f"{name} is no stack name: letters, digits and -, the first one a letter", mend
+            "name", State.BAD, f"{name} is not a valid stack name: letters, digits and -, beginning with a letter", fix
         )
     if len(name) > LONGEST_NAME:
-        what = f"{name} has {len(name)} characters; {LONGEST_NAME} are the most, since functions are named after it"
-        return Finding("name", State.BAD, what, mend)
+        what = f"{name} has {len(name)} characters; the limit is {LONGEST_NAME}, because functions are named after the stack"
+        return Finding("name", State.BAD, what, fix)
     return Finding("name", State.GOOD, f"{name} ({len(name)} of at most {LONGEST_NAME} characters)")
 
 
 def _names(deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The types and names of the resources that are named after the stack, of those that every stack has."""
+    """The types and names of the unconditional resources that are named after the stack."""
     for resource in deployed["Resources"].values():
         for key, value in resource.get("Properties", {}).items():
             is_name = key in {"Name", "LogGroupName"} or resource["Type"].endswith(f"::{key.removesuffix('Name')}")
@@ -150,7 +150,7 @@ def _names(deployed: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def check_state(context: Context, states: list[str]) -> Finding:
-    """Whether the stack can be created or updated; puts its state, if it is there, into `states`. Raises botocore's errors."""
+    """Checks that the stack can be created or updated; puts its state, if it exists, into `states`. Raises botocore's errors."""
     name = context.stack_name
     try:
         stacks = context.cloudformation.describe_stacks(StackName=name)["Stacks"]
@@ -160,23 +160,23 @@ def check_state(context: Context, states: list[str]) -> Finding:
         stacks = []
     states += [stack["StackStatus"] for stack in stacks if stack["StackStatus"] not in NO_STACK]
     if not states:
-        return Finding("stack", State.GOOD, f"there is no {name} yet: it is created")
+        return Finding("stack", State.GOOD, f"{name} does not exist and will be created")
     [state] = states
     at = f"--stack-name {name} --region {context.cloudformation.meta.region_name}"
     if state in DELETE_FIRST:
-        mend = f"delete it, then deploy again: aws cloudformation delete-stack {at}"
-        return Finding("stack", State.BAD, f"{name} is in state {state}, in which it cannot be updated", mend)
+        fix = f"delete it, then deploy again: aws cloudformation delete-stack {at}"
+        return Finding("stack", State.BAD, f"{name} is in state {state} and cannot be updated", fix)
     if state == "UPDATE_ROLLBACK_FAILED":
-        mend = f"let AWS finish: aws cloudformation continue-update-rollback {at}"
-        return Finding("stack", State.BAD, f"{name} is in state {state}, in which it cannot be updated", mend)
+        fix = f"complete the rollback: aws cloudformation continue-update-rollback {at}"
+        return Finding("stack", State.BAD, f"{name} is in state {state} and cannot be updated", fix)
     if state.endswith("_IN_PROGRESS"):
-        what = f"{name} is in state {state}: another deployment is at work"
-        return Finding("stack", State.BAD, what, "wait for its end, then deploy again", Who.NOBODY)
-    return Finding("stack", State.GOOD, f"{name} is there ({state}): it is updated")
+        what = f"{name} is in state {state}: another deployment is running"
+        return Finding("stack", State.BAD, what, "wait until it has finished, then deploy again", Who.NOBODY)
+    return Finding("stack", State.GOOD, f"{name} exists ({state}) and will be updated")
 
 
 def check_names(context: Context, deployed: dict[str, Any]) -> Finding:
-    """Whether something else has one of the names already that a new stack needs. Raises botocore's errors."""
+    """Checks that no resource has a name that a new stack needs. Raises botocore's errors."""
     region = context.cloudformation.meta.region_name
     names: dict[str, list[str]] = {}
     for kind, name in _names(deployed):
@@ -195,7 +195,7 @@ def check_names(context: Context, deployed: dict[str, Any]) -> Finding:
 
 
 def _taken(context: Context, kind: str, names: list[str]) -> list[str]:
-    """Those of the names that a resource of this type has already."""
+    """The names that a resource of this type already has."""
     if kind == "AWS::CloudWatch::Alarm":
         return [alarm["AlarmName"] for alarm in context.cloudwatch.describe_alarms(AlarmNames=names)["MetricAlarms"]]
     describe: dict[str, Callable[[str], Any]] = {
@@ -221,7 +221,7 @@ def _is_there(describe: Callable[[str], Any], name: str) -> bool:
 
 
 def check_rules() -> Finding:
-    """Whether the rules that would be deployed are valid."""
+    """Checks that this folder's rules are valid."""
     try:
         Rules.load(RULES_FILE)
     except ConfigurationError as error:
@@ -230,14 +230,14 @@ def check_rules() -> Finding:
 
 
 def what_it_creates(deployed: dict[str, Any]) -> Finding:
-    """What a stack with default parameters consists of."""
+    """The resources of a stack with default parameters."""
     kinds = Counter(each["Type"] for each in deployed["Resources"].values() if "Condition" not in each)
     parts = [counted(kinds[kind], noun) for kind, noun in NOUNS.items() if kinds[kind]]
     return Finding("creates", State.GOOD, f"with default parameters: {', '.join(parts)}")
 
 
 def what_it_costs(deployed: dict[str, Any]) -> Finding:
-    """What a month costs, by list prices."""
+    """The costs of a month by list prices."""
     small, large = (
         sum(costs.costs(size, costs.Deployment(deployed), costs.Assumed(), costs.measured()).values())
         for size in costs.SIZES[:2]
@@ -251,7 +251,7 @@ def what_it_costs(deployed: dict[str, Any]) -> Finding:
 
 
 def recovery_at_once(deployed: dict[str, Any]) -> int:
-    """RecoveryFunction's maximum concurrency, by the template's default."""
+    """RecoveryFunction's default maximum concurrency in the template."""
     source = deployed["Resources"]["RecoveryFunction"]["Properties"]["Events"]["LateOrders"]["Properties"]
     value = source["ScalingConfig"]["MaximumConcurrency"]
     return int(deployed["Parameters"][value]["Default"] if isinstance(value, str) else value)

@@ -1,4 +1,4 @@
-"""`relay preview`: what the rules would bring for a real order, beside what its record holds."""
+"""`relay preview`: evaluates the rules for a real order and compares the values with its record."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from relay.context import Context
 from relay.errors import CliError, explained
 from relay.field_checks import check_fields, field_configs
 from relay.hook import secret_of
-from relay.plain import plain
+from relay.text import escaped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 PO_NUMBER = "PO number"
 STEP = "extra fields"
 LOOK_UP_SECONDS = 4.0
-"""An order that is not there is asked for again for so long: a fresh one may need a moment to be readable."""
+"""Time limit for the look-up of the order: a new order may not be readable at once."""
 
 RulesOption = Annotated[
     Path,
@@ -40,16 +40,16 @@ RulesOption = Annotated[
         "--rules",
         metavar="FILE",
         show_default="src/handler/enrichment.toml",
-        help="The rules to try, deployed or not yet.",
+        help="The rules file to evaluate.",
     ),
 ]
 
 
 def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules: RulesOption = RULES_FILE) -> bool:
-    """Show what the rules would bring for a real order, beside what its B2B record holds. Nothing is written.
+    """Evaluate the rules for a real order and compare the values with its B2B record. Nothing is written.
 
-    The rules are those of this folder, which may not be deployed yet: change them, look, deploy.
-    Exit code 1 when a rule fails on the order, or when the store's extra fields would refuse what the rules bring.
+    The rules are read from a file, so you can test them before you deploy them. Exit code 1 if a rule
+    fails, or if the store's extra fields would refuse a value.
 
     Examples:
       relay preview 1042 --store abc123
@@ -60,7 +60,7 @@ def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules
     customer_id = found["customer_id"]
     failed: list[RuleFailed] = []
     skipped = customer_id == GUEST or chosen.skips(found, failed.append)
-    wanted = chosen.content(found, failed.append)
+    desired = chosen.content(found, failed.append)
     record = context.b2b_api.get_record(store, order, context.deadline())
     company = record is not None or (
         customer_id != GUEST and context.b2b_api.has_company_user(store, customer_id, context.deadline())
@@ -68,7 +68,7 @@ def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules
     unreadable = ""
     body: dict[str, Any] | None = None
     try:
-        body = merge(record or Record(), wanted)
+        body = merge(record or Record(), desired)
     except RetryLater as error:
         unreadable = error.detail
     present = _fields(record.po_number, record.extra_fields or ()) if record else {}
@@ -76,8 +76,8 @@ def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules
     if body is not None and company and not skipped:
         sent = [(row["fieldName"], row["fieldValue"]) for row in body.get("extraFields", [])]
         after = _fields(body.get("poNumber"), sent)
-    brought = _fields(wanted.po_number, wanted.extra_fields)
-    findings = [] if skipped or not company else _fields_checked(context, store, chosen, brought, after)
+    values = _fields(desired.po_number, desired.extra_fields)
+    findings = [] if skipped or not company else _fields_checked(context, store, chosen, values, after)
     conclusion = _conclusion(
         customer_id,
         skipped=skipped,
@@ -85,23 +85,23 @@ def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules
         exists=record is not None,
         unreadable=unreadable,
         body=body,
-        brings=bool(wanted.po_number or wanted.extra_fields),
+        has_values=bool(desired.po_number or desired.extra_fields),
         refused=any(finding.state is State.BAD for finding in findings),
     )
     rows = [
         {"field": field, "record": now, "rules": rule, "afterwards": then}
-        for field, now, rule, then in _rows(present, brought, after)
+        for field, now, rule, then in _rows(present, values, after)
     ]
 
-    def picture() -> None:
-        table = Table("field", "on the record now", "by the rules", "afterwards")
+    def print_text() -> None:
+        table = Table("field", "record now", "rules", "record afterwards")
         for row in rows:
-            table.add_row(*(plain(text) for text in row.values()))
+            table.add_row(*(escaped(text) for text in row.values()))
         context.out.print(table)
         for failure in failed:
             context.out.print(
-                f"[red]✗[/] The rule {plain(failure.rule)} fails on this order: {plain(failure.why)}. "
-                "Its field is left out.",
+                f"[red]✗[/] The rule {escaped(failure.rule)} fails on this order: {escaped(failure.why)}. "
+                "The field is omitted.",
                 soft_wrap=True,
             )
         for finding in findings:
@@ -118,14 +118,14 @@ def preview(context: Context, order: OrderArgument, *, store: StoreOption, rules
         "fields_checked": [finding.as_json() for finding in findings],
         "conclusion": conclusion,
     }
-    context.show(value, picture)
+    context.show(value, print_text)
     return not failed and not any(finding.state is State.BAD for finding in findings)
 
 
 def _fields_checked(
-    context: Context, store: str, rules: StoreRules, brought: dict[str, str], after: dict[str, str]
+    context: Context, store: str, rules: StoreRules, values: dict[str, str], after: dict[str, str]
 ) -> list[Finding]:
-    """What `relay doctor` says about the rules and the store's extra fields, and whether these values fit."""
+    """The findings of `relay doctor` about the rules and the extra fields, and whether these values are valid."""
     try:
         configs = field_configs(context, store, secret_of(context, store)[1])
     except (RelayError, CliError) as error:
@@ -134,12 +134,12 @@ def _fields_checked(
     findings = [finding for finding in check_fields(rules, configs, [], store) if finding.state is State.BAD]
     ruled = {name for name, _ in rules.extra_fields}
     for config in configs:
-        refused = config.refuses(brought[config.name]) if config.name in brought else ""
+        refused = config.refuses(values[config.name]) if config.name in values else ""
         if refused:
-            what = f'the value for "{config.name}" is {refused}: BigCommerce refuses it (422)'
+            what = f'the value for "{config.name}" is {refused}: BigCommerce will refuse it (422)'
             findings.append(Finding(STEP, State.BAD, what, "Correct the rule or the field's configuration."))
         elif config.required and config.name in ruled and not after.get(config.name):
-            what = f'the rule for "{config.name}" brings nothing, and the field is required: updates are refused (422)'
+            what = f'the rule for "{config.name}" has no result, and the field is required: BigCommerce will refuse updates (422)'
             findings.append(Finding(STEP, State.BAD, what, "Correct the rule, or make the field optional."))
     return findings
 
@@ -152,27 +152,31 @@ def _conclusion(
     exists: bool,
     unreadable: str,
     body: dict[str, Any] | None,
-    brings: bool,
+    has_values: bool,
     refused: bool,
 ) -> str:
-    """What the relay would do, in a sentence."""
+    """What the relay would do, for people."""
     if skipped:
-        return "It is left alone: a guest's order." if customer_id == GUEST else "It is left alone: skip_when is true."
+        return (
+            "The order is skipped: its customer is a guest."
+            if customer_id == GUEST
+            else "The order is skipped: skip_when is true."
+        )
     if not company:
-        return f"It is left alone: customer {customer_id} belongs to no company."
+        return f"The order is skipped: customer {customer_id} belongs to no company."
     if unreadable:
         return f"Nothing would be sent: {unreadable}."
-    if not brings:
-        nothing = "The rules bring nothing for this order"
-        return f"{nothing}; nothing would be sent." if exists else f"{nothing}; the relay would create an empty record."
+    if not has_values:
+        nothing = "The rules have no result for this order"
+        return f"{nothing}. Nothing would be sent." if exists else f"{nothing}. The relay would create an empty record."
     if exists and body is None:
-        return "The record has it all; nothing would be sent."
-    what = "update the record" if exists else "create a record with this: there is none yet"
+        return "The record is already complete. Nothing would be sent."
+    what = "update the record" if exists else "create the record, which does not exist yet"
     return f"The relay would {what}{', and BigCommerce would refuse it' if refused else ''}."
 
 
 def _fields(po_number: Any, extra_fields: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    """All values by the name of their field, as texts."""
+    """All values as strings, by field name."""
     fields = {PO_NUMBER: po_number, **dict(extra_fields)}
     return {
         name: value if isinstance(value, str) else json.dumps(value)
@@ -182,6 +186,6 @@ def _fields(po_number: Any, extra_fields: Iterable[tuple[str, Any]]) -> dict[str
 
 
 def _rows(*of_field: dict[str, str]) -> list[tuple[str, ...]]:
-    """One row for each field that any of them has: its name, and its value in each of them."""
+    """One row per field: its name and its value in each of the arguments."""
     names = dict.fromkeys(name for fields in of_field for name in fields)
     return [(name, *(fields.get(name, "") for fields in of_field)) for name in names]

@@ -1,6 +1,6 @@
-"""`relay report`: what became of the orders of a period, and how the store's APIs behaved.
+"""`relay report`: the outcomes of a period's orders, and how the store's APIs behaved.
 
-It reads by FilterLogEvents: Logs Insights returns 10,000 rows of a query at most, and does not unfold the lists in `calls`.
+It reads with FilterLogEvents: a Logs Insights query returns 10,000 rows at most and does not flatten the lists in `calls`.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from rich.table import Table
 from relay.command import AllStoresArgument
 from relay.context import Context
 from relay.log_lines import events
-from relay.plain import plain
 from relay.summary import Summary
+from relay.text import escaped
 from relay.timespan import clock_time, moment
 from relay.watch import CALLS
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 SECONDS_A_DAY = 86_400
 LINES_A_STEP = 500
-"""The progress is told after so many lines."""
+"""Lines between two updates of the progress bar."""
 
 DaysOption = Annotated[
     float | None,
@@ -33,10 +33,10 @@ DaysOption = Annotated[
 SinceOption = Annotated[
     str | None,
     typer.Option(
-        "--since", metavar="MOMENT", show_default=False, help="The period's begin: 2026-11-01T08:30 (UTC), 6h (ago)."
+        "--since", metavar="TIME", show_default=False, help="Start of the period: 2026-11-01T08:30 (UTC), 6h (ago)."
     ),
 ]
-UntilOption = Annotated[str, typer.Option("--until", metavar="MOMENT", show_default="now", help="The period's end.")]
+UntilOption = Annotated[str, typer.Option("--until", metavar="TIME", show_default="now", help="End of the period.")]
 
 
 def report(
@@ -47,9 +47,9 @@ def report(
     since: SinceOption = None,
     until: UntilOption = "0s",
 ) -> bool:
-    """Sum up what happened to orders, and what the store's APIs were seen to do. Nothing is changed.
+    """Summarize the outcomes of orders and the observed behaviour of the store's APIs.
 
-    It reads the log line of each outcome, as far back as the logs are kept.
+    The report reads the log line of each outcome, as far back as the log retention allows.
 
     Examples:
       relay report
@@ -87,7 +87,7 @@ def _iso(at: float) -> str:
 
 
 def _read(context: Context, store: str, begin: float, end: float) -> Summary:
-    """Reads the outcomes of the period. The memory that it takes grows with orders and calls, not with their lines."""
+    """Summarizes the outcomes of the period. Its memory grows with the orders and calls, not with the log lines."""
     of_store = f' && $.store = "{store}"' if store else ""
     groups = context.stack.log_groups
     summary = Summary()
@@ -112,17 +112,15 @@ def _print(context: Context, value: dict[str, Any]) -> None:
     since, until = (clock_time(datetime.fromisoformat(value[key]).timestamp()) for key in ("since", "until"))
     out.print(f"[bold]Orders of {whose}, {since} to {until}[/]")
     if value["since_is_before_retention"]:
-        out.print(
-            f"[yellow]![/] The logs are kept for {value['log_retention_days']} days: older orders are not counted."
-        )
+        out.print(f"[yellow]![/] Log retention is {value['log_retention_days']} days: older orders are not counted.")
     if not value["orders"]["all"]:
         out.print("No orders in this period.")
         return
     for words, text in (*_orders(value["orders"]), *_rules(value["rules"])):
-        out.print(f"  {words:<36} {plain(text)}", soft_wrap=True)
-    out.print("\n[bold]What the store's APIs were seen to do[/]")
+        out.print(f"  {words:<36} {escaped(text)}", soft_wrap=True)
+    out.print("\n[bold]Observed behaviour of the store's APIs[/]")
     for words, text in _behaviour(value["api"]):
-        out.print(f"  {words:<36} {plain(text)}", soft_wrap=True)
+        out.print(f"  {words:<36} {escaped(text)}", soft_wrap=True)
     out.print()
     out.print(_endpoints(value["api"]["endpoints"]))
 
@@ -134,14 +132,14 @@ def _orders(orders: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for key, words in (
         ("created_after_window", "created after the window"),
         ("updated", "updated"),
-        ("unchanged", "record had everything"),
+        ("unchanged", "record already complete"),
         ("late", "late now"),
         ("dead", "dead now"),
     ):
         if orders[key]:
             yield words, str(orders[key])
     for key, words in (
-        ("late_by_cause", "were late, by first cause"),
+        ("late_by_cause", "late at any time, by first cause"),
         ("dead_by_cause", "dead now, by cause"),
         ("skipped_by_reason", "skipped, by reason"),
     ):
@@ -155,22 +153,22 @@ def _rules(rules: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if not rules["applied"]:
         return
     yield "orders without a PO number", f"{rules['without_po_number']} of {rules['applied']}"
-    for key, words in (("failed", "rules that failed"), ("brought_nothing", "rules that brought nothing")):
+    for key, words in (("failed", "rules that failed"), ("brought_nothing", "rules without a result")):
         named = [f"{name} for {number} of {rules['applied']}" for name, number in rules[key].items()]
         yield words, ", ".join(named) or "none"
 
 
 def _behaviour(api: dict[str, Any]) -> Iterator[tuple[str, str]]:
-    """The facts that no document of BigCommerce states, as far as the period has shown them."""
-    yield "relay began", _percentiles(api["seconds_to_first_call"], "s after the order's creation")
+    """Observations of what BigCommerce does not document."""
+    yield "first API call", _percentiles(api["seconds_to_first_call"], "s after the order's creation")
     yield "order not readable yet (404)", _ages(api["order_not_readable"])
     yield "Create Order accepted", _ages(api["create_accepted"])
-    yield "Create Order refused: record there", _ages(api["create_refused_record_there"])
+    yield "Create Order refused: record exists", _ages(api["create_refused_record_there"])
     yield "Create Order refused: no record", _ages(api["create_refused_no_record"])
-    yield "record not there yet (404)", _ages(api["record_missing"])
+    yield "record does not exist yet (404)", _ages(api["record_missing"])
     limits = api["rate_limit"]
     resets = ", ".join(f"{name} {r['lowest']:g} to {r['highest']:g} s" for name, r in limits["reset_headers"].items())
-    named = f"; headers: {resets}" if resets else "; no header said when to come back"
+    named = f"; headers: {resets}" if resets else "; no header says when to retry"
     yield "rate limited (429)", f"{limits['refused']}{named}" if limits["refused"] else "not seen"
 
 
@@ -179,7 +177,7 @@ def _ages(range_: dict[str, Any]) -> str:
         return "not seen"
     return (
         f"{range_['times']}, {range_['lowest']:g} to {range_['highest']:g} s after the order's creation "
-        f"(half of them up to {range_['p50']:g} s)"
+        f"(p50 {range_['p50']:g} s)"
     )
 
 
@@ -196,8 +194,8 @@ def _counted(counts: dict[str, int]) -> str:
 def _endpoints(endpoints: list[dict[str, Any]]) -> Table:
     table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0))
     columns: tuple[tuple[str, Callable[[dict[str, Any]], str]], ...] = (
-        ("call", lambda row: plain(CALLS.get(row["endpoint"], row["endpoint"]))),
-        ("answers", lambda row: plain(", ".join(_answer(answer) for answer in row["answers"]))),
+        ("call", lambda row: escaped(CALLS.get(row["endpoint"], row["endpoint"]))),
+        ("answers", lambda row: escaped(", ".join(_answer(answer) for answer in row["answers"]))),
         ("p50 ms", lambda row: f"{row['ms']['p50']:g}" if row["ms"]["times"] else "-"),
         ("p90 ms", lambda row: f"{row['ms']['p90']:g}" if row["ms"]["times"] else "-"),
         ("p99 ms", lambda row: f"{row['ms']['p99']:g}" if row["ms"]["times"] else "-"),

@@ -1,4 +1,4 @@
-"""Which dead letters or late orders a command is about: the options, and the selection that they make."""
+"""Selects dead letters or late orders: the options of a command and the selection that they make."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
     from relay.context import Context
 
 OTHER_SCOPE = "other_scope"
-"""The cause shown for a dead letter that is no order's: an event of a scope that the relay does not process."""
+"""The cause shown for a dead letter with an event of an unsupported scope."""
 
 CAUSES = (*(str(cause) for cause in Cause), OTHER_SCOPE)
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """What is not given does not matter. `since` and `until` are in unix seconds."""
+    """Filters; an empty one matches everything. `since` and `until` are in Unix seconds."""
 
     store: str = ""
     orders: tuple[int, ...] = ()
@@ -35,7 +35,7 @@ class Selection:
     until: float | None = None
 
     def takes(self, *, store: str, order: int | None, cause: str, at: float, message_id: str = "") -> bool:
-        """Whether the one with these properties is selected; `at` is when it became late or dead (unix seconds)."""
+        """Whether an order with these properties matches; `at` is when it became late or dead (Unix seconds)."""
         return (
             self.store in {"", store}
             and (not self.orders or order in self.orders)
@@ -48,7 +48,7 @@ class Selection:
 
 def _cause(value: str | None) -> str | None:
     if value and value not in CAUSES:
-        raise typer.BadParameter(f"a cause is one of {', '.join(CAUSES)}")
+        raise typer.BadParameter(f"the causes are {', '.join(CAUSES)}")
     return value
 
 
@@ -56,33 +56,33 @@ _OPTIONS = {
     "store": AnyStoreOption,
     "order": Annotated[
         list[int] | None,
-        typer.Option("--order", metavar="ORDER", min=1, show_default=False, help="Only this order; can be repeated."),
+        typer.Option("--order", metavar="ORDER", min=1, show_default=False, help="Only this order; repeatable."),
     ],
     "cause": Annotated[
         str | None,
         typer.Option(
-            "--cause", metavar="CAUSE", callback=_cause, show_default=False, help="Only those: unauthorized, ..."
+            "--cause", metavar="CAUSE", callback=_cause, show_default=False, help="Only this cause: unauthorized, ..."
         ),
     ],
     "message_id": Annotated[
         list[str] | None,
-        typer.Option("--id", metavar="ID", show_default=False, help="Only the message with this id; can be repeated."),
+        typer.Option("--id", metavar="ID", show_default=False, help="Only this message id; repeatable."),
     ],
     "since": Annotated[
         str | None,
-        typer.Option("--since", metavar="MOMENT", show_default=False, help="Only from then on: 2h, 2026-11-25T10:00."),
+        typer.Option("--since", metavar="TIME", show_default=False, help="Only newer: 2h, 2026-11-25T10:00."),
     ],
     "older_than": Annotated[
         str | None, typer.Option("--older-than", metavar="AGE", show_default=False, help="Only older: 30m, 6h, 2d.")
     ],
-    "everything": Annotated[bool, typer.Option("--all", help="All of them.")],
+    "everything": Annotated[bool, typer.Option("--all", help="Select all.")],
 }
 
 
 def selecting(*, by_id: bool, needed: bool) -> Callable[[Callable[..., bool]], Callable[..., bool]]:
-    """Gives a command the options of a selection in place of its parameter `selection`.
+    """Replaces a command's parameter `selection` by the options of a selection.
 
-    `needed`: without a selection and without --all the command is refused (exit code 2).
+    `needed`: a call without a selection and without --all is a usage error (exit code 2).
     """
     options = dict(_OPTIONS)
     if not by_id:
@@ -103,11 +103,11 @@ def selecting(*, by_id: bool, needed: bool) -> Callable[[Callable[..., bool]], C
                 now - seconds(values["older_than"]) if values["older_than"] else None,
             )
             if needed and (selection == Selection()) is not values["everything"]:
-                raise typer.BadParameter("say which ones (--store, --order, --cause, ...), or --all, and not both")
+                raise typer.BadParameter("select with --store, --order, --cause and so on, or give --all, but not both")
             return function(context, selection=selection, **given)
 
         context, *own = inspect.signature(function, eval_str=True).parameters.values()
-        chosen = [
+        added = [
             inspect.Parameter(
                 name,
                 inspect.Parameter.KEYWORD_ONLY,
@@ -116,8 +116,8 @@ def selecting(*, by_id: bool, needed: bool) -> Callable[[Callable[..., bool]], C
             )
             for name, annotation in options.items()
         ]
-        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # what `command` reads
-            [context, *chosen, *(parameter for parameter in own if parameter.name != "selection")]
+        run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # read by `command`
+            [context, *added, *(parameter for parameter in own if parameter.name != "selection")]
         )
         run.__doc__ = function.__doc__
         return run

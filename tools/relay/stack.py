@@ -24,10 +24,10 @@ OUTPUTS = (
     "IdempotencyTableName",
     "DashboardUrl",
 )
-"""What this command line needs of a stack; one that lacks some of it was deployed from another version."""
+"""The outputs that this command line needs; a stack without one of them is another version."""
 
 LONGEST_NAME = 41
-"""Characters of a stack's name: `CodeDeployHook_<name>-release`, the longest name of a function, may have 64."""
+"""Characters of a stack name: the longest function name, `CodeDeployHook_<name>-release`, may have 64."""
 
 FUNCTIONS = ("OrderFunction", "RecoveryFunction", "ReconcileFunction")
 HEALTHY = frozenset({"CREATE_COMPLETE", "UPDATE_COMPLETE", "IMPORT_COMPLETE"})
@@ -37,7 +37,7 @@ USABLE = HEALTHY | {
     "UPDATE_ROLLBACK_COMPLETE",
     "UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS",
 }
-"""States in which a stack has resources that can be worked with."""
+"""States in which the stack's resources can be used."""
 
 SETTINGS = {
     "EVENT_BUS_NAME": "EventBusName",
@@ -53,7 +53,7 @@ SETTINGS = {
     "GIVE_UP_AFTER_MINUTES": "GiveUpAfterMinutes",
     "REMEMBER_DONE_DAYS": "RememberDoneDays",
 }
-"""Which of the stack's parameters and outputs the functions know under which name (template.yaml)."""
+"""The parameter or output behind each environment variable of the functions (template.yaml)."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Stack:
 
     @classmethod
     def read(cls, client: CloudFormationClient, name: str) -> Stack:
-        """The stack of this name. Raises CliError when there is none, or none that can be worked with."""
+        """The stack of this name. Raises CliError if there is none, or if its state or version cannot be used."""
         try:
             found = client.describe_stacks(StackName=name)["Stacks"][0]
         except ClientError as error:
@@ -75,7 +75,7 @@ class Stack:
                 raise
             raise CliError(
                 f"There is no stack {name} in {client.meta.region_name}.",
-                "Choose it with --stack, --region and --profile, or deploy one: make deploy.",
+                "Choose another with --stack, --region and --profile, or deploy one: make deploy.",
             ) from error
         stack = cls(
             name=name,
@@ -88,28 +88,28 @@ class Stack:
             lacking = f" and has no {', '.join(missing)}" if missing else ""
             raise CliError(
                 f"The stack {name} is in state {stack.status}{lacking}.",
-                "Look at its events in the CloudFormation console, then deploy again: make deploy.",
+                "Read its events in the CloudFormation console, then deploy again: make deploy.",
             )
         return stack
 
     @property
     def settings(self) -> Settings:
-        """What the stack's functions are told."""
+        """The settings of the stack's functions."""
         known = self.parameters | self.outputs
         known["SecretPrefix"] = known.get("SecretPrefix") or self.name  # as the template has it
         return Settings.from_environment({name: known.get(key, "") for name, key in SETTINGS.items()})
 
     @property
     def secrets_key(self) -> str:
-        """ARN of the KMS key that stores' secrets are encrypted with; empty for AWS's own."""
+        """ARN of the KMS key of the stores' secrets; empty for the AWS managed key."""
         return self.parameters.get("SecretsKeyArn", "")
 
     @property
     def destination(self) -> str:
-        """Where the stores' webhooks shall point."""
+        """The URL of the stores' webhooks."""
         return self.parameters.get("CustomWebhookUrl") or self.outputs["WebhookUrl"]
 
     @property
     def log_groups(self) -> list[str]:
-        """Where the functions write their log lines."""
+        """The functions' log groups."""
         return [f"/aws/lambda/{self.outputs[f'{function}Name']}" for function in FUNCTIONS]

@@ -1,4 +1,4 @@
-"""`relay status`: what the relay did with an order, and when."""
+"""`relay status`: the state of an order, its record and its log lines."""
 
 from __future__ import annotations
 
@@ -17,44 +17,44 @@ from relay.command import OrderArgument, StoreOption
 from relay.context import Context
 from relay.dead_letters import DeadLetter, DeadLetters
 from relay.errors import explained
+from relay.fixes import dead_letter_fix, late_order_fix
+from relay.idempotency_records import DROPPED, OrderState, finished_records, order_states
 from relay.log_lines import lines
-from relay.mends import dead_mend, late_mend
-from relay.plain import ordinal, plain
-from relay.record_of_order import DROPPED, Remembered, finished, remembered
-from relay.store import check_store
+from relay.store import require_store
+from relay.text import escaped, ordinal
 from relay.timespan import clock_time, iso, rough, seconds
 
 if TYPE_CHECKING:
     from handler.content import Record
     from relay.order_notes import OrderNote
 
-TOLD = ("outcome", "cause", "detail", "status", "reason", "window_left_seconds", "rule", "check", "error")
-"""What of a log line is worth telling."""
+LOG_FIELDS = ("outcome", "cause", "detail", "status", "reason", "window_left_seconds", "rule", "check", "error")
+"""The fields of a log line that are shown."""
 
 RECORD_SECONDS = 6.0
-"""For reading the order's record; in an outage the rest of the story is told without it."""
+"""Time limit for reading the order's record; in an outage the rest is shown without it."""
 
 POLL_SECONDS = 2.0
-ENDED = {"finished": True, "dropped": True, "dead": False}
-"""Verdicts after which nothing more happens by itself, and whether the order is finished."""
+FINAL = {"finished": True, "dropped": True, "dead": False}
+"""States that only an operator can change, and whether the order is finished."""
 
 HoursOption = Annotated[
-    float, typer.Option("--hours", metavar="N", min=0.1, max=8760, help="Look through the log lines of so many hours.")
+    float, typer.Option("--hours", metavar="N", min=0.1, max=8760, help="Show the log lines of the last N hours.")
 ]
 FollowOption = Annotated[
     bool, typer.Option("--follow", "-f", help="Wait until the order is finished (exit code 0) or dead (1).")
 ]
-ForOption = Annotated[str, typer.Option("--for", metavar="LENGTH", help="Wait for so long at most: 90s, 15m.")]
+ForOption = Annotated[str, typer.Option("--for", metavar="DURATION", help="Longest time to wait: 90s, 15m.")]
 
 
 @dataclass(frozen=True, slots=True)
-class _Story:
-    """What is known of an order. `verdict` is a word for programs, `what` a sentence, `mend` what is to be done."""
+class _Status:
+    """The state of an order. `verdict` is a word for programs, `what` a description, `fix` what to do."""
 
     verdict: str
     what: str
-    mend: str
-    known: Remembered
+    fix: str
+    known: OrderState
     dead: list[DeadLetter]
 
 
@@ -67,50 +67,50 @@ def status(
     follow: FollowOption = False,
     for_: ForOption = "15m",
 ) -> bool:
-    """Tell an order's story: whether it is finished, late or dead, why, what mends it, its record, and the log lines.
+    """Show whether an order is finished, late or dead, with the cause, the fix, its record and its log lines.
 
-    Exit code 1 when it is dead, or when the relay has never heard of it. With --follow also when it
-    is not finished in time.
+    Exit code 1 if it is dead or unknown to the relay; with --follow also if it is not finished in
+    time.
 
     Examples:
       relay status 1042 --store abc123
       relay status 1042 --store abc123 --hours 72
       relay status 1042 --store abc123 --follow
     """
-    told = _told(context, hours, order, store)
-    story = _story(context, store, order, heard_of=bool(told))
-    if story.verdict == "unknown" and not follow:
-        check_store(context, store)
+    log = _log_lines(context, hours, order, store)
+    found = _status(context, store, order, received=bool(log))
+    if found.verdict == "unknown" and not follow:
+        require_store(context, store)
     if follow:
-        story = _followed(context, store, order, story, seconds(for_))
-        told = _told(context, hours, order, store)
-    record, no_record = (None, "") if story.verdict == "unknown" else _record(context, store, order)
-    known, note = story.known, story.known.note
+        found = _followed(context, store, order, found, seconds(for_))
+        log = _log_lines(context, hours, order, store)
+    record, no_record = (None, "") if found.verdict == "unknown" else _record(context, store, order)
+    known, note = found.known, found.known.note
 
-    def picture() -> None:
+    def print_text() -> None:
         mark = {"finished": "[green]✓[/]", "dead": "[red]✗[/]", "unknown": "[red]✗[/]"}
         context.out.print(
-            f"{mark.get(story.verdict, '[yellow]…[/]')} Order {order} of store {store}: {plain(story.what)}",
+            f"{mark.get(found.verdict, '[yellow]…[/]')} Order {order} of store {store}: {escaped(found.what)}",
             soft_wrap=True,
         )
-        for name, text in _facts(context, story, record, no_record):
-            context.out.print(f"  {name:<13} {plain(text)}", soft_wrap=True)
-        for same in _alike(told):
+        for name, text in _facts(context, found, record, no_record):
+            context.out.print(f"  {name:<13} {escaped(text)}", soft_wrap=True)
+        for same in _repeated(log):
             _print(context, same)
-        if not told:
-            context.out.print(f"  No log lines of the last {hours:g} h; look further back with --hours.")
+        if not log:
+            context.out.print(f"  No log lines in the last {hours:g} hours. For older ones: --hours N")
 
     value = {
         "store": store,
         "order": order,
-        "verdict": story.verdict,
-        "in_words": story.what,
-        "mend": story.mend,
+        "verdict": found.verdict,
+        "in_words": found.what,
+        "fix": found.fix,
         "finished": known.finished,
         "finished_at": iso(known.finished_at),
         "rules_failed": list(known.rules_failed) if known.finished else [],
         "noted": note and note.as_json(),
-        "dead_letters": [letter.as_json() for letter in story.dead],
+        "dead_letters": [letter.as_json() for letter in found.dead],
         "record": record and {"po_number": record.po_number, "extra_fields": dict(record.extra_fields or ())},
         "record_unknown": no_record,
         "log": [
@@ -120,43 +120,44 @@ def status(
                 "function": _function(line),
                 "message": line.get("message"),
             }
-            | {key: line[key] for key in TOLD if key in line}
-            for line in told
+            | {key: line[key] for key in LOG_FIELDS if key in line}
+            for line in log
         ],
     }
-    context.show(value, picture)
-    return ENDED.get(story.verdict, False) if follow else story.verdict not in {"dead", "unknown"}
+    context.show(value, print_text)
+    return FINAL.get(found.verdict, False) if follow else found.verdict not in {"dead", "unknown"}
 
 
-def _followed(context: Context, store: str, order: int, story: _Story, most_seconds: float) -> _Story:
-    """The order's story once it has ended, or after so many seconds; tells each change on the way."""
+def _followed(context: Context, store: str, order: int, found: _Status, most_seconds: float) -> _Status:
+    """Waits until the order is finished or dead, `most_seconds` at most, and prints each change."""
     ends_at = context.clock() + most_seconds
-    said: object = None
-    while story.verdict not in ENDED and context.clock() < ends_at:
-        note = story.known.note
-        if (now := (story.verdict, note and (note.cause, note.tries))) != said:  # not the sentence: it has the age
-            said = now
-            context.err.print(f"… Order {order} of store {store}: {plain(story.what)}")
+    printed: object = None
+    while found.verdict not in FINAL and context.clock() < ends_at:
+        note = found.known.note
+        now = found.verdict, note and (note.cause, note.attempts)  # not `what`, which contains the age
+        if now != printed:
+            printed = now
+            context.err.print(f"… Order {order} of store {store}: {escaped(found.what)}")
         context.sleep(POLL_SECONDS)
-        story = _story(context, store, order, heard_of=story.verdict != "unknown")
-    return story
+        found = _status(context, store, order, received=found.verdict != "unknown")
+    return found
 
 
-def _facts(context: Context, story: _Story, record: Record | None, no_record: str) -> list[tuple[str, str]]:
-    """What is told below the verdict: name and text."""
+def _facts(context: Context, found: _Status, record: Record | None, no_record: str) -> list[tuple[str, str]]:
+    """The lines below the state: name and text."""
     facts = []
-    note = story.known.note
-    if note and story.verdict in {"late", "dead", "redriven"}:
-        facts += _facts_of(note, context.clock(), late=story.verdict == "late")
-    if story.mend:
-        facts.append(("to mend", story.mend))
+    note = found.known.note
+    if note and found.verdict in {"late", "dead", "redriven"}:
+        facts += _facts_of(note, context.clock(), late=found.verdict == "late")
+    if found.fix:
+        facts.append(("fix", found.fix))
     if no_record:
         facts.append(("record", f"unknown: {no_record}"))
     elif record:
-        facts.append(("record", f"PO number {_shown(record.po_number)}"))
-        facts += [("", f"{name} = {_shown(value)}") for name, value in record.extra_fields or ()]
-    elif story.verdict != "unknown":
-        facts.append(("record", "there is none"))
+        facts.append(("record", f"PO number {_display(record.po_number)}"))
+        facts += [("", f"{name} = {_display(value)}") for name, value in record.extra_fields or ()]
+    elif found.verdict != "unknown":
+        facts.append(("record", "none"))
     return facts
 
 
@@ -168,19 +169,19 @@ def _facts_of(note: OrderNote, now: float, *, late: bool) -> list[tuple[str, str
     ]
     if late:
         facts += [
-            ("failed tries", str(note.tries)),
-            ("next try", f"{note.next_try(now)} ({clock_time(note.next_try_at)})"),
+            ("failed attempts", str(note.attempts)),
+            ("next attempt", f"{note.next_attempt(now)} ({clock_time(note.next_attempt_at)})"),
             ("gives up", f"in {rough(note.give_up_at - now)} ({clock_time(note.give_up_at)})"),
         ]
     return facts
 
 
-def _shown(value: Any) -> str:
+def _display(value: Any) -> str:
     return value if isinstance(value, str) and value else json.dumps(value)
 
 
 def _record(context: Context, store: str, order: int) -> tuple[Record | None, str]:
-    """The order's record, and why it could not be read."""
+    """The order's record, or why it could not be read."""
     try:
         return context.b2b_api.get_record(store, order, Deadline.after(RECORD_SECONDS, context.clock)), ""
     except (RelayError, ClientError, BotoCoreError) as error:
@@ -194,34 +195,34 @@ def _dead(context: Context, order: int, store: str) -> list[DeadLetter]:
         return [letter for letter in letters if (letter.store, letter.order) == (store, order)]
 
 
-def _told(context: Context, hours: float, order: int, store: str) -> list[dict[str, Any]]:
-    """The order's log lines. The rest of the story is worth telling without them, too."""
+def _log_lines(context: Context, hours: float, order: int, store: str) -> list[dict[str, Any]]:
+    """The order's log lines; none, with a warning, if they cannot be read."""
     try:
         return lines(context, context.stack.log_groups, hours, order=order, store=store)
     except (ClientError, BotoCoreError) as error:
         failure = explained(error)
-        context.err.print(f"[yellow]![/] The logs cannot be read. {plain(failure.what if failure else str(error))}")
+        context.err.print(f"[yellow]![/] The logs cannot be read. {escaped(failure.what if failure else str(error))}")
         return []
 
 
-def _words(line: dict[str, Any]) -> str:
-    return ", ".join(f"{key}={line[key]}" for key in TOLD if line.get(key) not in {None, ""})
+def _details(line: dict[str, Any]) -> str:
+    return ", ".join(f"{key}={line[key]}" for key in LOG_FIELDS if line.get(key) not in {None, ""})
 
 
 def _function(line: dict[str, Any]) -> str:
     return str(line["group"]).rpartition("-")[2]
 
 
-def _alike(told: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """The lines, those together that say the same one after the other."""
-    groups = itertools.groupby(told, key=lambda line: (line["group"], line.get("message"), _words(line)))
+def _repeated(log: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
+    """The lines, with repeated lines grouped."""
+    groups = itertools.groupby(log, key=lambda line: (line["group"], line.get("message"), _details(line)))
     return [list(group) for _, group in groups]
 
 
 def _print(context: Context, same: list[dict[str, Any]]) -> None:
     first, last = same[0], same[-1]
-    text = plain(str(first.get("message", "")))
-    words = plain(_words(first))
+    text = escaped(str(first.get("message", "")))
+    words = escaped(_details(first))
     context.out.print(
         f"  {clock_time(first['at'])}  {_function(first):<9} {first.get('level', ''):<7} {text}  [dim]{words}[/]",
         soft_wrap=True,
@@ -230,67 +231,64 @@ def _print(context: Context, same: list[dict[str, Any]]) -> None:
         context.out.print(f"  {clock_time(last['at'])}  [dim]... for the {ordinal(len(same))} time[/]")
 
 
-def _story(context: Context, store: str, order: int, *, heard_of: bool) -> _Story:
-    known = remembered(context, store, [order])[order]
+def _status(context: Context, store: str, order: int, *, received: bool) -> _Status:
+    known = order_states(context, store, [order])[order]
     note = known.note
-    late = note is not None and not note.is_dead and not finished(context, [note.record_id])
+    late = note is not None and not note.is_dead and not finished_records(context, [note.record_id])
     dead = [] if known.finished and not late else _dead(context, order, store)
-    verdict, what, mend = _verdict(context, known, dead, order, store, late=late, heard_of=heard_of)
-    return _Story(verdict, what, mend, known, dead)
+    verdict, what, fix = _verdict(context, known, dead, order, store, late=late, received=received)
+    return _Status(verdict, what, fix, known, dead)
 
 
 def _verdict(  # noqa: PLR0911  one return for each case
-    context: Context, known: Remembered, dead: list[DeadLetter], order: int, store: str, *, late: bool, heard_of: bool
+    context: Context, known: OrderState, dead: list[DeadLetter], order: int, store: str, *, late: bool, received: bool
 ) -> tuple[str, str, str]:
-    """In one word for programs, in a sentence for people, and what is to be done."""
+    """The state in one word, its description, and what to do."""
     now = context.clock()
     this = f"--store {store} --order {order}"
     if known.finished == DROPPED and not late:
         when = clock_time(known.finished_at or 0.0)
         return (
             "dropped",
-            f"was given up by an operator {when}",
-            f"To process it all the same: relay backfill {this} --again",
+            f"dropped by an operator {when}",
+            f"To process it nevertheless: relay backfill {this} --again",
         )
     if known.finished and not late:
         when = clock_time(known.finished_at) if known.finished_at else "at an unknown time"
         outcome = f"finished ({FINISHED.get(known.finished, known.finished)}) {when}"
         if not known.rules_failed:
             return "finished", outcome, ""
-        rules = f"{outcome}; {'this rule' if len(known.rules_failed) == 1 else 'these rules'} failed on it: "
         return (
             "finished",
-            rules + ", ".join(known.rules_failed),
+            f"{outcome}; failed rules: {', '.join(known.rules_failed)}",
             f"Correct and deploy the rules; then: relay backfill {this} --rules-failed",
         )
     if dead:
         letter = dead[-1]
         what = f"dead for {rough(now - letter.failed_at)}: {letter.cause}: {letter.detail}"
-        return "dead", what, dead_mend(letter.cause, store, order, letter.message_id)
+        return "dead", what, dead_letter_fix(letter.cause, store, order, letter.message_id)
     if known.in_progress:
-        return "in progress", "is being processed right now", ""
+        return "in progress", "in progress", ""
     if late and (note := known.note):
-        tries = "1 failed try" if note.tries == 1 else f"{note.tries} failed tries"
-        what = (
-            f"late for {rough(now - note.late_at)}, {tries}; {note.cause}: {note.detail}; next try {note.next_try(now)}"
-        )
-        return "late", what, late_mend(note.cause, store, order)
+        attempts = "1 failed attempt" if note.attempts == 1 else f"{note.attempts} failed attempts"
+        what = f"late for {rough(now - note.late_at)}, {attempts}; {note.cause}: {note.detail}; next attempt {note.next_attempt(now)}"
+        return "late", what, late_order_fix(note.cause, store, order)
     if known.note and known.note.is_dead:
-        what = f"was dead ({known.note.cause}: {known.note.detail}) and is no longer: it was redriven, or dropped"
+        what = f"was a dead letter ({known.note.cause}: {known.note.detail}), then redriven or deleted"
         return "redriven", what, ""
-    if heard_of:
-        return "on its way", "was received, and is neither finished nor late yet", ""
+    if received:
+        return "received", "received, not finished yet", ""
     return (
         "unknown",
-        "the relay has not received it",
-        f"Was there a webhook? See: relay doctor {store}; process it now: relay backfill {this}",
+        "not received by the relay",
+        f"Check the webhook: relay doctor {store}; process the order now: relay backfill {this}",
     )
 
 
 FINISHED = {
-    "Unchanged": "its record was right already",
+    "Unchanged": "record already complete",
     "Created": "created",
     "Updated": "updated",
     "Skipped": "skipped",
 }
-"""The outcomes of finished orders, in words."""
+"""The outcomes of finished orders, for people."""

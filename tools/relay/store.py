@@ -1,4 +1,4 @@
-"""`relay store`: the stores that the relay works for, and their secrets."""
+"""`relay store`: adds, lists and removes stores and their secrets."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from relay.checks import ACCOUNTS, Finding, State, check_b2b, check_core, check_
 from relay.command import DestinationOption, NamedStoreArgument, YesOption, confirm
 from relay.context import Context
 from relay.errors import CliError
-from relay.store_secrets import DAYS_TO_REPENT
+from relay.store_secrets import RECOVERY_WINDOW_DAYS
 
 KEYS = frozenset({"access_token", "client_secret", "b2b_token", "webhook_header"})
 PROMPTS = {
     "access_token": f"Access token of the store's API account ({ACCOUNTS})",
-    "client_secret": "Client secret of the same account, which checks webhooks' signatures (Enter: none)",
-    "b2b_token": "A second token for the B2B API, if the store needs one (Enter: none)",
+    "client_secret": "Client secret of the same account, for webhook signatures (Enter: none)",
+    "b2b_token": "Separate token for the B2B API, if the store needs one (Enter: none)",
 }
 FromFile = Annotated[
     Path | None,
@@ -33,20 +33,20 @@ FromFile = Annotated[
         metavar="FILE",
         show_default=False,
         allow_dash=True,
-        help="Read the values from a JSON file (- is standard input) instead of asking for them; null removes one.",
+        help="Read the values from a JSON file (- for standard input) instead of prompting; null removes a value.",
     ),
 ]
 NoCheck = Annotated[
-    bool, typer.Option("--no-check", help="Save without asking the APIs, for when BigCommerce is down.")
+    bool, typer.Option("--no-check", help="Save without testing the token, for example in an outage of BigCommerce.")
 ]
 
 
 def add(context: Context, store: NamedStoreArgument, *, from_file: FromFile = None, no_check: NoCheck = False) -> bool:
     """Add a store, or change its token.
 
-    Asks for the values without showing them (they never stand on the command line), tries the
-    token on both APIs, and only then saves the store's secret. Values that are not given stay as
-    they are. The functions notice a changed token by themselves; nothing is deployed.
+    Prompts for the values without showing them, tests the token on both APIs, and then saves the
+    store's secret. Values that are not given stay unchanged. The functions read a changed token
+    automatically; no deployment is needed.
 
     Examples:
       relay store add abc123
@@ -54,50 +54,48 @@ def add(context: Context, store: NamedStoreArgument, *, from_file: FromFile = No
       pass show relay/abc123 | relay store add abc123 --from-file -
     """
     present = context.store_secrets.read(store) or {}
-    given = _from_file(from_file) if from_file else _asked_for(present)
+    given = _from_file(from_file) if from_file else _prompted(present)
     merged = {key: value for key, value in (present | given).items() if value is not None}
     try:
         secret = StoreSecret.parse(json.dumps(merged))
     except SecretInvalid as error:
-        raise CliError(
-            f"This cannot be saved: {error.detail}.", "Give the value again; nothing was changed."
-        ) from error
+        raise CliError(f"The secret is invalid: {error.detail}.", "Correct the value; nothing was changed.") from error
     findings = [] if no_check else _checked(context, store, secret)
     if any(finding.state is State.BAD for finding in findings):
         if context.as_json:
             context.show({"store": store, "saved": False, "findings": [f.as_json() for f in findings]}, lambda: None)
         else:
             context.err.print(
-                "[red]✗[/] Nothing was saved. If a token was refused: was it pasted whole? "
-                f"Enter it again: relay store add {store}",
+                "[red]✗[/] Nothing was saved. If a token was rejected, check that you pasted all of it, "
+                f"and enter it again: relay store add {store}",
                 soft_wrap=True,
             )
         return False
     if merged != present:
         context.store_secrets.write(store, merged)
     _register(context, store)
-    change = "changed" if present and merged != present else "added" if not present else "as it was"
+    change = "changed" if present and merged != present else "added" if not present else "unchanged"
 
-    def picture() -> None:
-        context.out.print(f"[green]✓[/] Store {store}: {change}, in the secret {context.store_secrets.name(store)}")
+    def print_text() -> None:
+        context.out.print(f"[green]✓[/] Store {store}: {change}; secret {context.store_secrets.name(store)}")
         if secret.webhook_header is None:
             context.out.print(f"  Next: relay hook create {store}")
         if present and merged != present:
             context.out.print(
-                f"  Orders that waited for it are tried by themselves; at once: relay late retry --store {store}"
+                f"  Waiting orders are retried automatically. To retry at once: relay late retry --store {store}"
             )
 
     context.show(
-        {"store": store, "saved": True, "change": change, "findings": [f.as_json() for f in findings]}, picture
+        {"store": store, "saved": True, "change": change, "findings": [f.as_json() for f in findings]}, print_text
     )
     return True
 
 
-def _asked_for(present: dict[str, Any]) -> dict[str, Any]:
-    """What the operator types; an empty answer leaves the value as it is."""
+def _prompted(present: dict[str, Any]) -> dict[str, Any]:
+    """Prompts for the values; an empty answer keeps the present value."""
     given = {}
     for key, text in PROMPTS.items():
-        question = f"{text.partition(' (Enter')[0]} (Enter: keep the present one)" if key in present else text
+        question = f"{text.partition(' (Enter')[0]} (Enter: keep the present value)" if key in present else text
         if answer := typer.prompt(question, default="", hide_input=True, show_default=False, err=True).strip():
             given[key] = answer
     return given
@@ -111,11 +109,11 @@ def _from_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise CliError(f"{name} cannot be read: {error.strerror}.", "Check --from-file.") from error
     except (MalformedEvent, UnicodeDecodeError):
-        raise CliError(f"{name} is not JSON.", 'It must hold an object such as {"access_token": "..."}.') from None
+        raise CliError(f"{name} is not JSON.", 'It must be an object such as {"access_token": "..."}.') from None
     if not isinstance(values, dict) or (values.keys() - KEYS):
         raise CliError(
-            f"{name} must hold an object with keys out of {', '.join(sorted(KEYS))}, and no others.",
-            "docs/configuration.md describes each of them.",
+            f"{name} must be an object with no other keys than {', '.join(sorted(KEYS))}.",
+            "They are described in docs/configuration.md.",
         )
     return values
 
@@ -124,7 +122,7 @@ def _checked(context: Context, store: str, secret: StoreSecret) -> list[Finding]
     core, _ = check_core(context, store, secret)
     findings = [core, check_b2b(context, store, secret)]
     if core.state is State.GOOD:
-        findings.append(check_hooks(context, store, secret))  # the same token: what is refused is refused here, too
+        findings.append(check_hooks(context, store, secret))  # with the same token
     if not context.as_json:
         for finding in findings:
             finding.print(context.err)
@@ -132,30 +130,30 @@ def _checked(context: Context, store: str, secret: StoreSecret) -> list[Finding]
 
 
 def _register(context: Context, store: str) -> None:
-    """Puts the store on the list that ReconcileFunction works off, too."""
+    """Adds the store to the registry, whose stores ReconcileFunction checks. Raises CliError."""
     context.stores.note(store)
     if store not in context.stores.all():
         raise CliError(
-            f"The secret is saved, but the store could not be written into the table {context.settings.idempotency_table}.",
-            "Check that your role may write to it (dynamodb:UpdateItem), and run the command again.",
+            f"The secret was saved, but the store could not be added to the table {context.settings.idempotency_table}.",
+            "Check that your role has dynamodb:UpdateItem for it, and run the command again.",
         )
 
 
 def known_stores(context: Context) -> dict[str, bool]:
-    """Every store that the table lists or that has a secret, and whether the table lists it."""
+    """All stores that are in the registry or have a secret; the value says whether a store is in the registry."""
     listed = context.stores.all()
     try:
         with_secret = context.store_secrets.stores()
     except ClientError as error:
         with_secret = []
         context.err.print(
-            f"[yellow]![/] Stores that only have a secret are not shown: AWS refused ListSecrets ({error_code(error)})."
+            f"[yellow]![/] Stores with only a secret are not listed: ListSecrets was denied ({error_code(error)})."
         )
     return {store: store in listed for store in sorted({*listed, *with_secret})}
 
 
-def check_store(context: Context, store: str) -> None:
-    """Raises CliError when there is no such store: neither the table nor a secret knows it."""
+def require_store(context: Context, store: str) -> None:
+    """Raises CliError if the store is neither in the registry nor has a secret."""
     stores = known_stores(context)
     if store not in stores and context.store_secrets.read(store) is None:
         raise CliError(
@@ -165,27 +163,31 @@ def check_store(context: Context, store: str) -> None:
 
 
 def list_stores(context: Context) -> bool:
-    """List the stores, and what their secrets hold (never the values).
+    """List the stores and the keys of their secrets, without the values.
 
-    A store whose secret was made by other means (Terraform) joins the relay's list with its first
-    order, or with `relay store add`. Reconcile looks only at stores on the list.
+    A store whose secret was created by other means, such as Terraform, is registered with its first
+    order or with `relay store add`. Reconcile checks only registered stores.
 
     Example:
       relay store list
     """
-    rows = [_described(context, store) | {"listed": listed} for store, listed in known_stores(context).items()]
+    rows = [
+        _described(context, store) | {"registered": registered} for store, registered in known_stores(context).items()
+    ]
 
-    def picture() -> None:
+    def print_text() -> None:
         if not rows:
-            context.out.print("No store yet. Add the first one: relay store add, with the store's hash.")
+            context.out.print("No stores. Add one: relay store add, with the store hash.")
             return
-        table = Table("store", "secret", "second token", "checks signatures", "checks a header", "on the list")
+        table = Table("store", "secret", "B2B token", "client secret", "webhook header", "registered")
         for row in rows:
-            flags = ["yes" if row[key] else "no" for key in ("b2b_token", "client_secret", "webhook_header", "listed")]
+            flags = [
+                "yes" if row[key] else "no" for key in ("b2b_token", "client_secret", "webhook_header", "registered")
+            ]
             table.add_row(row["store"], row["secret"], *flags)
         context.out.print(table)
 
-    context.show(rows, picture)
+    context.show(rows, print_text)
     return all(row["secret"] == "complete" for row in rows)  # noqa: S105  a state, not a secret
 
 
@@ -197,23 +199,23 @@ def _described(context: Context, store: str) -> dict[str, Any]:
     except (SecretInvalid, CliError) as error:
         state = "missing" if not values and isinstance(error, SecretInvalid) else "malformed"
     else:
-        proves = secret.client_secret or secret.webhook_header
-        state = "complete" if proves else "cannot check webhooks"
+        authenticates = secret.client_secret or secret.webhook_header
+        state = "complete" if authenticates else "cannot authenticate webhooks"
     return {"store": store, "secret": state} | {key: bool(values.get(key)) for key in sorted(KEYS - {"access_token"})}
 
 
 def remove(
     context: Context, store: NamedStoreArgument, *, destination: DestinationOption = "", yes: YesOption = False
 ) -> bool:
-    """Forget a store: its secret is deleted, after a week in which `relay store add` brings it back.
+    """Remove a store. Its secret is deleted after a week; until then `relay store add` restores it.
 
-    Its webhook has to be deleted before: one that is refused again and again gets the whole
-    domain blocked, for all stores.
+    Delete the store's webhook first: if webhooks are rejected again and again, BigCommerce blocks
+    the domain for all stores.
 
     Example:
       relay store remove abc123
     """
-    check_store(context, store)
+    require_store(context, store)
     try:
         hooks = [
             h
@@ -221,19 +223,19 @@ def remove(
             if h.get("is_active")
         ]
     except (RetryLater, Refused) as error:
-        context.err.print(f"[yellow]![/] Whether the store still has a webhook could not be seen ({error.detail}).")
+        context.err.print(f"[yellow]![/] The store's webhooks could not be read ({error.detail}).")
     else:
         if hooks:
             raise CliError(
                 f"The store still has an active webhook ({hooks[0]['id']}) that points here.",
                 f"Delete it first: relay hook delete {store}",
             )
-    confirm(f"Delete the secret {context.store_secrets.name(store)} and forget the store?", yes=yes)
+    confirm(f"Delete the secret {context.store_secrets.name(store)} and remove the store?", yes=yes)
     had_secret = context.store_secrets.remove(store)
     context.stores.forget(store)
-    fate = f"its secret goes in {DAYS_TO_REPENT} days" if had_secret else "it had no secret"
+    secret = f"its secret will be deleted in {RECOVERY_WINDOW_DAYS} days" if had_secret else "it had no secret"
     context.show(
         {"store": store, "removed": True, "had_secret": had_secret},
-        lambda: context.out.print(f"[green]✓[/] Store {store} is forgotten; {fate}."),
+        lambda: context.out.print(f"[green]✓[/] Store {store}: removed; {secret}."),
     )
     return True

@@ -1,4 +1,4 @@
-"""Findings about one store: its secret, its token, its webhook, and what the rules make of its orders."""
+"""Checks of one store: its secret, token, webhook, and the rules on its newest orders."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from relay.checks import (
     check_users,
     clock_finding,
     follows,
-    known,
-    not_looked_at,
+    guarded,
+    not_checked,
 )
 from relay.errors import DENIED
 from relay.field_checks import STEP as EXTRA_FIELDS
@@ -36,22 +36,22 @@ if TYPE_CHECKING:
     from relay.context import Context
 
 
-def look_at(context: Context, store: str, url: str, rules: Rules | None) -> Iterator[Finding]:
-    """Findings about one store. What cannot be looked at, since something before it is wrong, is named.
+def check_store(context: Context, store: str, url: str, rules: Rules | None) -> Iterator[Finding]:
+    """The findings about one store, including the checks that an earlier failure prevents.
 
-    `url`: where its webhook shall point. `rules`: those to try on its orders; None when there are none that are valid.
+    `url`: the webhook's URL. `rules`: the rules to test on the store's orders; None if there are no valid ones.
     """
     secret: list[StoreSecret] = []
-    [looked] = known("secret", lambda: [_check_secret(context, store, secret)])
-    yield looked
+    [finding] = guarded("secret", lambda: [_check_secret(context, store, secret)])
+    yield finding
     if not secret:
         for step in ("core API", "B2B API", "webhook", PO_NUMBER, EXTRA_FIELDS):
-            yield not_looked_at(step, "there is no usable secret", looked.step)
+            yield not_checked(step, "there is no usable secret", finding.step)
         return
-    yield from known("secret key", lambda: _check_key(context, store))
-    yield from known("list of stores", lambda: _check_listed(context, store))
+    yield from guarded("secret key", lambda: _check_key(context, store))
+    yield from guarded("store registry", lambda: _check_listed(context, store))
     yield from _check_apis(context, store, url, secret[0], rules)
-    yield from known("refusals", lambda: [check_refusals(context, store, secret[0])])
+    yield from guarded("refusals", lambda: [check_refusals(context, store, secret[0])])
 
 
 def _check_apis(context: Context, store: str, url: str, token: StoreSecret, rules: Rules | None) -> Iterator[Finding]:
@@ -66,44 +66,44 @@ def _check_apis(context: Context, store: str, url: str, token: StoreSecret, rule
     hooks = (
         check_hooks(context, store, token)
         if core.state is State.GOOD
-        else not_looked_at("hooks API", _why(core), core.step)  # the same token would be refused for the same reason
+        else not_checked("hooks API", _why(core), core.step)  # the same token would be rejected for the same reason
     )
     yield hooks
     if hooks.state is State.GOOD:
-        yield from known("webhook", lambda: check_hook(context, store, url, token))
+        yield from guarded("webhook", lambda: check_hook(context, store, url, token))
     else:
         root = core if core.state is not State.GOOD else hooks
-        yield not_looked_at("webhook", _why(root), root.step)
+        yield not_checked("webhook", _why(root), root.step)
     root = core if core.state is not State.GOOD else b2b
     if root.state is not State.GOOD:
         for step in (PO_NUMBER, EXTRA_FIELDS):
-            yield not_looked_at(step, _why(root), root.step)
+            yield not_checked(step, _why(root), root.step)
     elif rules is not None:
         of_store = rules.of_store(store)
-        yield from known(EXTRA_FIELDS, lambda: _check_rules(context, store, token, of_store))
+        yield from guarded(EXTRA_FIELDS, lambda: _check_rules(context, store, token, of_store))
     if answer is not None:
         yield clock_finding(answer, before, after)
 
 
 def _why(root: Finding) -> str:
-    """Why nothing else could be looked at, in a few words."""
+    """Why a dependent check was not made."""
     return (
-        "the token is refused"
+        "the token is rejected"
         if root.state is State.BAD and root.who is Who.YOU
-        else f"the {root.step} gives no answer"
+        else f"the {root.step} does not answer"
     )
 
 
 def _check_rules(context: Context, store: str, secret: StoreSecret, rules: StoreRules) -> Iterator[Finding]:
-    """Findings about the store's rules, tried on its newest orders."""
+    """Checks of the store's rules with its newest orders."""
     orders = recent_orders(context, store, secret)
     yield check_po_number(rules, orders)
     yield from check_fields(rules, field_configs(context, store, secret), orders, store)
 
 
 def _check_secret(context: Context, store: str, secret: list[StoreSecret]) -> Finding:
-    """Whether the store's secret is complete; puts it, if it can be used, into `secret`."""
-    mend = f"enter it: relay store add {store}"
+    """Checks the store's secret; if it is usable, puts it into `secret`."""
+    fix = f"enter it: relay store add {store}"
     try:
         values = context.store_secrets.read(store)
     except ClientError as error:
@@ -112,30 +112,30 @@ def _check_secret(context: Context, store: str, secret: list[StoreSecret]) -> Fi
         return Finding(
             "secret",
             State.UNKNOWN,
-            f"AWS denies you the secret {context.store_secrets.name(store)} ({error_code(error)}): "
-            "your role may not read or decrypt it, or there is none",
+            f"AWS denied access to the secret {context.store_secrets.name(store)} ({error_code(error)}): "
+            "your role may not read or decrypt it, or it does not exist",
             "use a role that may (--profile)",
         )
     if values is None:
-        return Finding("secret", State.BAD, context.store_secrets.why_none(store), mend)
+        return Finding("secret", State.BAD, context.store_secrets.why_none(store), fix)
     try:
         secret.append(StoreSecret.parse(json.dumps(values)))
     except SecretInvalid as error:
-        return Finding("secret", State.BAD, error.detail, mend)
-    proofs = {"client_secret": "signatures", "webhook_header": "a secret header"}
-    checks = [what for key, what in proofs.items() if values.get(key)]
+        return Finding("secret", State.BAD, error.detail, fix)
+    methods = {"client_secret": "signature", "webhook_header": "secret header"}
+    checks = [what for key, what in methods.items() if values.get(key)]
     if not checks:
         return Finding(
             "secret",
             State.BAD,
-            "it holds neither client_secret nor webhook_header: every webhook is refused (401)",
-            f"have a secret header made: relay hook create {store}",
+            "it has neither client_secret nor webhook_header: every webhook is rejected (401)",
+            f"create a secret header: relay hook create {store}",
         )
-    return Finding("secret", State.GOOD, f"complete; webhooks are proven by {' and '.join(checks)}")
+    return Finding("secret", State.GOOD, f"complete; webhooks are authenticated by {' and '.join(checks)}")
 
 
 def _check_key(context: Context, store: str) -> list[Finding]:
-    """A finding about the secret's KMS key, when it is not the one that AWS keeps for Secrets Manager."""
+    """A finding about the secret's KMS key, unless it is the AWS managed key."""
     key = context.store_secrets.key(store)
     if not key or key.endswith("alias/aws/secretsmanager"):
         return []
@@ -146,22 +146,22 @@ def _check_key(context: Context, store: str) -> list[Finding]:
         Finding(
             "secret key",
             State.BAD,
-            f"the secret is encrypted with the key {key}, and the functions' roles may not use it",
-            f"deploy with the parameter SecretsKeyArn, the ARN of that key: {key}",
+            f"the secret is encrypted with the key {key}, which the functions' roles may not use",
+            f"deploy with the parameter SecretsKeyArn set to the ARN of the key {key}",
         )
     ]
 
 
 def _check_listed(context: Context, store: str) -> list[Finding]:
-    """A finding when the relay's list lacks the store: then it is known only by its secret."""
+    """A finding if the store has a secret but is not registered."""
     if store in context.stores.all():
         return []
     return [
         Finding(
-            "list of stores",
+            "store registry",
             State.BAD,
-            "the store is not on the relay's list until its first order: reconcile does not look at it, "
-            "and a flood of forged webhooks may have its own refused",
-            f"put it on the list (its values stay as they are): relay store add {store}",
+            "the store is not registered until its first order: reconcile does not check it, "
+            "and a flood of forged webhooks may cause its own to be rejected",
+            f"register it; its secret stays unchanged: relay store add {store}",
         )
     ]

@@ -1,4 +1,4 @@
-"""The stores' secrets as an operator changes them; the functions read them through `handler.bigcommerce.credentials`."""
+"""Reads and changes the stores' secrets. The functions read them with `handler.bigcommerce.credentials`."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
     from mypy_boto3_secretsmanager import SecretsManagerClient
     from mypy_boto3_secretsmanager.type_defs import CreateSecretRequestTypeDef
 
-DAYS_TO_REPENT = 7
-"""A removed secret can be brought back for so long; Secrets Manager knows no shorter time."""
+RECOVERY_WINDOW_DAYS = 7
+"""Secrets Manager's recovery window of a deleted secret; 7 days is its minimum."""
 
 
 class StoreSecrets:
-    """Secrets named <prefix>/<store hash>, as JSON objects. Nothing of them goes into an error."""
+    """Secrets named <prefix>/<store hash>, as JSON objects. Errors never contain their values."""
 
     def __init__(self, client: SecretsManagerClient, prefix: str, key: str = "") -> None:
-        """`key`: ARN of the KMS key for secrets that are created; empty for AWS's own."""
+        """`key`: ARN of the KMS key for new secrets; empty for the AWS managed key."""
         self._client = client
         self._prefix = prefix
         self._key = key
@@ -32,7 +32,7 @@ class StoreSecrets:
         return f"{self._prefix}/{store_hash}"
 
     def read(self, store_hash: str) -> dict[str, Any] | None:
-        """The store's secret, or None when there is none (or one that waits to be deleted). Raises CliError if it is not JSON."""
+        """The store's secret; None if it does not exist or is scheduled for deletion. Raises CliError if it is not JSON."""
         name = self.name(store_hash)
         try:
             text = self._client.get_secret_value(SecretId=name).get("SecretString", "")
@@ -41,32 +41,32 @@ class StoreSecrets:
             self._client.exceptions.InvalidRequestException,
         ):
             return None
-        mend = f"Delete the secret {name} in the AWS console, then: relay store add {store_hash}"
+        fix = f"Delete the secret {name} in the AWS console, then: relay store add {store_hash}"
         try:
             values = strict_json.parse(text)
         except MalformedEvent:
-            raise CliError(f"The secret {name} is not JSON.", mend) from None
+            raise CliError(f"The secret {name} is not JSON.", fix) from None
         if not isinstance(values, dict):
-            raise CliError(f"The secret {name} is not a JSON object.", mend)
+            raise CliError(f"The secret {name} is not a JSON object.", fix)
         return values
 
     def why_none(self, store_hash: str) -> str:
-        """Why `read` gave None. Raises botocore's errors."""
+        """Why `read` returned None. Raises botocore's errors."""
         name = self.name(store_hash)
         try:
             described = self._client.describe_secret(SecretId=name)
         except self._client.exceptions.ResourceNotFoundException:
-            return f"there is no secret {name}"
+            return f"the secret {name} does not exist"
         if described.get("DeletedDate"):
             return f"the secret {name} is scheduled for deletion"
         return f"the secret {name} has no value"
 
     def key(self, store_hash: str) -> str:
-        """The KMS key of the store's secret; empty for the one that AWS keeps for Secrets Manager. Raises botocore's errors."""
+        """The KMS key of the store's secret; empty for the AWS managed key. Raises botocore's errors."""
         return self._client.describe_secret(SecretId=self.name(store_hash)).get("KmsKeyId", "")
 
     def stores(self) -> list[str]:
-        """The stores that have a secret, by name; not those whose secret is scheduled for deletion. Raises botocore's errors."""
+        """The stores that have a secret, sorted, without secrets scheduled for deletion. Raises botocore's errors."""
         prefix = self.name("")
         pages = self._client.get_paginator("list_secrets").paginate(Filters=[{"Key": "name", "Values": [prefix]}])
         names = [secret.get("Name", "") for page in pages for secret in page["SecretList"]]
@@ -74,7 +74,7 @@ class StoreSecrets:
         return sorted(each for each in hashes if STORE_HASH.fullmatch(each))
 
     def write(self, store_hash: str, values: dict[str, Any]) -> None:
-        """Creates or replaces the store's secret; brings back one that waits to be deleted."""
+        """Creates or replaces the store's secret; restores one that is scheduled for deletion."""
         name, text = self.name(store_hash), json.dumps(values)
         errors = self._client.exceptions
         created: CreateSecretRequestTypeDef = {
@@ -92,9 +92,9 @@ class StoreSecrets:
             self._client.put_secret_value(SecretId=name, SecretString=text)
 
     def remove(self, store_hash: str) -> bool:
-        """Has the secret deleted after DAYS_TO_REPENT; answers whether there was one."""
+        """Schedules the secret for deletion after RECOVERY_WINDOW_DAYS; returns whether it existed."""
         try:
-            self._client.delete_secret(SecretId=self.name(store_hash), RecoveryWindowInDays=DAYS_TO_REPENT)
+            self._client.delete_secret(SecretId=self.name(store_hash), RecoveryWindowInDays=RECOVERY_WINDOW_DAYS)
         except (
             self._client.exceptions.ResourceNotFoundException,
             self._client.exceptions.InvalidRequestException,

@@ -1,4 +1,4 @@
-"""What many outcome lines say together: counts, and ranges of what the APIs were seen to do."""
+"""Aggregates outcome log lines: counts of orders, and observations of the APIs."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ AFTERWARDS = {("created", "updated"), ("created", "unchanged")}
 
 
 class Numbers:
-    """Numbers of one kind, eight bytes each."""
+    """A list of numbers that takes eight bytes for each."""
 
     def __init__(self) -> None:
         self._numbers = array("d")
 
     def add(self, number: Any) -> None:
-        """Adds a number; anything else is passed over, since a log can hold lines of other versions."""
+        """Adds a number; ignores anything else, because the log can contain lines of other versions."""
         if isinstance(number, int | float) and not isinstance(number, bool) and math.isfinite(number):
             self._numbers.append(number)
 
     def as_json(self) -> dict[str, Any]:
-        """How many there are, the lowest and the highest, and percentiles (by nearest rank); None for none."""
+        """Count, lowest, highest and percentiles (nearest rank); None if there are no numbers."""
         ordered = sorted(self._numbers)
         ranks = {f"p{percent}": max(math.ceil(percent / 100 * len(ordered)) - 1, 0) for percent in (50, 90, 99)}
         ranks |= {"lowest": 0, "highest": -1}
@@ -57,7 +57,7 @@ class _Order:
 
 
 class Summary:
-    """Adds up outcome lines, which may come in any order."""
+    """Aggregates outcome lines, in any order."""
 
     def __init__(self) -> None:
         self._orders: dict[tuple[str, int], _Order] = {}
@@ -71,7 +71,7 @@ class Summary:
         self._seen: defaultdict[str, Numbers] = defaultdict(Numbers)
 
     def add(self, line: dict[str, Any]) -> None:
-        """Adds one log line; what is no outcome of an order is passed over."""
+        """Adds one log line; ignores lines that are not an outcome of an order."""
         outcome, order = line.get("outcome"), line.get("order")
         if not isinstance(outcome, str) or not isinstance(order, int) or outcome == "duplicate":
             return
@@ -93,8 +93,8 @@ class Summary:
     def _add_order(self, key: tuple[str, int], outcome: str, line: dict[str, Any]) -> None:
         at, why = line["at"], intern(str(line.get("cause") or line.get("reason") or "unknown"))
         order = self._orders.setdefault(key, _Order(at, outcome, why))
-        # The newest line counts, but an order that was created stays so when its record is updated afterwards, also
-        # when it waits for a source until then.
+        # The newest line counts, but an order that was created stays created if its record is updated later, also while
+        # it waits for a source.
         waits = outcome == "late" and why == Cause.SOURCE_UNAVAILABLE
         if (order.outcome, outcome) in AFTERWARDS or (order.outcome == "created" and waits):
             pass
@@ -106,7 +106,7 @@ class Summary:
             order.first_late = (at, why)
 
     def _add_calls(self, calls: list[dict[str, Any]], line: dict[str, Any]) -> None:
-        if calls and "receipts" not in line:  # the late path counts how often it has received the message
+        if calls and "receipts" not in line:  # only lines of the late path have the receive count
             self._to_first_call.add(calls[0].get("age"))
         for call in calls:
             self._add_call(call)
@@ -130,7 +130,7 @@ class Summary:
             self._resets[str(name)].add(wait)
 
     def as_json(self) -> dict[str, Any]:
-        """All of it, with every key whether something was seen or not."""
+        """The summary; it always has all keys."""
         orders = self._orders.values()
         ended = Counter(order.outcome for order in orders)
         in_window = sum(order.in_window and order.outcome == "created" for order in orders)
@@ -188,15 +188,14 @@ FACTS = (
     "create_refused_no_record",
     "record_missing",
 )
-"""What is told of by the order's age (seconds) when it was seen."""
+"""Observations, each with the order's age in seconds."""
 
 
 def _facts(calls: list[dict[str, Any]], cause: str) -> list[tuple[str, Any]]:
-    """The facts that an order's calls show, each with the order's age.
+    """The observations in an order's calls, each with the order's age.
 
-    "The order already exists." means two things. What the record's look-up answered next tells which: it is there, or
-    the window had closed. After a Create Order without a clear answer, a record may be the relay's own: nothing is
-    concluded.
+    "The order already exists." has two causes: the record exists, or the window has closed. The following Get Order
+    tells which. After a Create Order without a clear answer, the record may be the relay's own, so nothing is counted.
     """
     found = []
     for call in calls:

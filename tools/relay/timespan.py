@@ -1,4 +1,4 @@
-"""Lengths of time and moments as people type them: `2h`, `3d`, `2026-11-01`, `2026-11-01T08:30`."""
+"""Durations and times as an operator types them: `2h`, `3d`, `2026-11-01`, `2026-11-01T08:30`."""
 
 from __future__ import annotations
 
@@ -12,36 +12,36 @@ SPAN = re.compile(r"(\d{1,6}(?:\.\d{1,3})?)([smhdw])")
 
 
 def seconds(text: str) -> float:
-    """A length of time in seconds. Raises typer.BadParameter."""
+    """A duration in seconds. Raises typer.BadParameter."""
     found = SPAN.fullmatch(text.strip().lower())
     if not found:
-        raise typer.BadParameter(f"{text!r} is no length of time; write 90s, 15m, 2h or 3d")
+        raise typer.BadParameter(f"{text!r} is not a duration; examples: 90s, 15m, 2h or 3d")
     return float(found[1]) * UNITS[found[2]]
 
 
 def moment(text: str, now: float) -> float:
-    """A moment in unix seconds: a date or a time (UTC unless it says otherwise), or how long ago. Raises typer.BadParameter."""
+    """A time in Unix seconds: a date or a time (UTC by default), or a duration before `now`. Raises typer.BadParameter."""
     if SPAN.fullmatch(text.strip().lower()):
         return now - seconds(text)
     try:
         parsed = datetime.fromisoformat(text.strip())
     except ValueError:
         raise typer.BadParameter(
-            f"{text!r} is no moment; write 2026-11-01, 2026-11-01T08:30 (UTC) or 6h (ago)"
+            f"{text!r} is not a time; examples: 2026-11-01, 2026-11-01T08:30 (UTC), 6h (ago)"
         ) from None
     return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
 
 
 def clock_time(at: float) -> str:
-    """A moment for people, in UTC as the logs have it."""
+    """A time for people, in UTC as in the logs."""
     try:
         return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    except (OverflowError, ValueError, OSError):  # a letter may claim any moment
+    except (OverflowError, ValueError, OSError):  # a message can contain any number
         return f"{at:.0f} unix seconds"
 
 
 def iso(at: float | None) -> str | None:
-    """A moment for programs, in ISO 8601, UTC; None for none, and for one beyond all calendars."""
+    """A time in ISO 8601, UTC; None for None and for times out of range."""
     try:
         return None if at is None else datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds")
     except (OverflowError, ValueError, OSError):
@@ -49,7 +49,7 @@ def iso(at: float | None) -> str | None:
 
 
 def rough(length_seconds: float) -> str:
-    """A length of time for people, in its largest fitting unit."""
+    """A duration for people, in the largest unit that fits twice."""
     for unit, size in reversed(UNITS.items()):
         if unit != "w" and length_seconds >= 2 * size:
             return f"{length_seconds / size:.0f} {unit}"

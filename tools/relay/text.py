@@ -1,4 +1,4 @@
-"""Texts of others, made fit for a terminal."""
+"""Text for the terminal: escaped, and with plurals and ordinals."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from rich.markup import escape
 
 
 def printable(text: str) -> str:
-    """The text without what a terminal would obey: a buyer's PO number can hold escape sequences."""
+    """The text without control characters: a buyer's PO number can contain escape sequences."""
     return "".join(letter if letter.isprintable() or letter == "\n" else "\N{REPLACEMENT CHARACTER}" for letter in text)
 
 
-def plain(text: str) -> str:
-    """The same for rich, which would obey markup, too."""
+def escaped(text: str) -> str:
+    """Printable text with rich's markup escaped."""
     return escape(printable(text))
 
 
