@@ -125,10 +125,6 @@ bench: setup ## Measure again what docs/performance.md says (about two minutes; 
 	@for name in cold_start warm_path time_limits policies; do $(BIN)/python bench/$$name.py --save || exit 1; done
 	@$(BIN)/python bench/report.py
 
-.PHONY: costs
-costs: .venv/.installed ## Compute the costs in docs/architecture.md again
-	@$(BIN)/python -m documents.costs --write
-
 .PHONY: browser
 browser: .venv/.installed ## Find a Chromium for the tests of the sandbox's page; on Debian, install one if need be
 	@PYTHONPATH=tests $(BIN)/python -m support.browser

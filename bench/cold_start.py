@@ -16,17 +16,15 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.table import Table
 
+from deployment.build import runtime_python
 from loopback import environment, loopback
-from measuring import Spread, arguments, bars, hand_in, say
+from measuring import Spread, arguments, hand_in, say
 from sandbox.aws import sam
 from sandbox.demo.samples import renew
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
 
 ROOT = Path(__file__).parents[1]
 BARE, BUILT = "bare Python", "as built"
@@ -109,32 +107,13 @@ def cases(built: Path, folder: Path) -> list[Case]:
     ]
 
 
-def runtime() -> str:
-    """An interpreter of the runtime's version where `sam build` finds one (it makes the .pyc for it); else this one."""
-    home = Path.home()
-    found = [
-        *(home / ".pyenv" / "versions").glob("3.13.*/bin/python3.13"),
-        *(home / ".local" / "share" / "uv" / "python").glob("cpython-3.13.*/bin/python3.13"),
-        *(Path(folder) / "python3.13" for folder in os.get_exec_path()),
-    ]
-    for interpreter in found:
-        # The shim of a version manager may stand for nothing, and takes its time.
-        says = [str(interpreter), "-c", "import sys; print(sys.executable)"]
-        if (
-            interpreter.exists()
-            and (result := subprocess.run(says, capture_output=True, text=True, check=False)).stdout
-        ):
-            return result.stdout.strip()
-    return sys.executable
-
-
 def main() -> None:
     options = arguments((__doc__ or "").partition("\n")[0], repeats=15, unit="processes for each case")
     with tempfile.TemporaryDirectory(prefix="b2b-order-relay-bench-") as name, loopback() as url:
         folder = Path(name)
         sam.build(say, folder / "build")
         compared = cases(folder / "build", folder)
-        interpreter = runtime()
+        interpreter = runtime_python() or sys.executable  # the build's .pyc are for the runtime's version
         taken: dict[str, list[float]] = {case.name: [] for case in compared}
         for round_number in range(options.repeats + 1):
             say(f"cold start: round {round_number} of {options.repeats}")
@@ -159,10 +138,7 @@ def main() -> None:
     for name, spread in ratios.items():
         table.add_row(name, str(spread))
 
-    def plot(axes: Axes) -> None:
-        bars(axes, list(ratios.items()), "whole process, ratio to the function as built")
-
-    hand_in("cold_start", options, result, table, plot)
+    hand_in("cold_start", options, result, table)
 
 
 if __name__ == "__main__":

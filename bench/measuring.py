@@ -19,13 +19,11 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from matplotlib.axes import Axes
     from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
-INK, ACCENT, PALE = "#22303c", "#2f6f9f", "#c9d6df"
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def arguments(description: str, repeats: int, unit: str) -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--repeats", type=int, default=repeats, help=f"how many {unit} (default: %(default)s)")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
-    parser.add_argument("--save", action="store_true", help="write it, and a plot, to bench/results")
+    parser.add_argument("--save", action="store_true", help="write it to bench/results")
     return parser.parse_args()
 
 
@@ -66,10 +64,8 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def hand_in(
-    name: str, options: argparse.Namespace, result: dict[str, Any], table: Table, plot: Callable[[Axes], None]
-) -> None:
-    """Shows a result; with `--save` it is written as bench/results/NAME.json and NAME.png, too."""
+def hand_in(name: str, options: argparse.Namespace, result: dict[str, Any], table: Table) -> None:
+    """Shows a result; with `--save` it is also written to bench/results/NAME.json."""
     whole = {"measured_with": {"python": platform.python_version(), "processors": os.cpu_count()}, **result}
     if options.json:
         print(json.dumps(whole, indent=2))
@@ -78,33 +74,3 @@ def hand_in(
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")
-        _draw(RESULTS / f"{name}.png", plot)
-
-
-def _draw(path: Path, plot: Callable[[Axes], None]) -> None:
-    import matplotlib as mpl  # noqa: PLC0415  only who saves a plot waits for it
-
-    mpl.use("agg")
-    import matplotlib.pyplot as plt  # noqa: PLC0415  the same
-
-    figure, axes = plt.subplots(figsize=(8, 3.6), layout="constrained")
-    for side in ("top", "right"):
-        axes.spines[side].set_visible(False)
-    plot(axes)
-    # Nothing that differs from one drawing of the same numbers to the next.
-    figure.savefig(path, dpi=110, metadata={"Software": None})
-    plt.close(figure)
-
-
-def bars(axes: Axes, rows: Sequence[tuple[str, Spread]], label: str, line: float = 1.0) -> None:
-    """Lying bars with their spread, top to bottom, and a line to compare with."""
-    names = [name for name, _ in rows]
-    middles = [spread.median for _, spread in rows]
-    errors = [
-        [spread.median - spread.least for _, spread in rows],
-        [spread.greatest - spread.median for _, spread in rows],
-    ]
-    axes.barh(names, middles, xerr=errors, color=ACCENT, ecolor=INK, height=0.6, capsize=3)
-    axes.axvline(line, color=INK, linewidth=1, linestyle="--")
-    axes.set_xlabel(label)
-    axes.invert_yaxis()

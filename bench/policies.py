@@ -10,7 +10,6 @@ import logging
 import math
 import random
 from dataclasses import dataclass, replace
-from itertools import count as counting
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -19,12 +18,11 @@ from handler.deadline import Deadline
 from handler.errors import RetryLater
 from handler.http.client import LIVE, HttpClient, NoAnswer, Response, RetryPolicy
 from handler.telemetry import logger, metrics
-from measuring import ACCENT, INK, PALE, arguments, hand_in, say
+from measuring import arguments, hand_in, say
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from matplotlib.axes import Axes
 
 BURST_SECONDS = 3.0
 HANGS = 0.01
@@ -144,20 +142,7 @@ def main() -> None:
     for name, row in shares.items():
         table.add_row(name, *(f"{row[column]:.2f}" for column in columns))
 
-    def plot(axes: Axes) -> None:
-        for column, colour, offset in zip(columns, (PALE, ACCENT), counting(-1), strict=False):
-            missed = [100 - row[column] for row in shares.values()]
-            places = [place + 0.2 + 0.4 * offset for place in range(len(missed))]
-            found = axes.barh(
-                places, missed, height=0.36, color=colour, edgecolor=INK, label=f"errors {column} of the time"
-            )
-            axes.bar_label(found, fmt="%.2f", padding=3)
-        axes.set_yticks(range(len(shares)), list(shares))
-        axes.invert_yaxis()
-        axes.set_xlabel("orders that miss the window, of a hundred")
-        axes.legend(frameon=False)
-
-    hand_in("policies", options, result, table, plot)
+    hand_in("policies", options, result, table)
 
 
 if __name__ == "__main__":

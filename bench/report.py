@@ -3,14 +3,29 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
-from documents import generated
-from documents.generated import table
-
 ROOT = Path(__file__).parents[1]
 DOCUMENT = ROOT / "docs" / "performance.md"
+
+
+def part(name: str) -> str:
+    """What the document holds between `<!-- generated: NAME -->` and `<!-- end -->`. Raises ValueError when it has no such part."""
+    found = _marked(name).search(DOCUMENT.read_text(encoding="utf-8"))
+    if found is None:
+        raise ValueError(f"{DOCUMENT} has no part generated: {name}")
+    return found.group(2)
+
+
+def _marked(name: str) -> re.Pattern[str]:
+    return re.compile(rf"(<!-- generated: {re.escape(name)} -->\n)(.*?)(<!-- end -->)", re.DOTALL)
+
+
+def _table(head: list[str], rows: list[list[str]]) -> str:
+    ruler = ["---", *("---:" for _ in head[1:])]
+    return "".join(f"| {' | '.join(row)} |\n" for row in [head, ruler, *rows])
 
 
 def _result(name: str) -> dict[str, Any]:
@@ -24,7 +39,7 @@ def _spread(ratio: dict[str, float]) -> str:
 
 def _cold_start() -> str:
     rows = [[name, _spread(ratio)] for name, ratio in _result("cold_start")["ratios"].items()]
-    return table(["whole process", "ratio: median (min to max)"], rows)
+    return _table(["whole process", "ratio: median (min to max)"], rows)
 
 
 def _warm_path() -> str:
@@ -32,21 +47,21 @@ def _warm_path() -> str:
         [name, f"{row['p50_round_trips']:.1f}", f"{row['p99_round_trips']:.1f}", f"{row['p50_plain_posts']:.2f}"]
         for name, row in _result("warm_path")["ratios"].items()
     ]
-    return table(["one call", "p50, in round trips", "p99, in round trips", "p50, in plain POSTs"], rows)
+    return _table(["one call", "p50, in round trips", "p99, in round trips", "p50, in plain POSTs"], rows)
 
 
 def _time_limits() -> str:
     ratios = _result("time_limits")["ratios"]
     callers = list(next(iter(ratios.values())))
     rows = [[name, *(_spread(by[caller]) for caller in callers)] for name, by in ratios.items()]
-    return table(["the other side", *callers], rows)
+    return _table(["the other side", *callers], rows)
 
 
 def _policies() -> str:
     shares = _result("policies")["in_the_window_percent"]
     columns = list(next(iter(shares.values())))
     rows = [[name, *(f"{row[column]:.2f}" for column in columns)] for name, row in shares.items()]
-    return table(["policy", *(f"503 for {column} of the time" for column in columns)], rows)
+    return _table(["policy", *(f"503 for {column} of the time" for column in columns)], rows)
 
 
 PARTS = {
@@ -58,8 +73,10 @@ PARTS = {
 
 
 def main() -> None:
-    for name, part in PARTS.items():
-        generated.put(DOCUMENT, name, part())
+    text = DOCUMENT.read_text(encoding="utf-8")
+    for name, table in PARTS.items():
+        text = text.replace(part(name), table())
+    DOCUMENT.write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -20,12 +20,11 @@ import requests
 from rich.table import Table
 
 from handler.http.client import HttpExchange, NoAnswer
-from measuring import ACCENT, INK, PALE, Spread, arguments, hand_in, say
+from measuring import Spread, arguments, hand_in, say
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from matplotlib.axes import Axes
 
 LIMIT_SECONDS = 0.25
 DRIP_TIMES = 8
@@ -144,18 +143,7 @@ def main() -> None:
     for row, by in rows.items():
         table.add_row(row, *(str(by[caller]) for caller in CALLERS))
 
-    def plot(axes: Axes) -> None:
-        for caller, colour, offset in zip(CALLERS, (ACCENT, PALE), (-0.2, 0.2), strict=True):
-            places = [place + offset for place in range(len(rows))]
-            values = [by[caller].median for by in rows.values()]
-            axes.barh(places, values, height=0.36, color=colour, edgecolor=INK, label=caller)
-        axes.axvline(1.0, color=INK, linewidth=1, linestyle="--")
-        axes.set_yticks(range(len(rows)), list(rows))
-        axes.invert_yaxis()
-        axes.set_xlabel("time taken, ratio to the limit asked for")
-        axes.legend(frameon=False)
-
-    hand_in("time_limits", options, result, table, plot)
+    hand_in("time_limits", options, result, table)
 
 
 if __name__ == "__main__":

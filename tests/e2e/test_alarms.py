@@ -11,10 +11,10 @@ import pytest
 from e2e.test_relay import wait_for
 from handler.telemetry import NAMESPACE, Metric
 from sandbox.aws.cloud import Cloud
-from sandbox.aws.metrics import lambda_samples, publish, queue_samples, samples, states
 from sandbox.demo.scenarios import Stage, demo_store, play_webhook, secret_of
 from sandbox.store import faults
 from sandbox.store.server import SandboxStore
+from support.alarm_metrics import lambda_samples, publish, queue_samples, samples, states
 from support.operator import WRONG, Operator
 
 if TYPE_CHECKING:

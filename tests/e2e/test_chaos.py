@@ -30,7 +30,7 @@ def violations(field: Field, request: pytest.FixtureRequest) -> dict[str, str]:
     names = {item.callspec.params.get("name") for item in request.session.items if hasattr(item, "callspec")} & set(
         LIGHT
     )
-    return {verdict.name: verdict.violation for verdict in chaos.play(field, names, lambda _: None)}
+    return {result.name: result.violation for result in chaos.play(field, names, lambda _: None)}
 
 
 @pytest.mark.parametrize("name", LIGHT)

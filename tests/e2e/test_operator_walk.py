@@ -1,4 +1,4 @@
-"""The operator's walk, as a new user would go it: from an empty deployment to the first order, through the first trouble.
+"""The operator's walk, as a new user would go it: from an empty deployment to the first order, through the first error.
 
 The command line runs as a process of its own against the real template and the simulated store.
 """
@@ -13,15 +13,15 @@ import pytest
 from e2e.test_relay import wait_for
 from sandbox.aws.cloud import Cloud
 from sandbox.aws.emulator import ROOT
-from sandbox.aws.metrics import publish, samples
-from sandbox.console.faults import FaultDesk
-from sandbox.console.requests import FaultWish
+from sandbox.console.faults import ActiveFaults
+from sandbox.console.requests import FaultRequest
 from sandbox.console.store_faults import store_faults
 from sandbox.demo.scenarios import BUYER, Stage, demo_store, secret_of
 from sandbox.store import faults
 from sandbox.store.orders import PO_LINE
 from sandbox.store.server import SandboxStore
 from sandbox.store.webhooks import DeliveryOptions
+from support.alarm_metrics import publish, samples
 from support.operator import NOT_KNOWN, WRONG, Operator, advised
 
 if TYPE_CHECKING:
@@ -168,19 +168,19 @@ def a_night_without_webhooks_is_made_up_for(stage: Stage, operator: Operator) ->
 
 
 @pytest.fixture
-def page(stage: Stage) -> Iterator[FaultDesk]:
+def page(stage: Stage) -> Iterator[ActiveFaults]:
     """The faults that the sandbox's page offers, on a store with its secret and its hook."""
     if not stage.sandbox.hooks(stage.store):
         stage.cloud.put_secret(stage.store.hash, secret_of(stage.store))
         stage.sandbox.add_hook(stage.store, stage.cloud.webhook_url)
-    context = FaultDesk(stage.sandbox, store_faults(stage.sandbox, stage.store, stage.cloud.store_secrets))
+    context = ActiveFaults(stage.sandbox, store_faults(stage.sandbox, stage.store, stage.cloud.store_secrets))
     yield context
-    for fault in context.in_force:
+    for fault in context.active:
         context.remove(fault.id)
 
 
-def let_fail(page: FaultDesk, fault: str) -> int:
-    return page.take(FaultWish(key=fault, endpoint="b2b.create", extent="all")).id
+def let_fail(page: ActiveFaults, fault: str) -> int:
+    return page.take(FaultRequest(key=fault, endpoint="b2b.create", extent="all")).id
 
 
 def the_one(output: str, beginning: str) -> str:
@@ -204,7 +204,7 @@ def holds_the_exercise(operator: Operator, title: str) -> bool:
     return {re.sub(r"\d+", "N", command) for command in commands} <= ran
 
 
-def test_exercise_the_token_is_revoked(stage: Stage, page: FaultDesk) -> None:
+def test_exercise_the_token_is_revoked(stage: Stage, page: ActiveFaults) -> None:
     operator = Operator(stage)
     let_fail(page, "token")
     order = place(stage, "PO-TOKEN")
@@ -216,12 +216,12 @@ def test_exercise_the_token_is_revoked(stage: Stage, page: FaultDesk) -> None:
 
     wait_until_enriched(stage, order, "PO-TOKEN")
     wait_for(lambda: is_verdict(operator, order, "finished"))
-    assert page.in_force == []
+    assert page.active == []
     assert "✗" not in operator.says("doctor", code=None)
     assert holds_the_exercise(operator, "The token is revoked")
 
 
-def test_exercise_the_b2b_api_is_down(stage: Stage, page: FaultDesk) -> None:
+def test_exercise_the_b2b_api_is_down(stage: Stage, page: ActiveFaults) -> None:
     operator = Operator(stage)
     outage = let_fail(page, "b2b-down")
     order = place(stage, "PO-DOWN")
@@ -239,7 +239,7 @@ def test_exercise_the_b2b_api_is_down(stage: Stage, page: FaultDesk) -> None:
     assert holds_the_exercise(operator, "The B2B API is down")
 
 
-def test_exercise_a_field_is_required(stage: Stage, page: FaultDesk) -> None:
+def test_exercise_a_field_is_required(stage: Stage, page: ActiveFaults) -> None:
     operator = Operator(stage)
     required = let_fail(page, "required")
     order = place(stage, "PO-FIELD")
@@ -266,7 +266,7 @@ def test_exercise_a_field_is_required(stage: Stage, page: FaultDesk) -> None:
     assert holds_the_exercise(operator, "A field is required")
 
 
-def test_exercise_the_webhook_is_off(stage: Stage, page: FaultDesk) -> None:
+def test_exercise_the_webhook_is_off(stage: Stage, page: ActiveFaults) -> None:
     operator = Operator(stage)
     let_fail(page, "hook-off")
     order = place(stage, "PO-HOOK")
@@ -274,7 +274,7 @@ def test_exercise_the_webhook_is_off(stage: Stage, page: FaultDesk) -> None:
     said = operator.says("doctor", code=WRONG)
     assert "is inactive" in said
     operator.says(the_one(said, "hook enable"))
-    assert page.in_force == []
+    assert page.active == []
     operator.says(the_one(operator.says(f"status {order.id}", code=WRONG), "backfill"))
 
     wait_until_enriched(stage, order, "PO-HOOK")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 import socket
@@ -17,7 +16,7 @@ from sandbox.store.server import SandboxStore
 from sandbox.store.settings import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from sandbox.store.faults import Fault
     from sandbox.store.orders import Order
@@ -57,6 +56,17 @@ class Line:
         self.sandbox.fault(fault, order=self.order)
         head, _, body = self.look_up(["close"]).partition(b"\r\n\r\n")
         return head, body
+
+    def create(self) -> bytes:
+        """Create the first order's record; all that comes until the store closes the connection."""
+        body = f'{{"bcOrderId": {self.order.id}, "customerId": 7}}'
+        address = urlsplit(self.sandbox.url)
+        with socket.create_connection((address.hostname, address.port), timeout=5) as connection:
+            connection.sendall(
+                f"POST /api/v3/io/orders HTTP/1.1\r\nHost: sandbox\r\nX-Auth-Token: {self.store.access_token}\r\n"
+                f"X-Store-Hash: {self.store.hash}\r\nContent-Length: {len(body)}\r\n\r\n{body}".encode()
+            )
+            return b"".join(iter(lambda: connection.recv(65536), b""))
 
 
 @pytest.fixture
@@ -119,12 +129,6 @@ def test_half_an_emoji_stands_in_the_orders_text(line: Line) -> None:
     assert json.loads(line.meet(faults.half_emoji())[1])["customer_message"] == "\ud83dGrüße"
 
 
-def test_a_compressed_body_may_not_be_labelled(line: Line) -> None:
-    head, body = line.meet(faults.gzip_unlabelled())
-    assert b"Content-Encoding" not in head
-    assert json.loads(gzip.decompress(body))["id"] == line.order.id
-
-
 def test_another_charset_is_labelled(line: Line) -> None:
     head, body = line.meet(faults.latin_1())
     assert b"charset=iso-8859-1" in head
@@ -159,3 +163,24 @@ def test_a_kept_connection_may_be_closed_after_the_answer(line: Line) -> None:
     received = line.look_up(["keep-alive"])
     assert received.startswith(b"HTTP/1.1 200")
     assert received.endswith(b"}")
+
+
+@pytest.mark.parametrize("effect", [True, False])
+@pytest.mark.parametrize("make_fault", [faults.cut_headers, faults.cut_body])
+def test_an_answer_ends_in_the_middle_with_its_effect_or_without(
+    line: Line, make_fault: Callable[..., Fault], *, effect: bool
+) -> None:
+    line.sandbox.fault(make_fault(effect=effect), "b2b.create")
+
+    head, end_of_headers, body = line.create().partition(b"\r\n\r\n")
+
+    assert head.startswith(b"HTTP/1.1 200 OK\r\n")
+    if make_fault is faults.cut_headers:
+        assert not end_of_headers
+    else:
+        [length] = [int(row.split(b":")[1]) for row in head.split(b"\r\n") if row.startswith(b"Content-Length")]
+        assert 0 < len(body) < length
+    assert line.sandbox.effects(line.store, line.order.id).creates == int(effect)
+    [request] = line.sandbox.requests("b2b.create")
+    assert request.status == 0
+    assert request.caller_port

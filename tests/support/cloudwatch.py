@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from sandbox.aws.metrics import samples_of
+from support.alarm_metrics import samples_of
 from support.metric_math import Series, calculate
 
 STATISTICS: dict[str, Callable[[Sequence[float]], float]] = {

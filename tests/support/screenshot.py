@@ -29,7 +29,7 @@ def _order(page: Page, *, buyer: str = "Company", age: int = 0, erp: str = "", c
 
 
 def _fault(page: Page, fault: str, extent: str = "") -> None:
-    page.get_by_label("Fault").select_option(label=fault)
+    page.get_by_label("Fault", exact=True).select_option(label=fault)
     if extent:
         page.get_by_label("For", exact=True).select_option(label=extent)
     page.get_by_role("button", name="Add fault").click()
@@ -47,7 +47,7 @@ def portray(page: Page, address: str) -> None:
     _settled(page, 101, "created in the window")
     _order(page, buyer="Guest")
     _order(page, age=15)
-    _settled(page, 103, "updated afterwards")
+    _settled(page, 103, "updated after the window")
     _fault(page, "503 Service Unavailable", "the next order, three calls")
     _order(page, copies=3)
     _settled(page, 104, "created in the window")

@@ -11,14 +11,13 @@ from handler.errors import Cause
 from handler.order_event import OrderEvent
 from handler.queues import Letter
 from relay.dead_letters import DeadLetter
-from sandbox.aws.log_watch import LogLine
+from sandbox.aws.logs import LogLine
 from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU
 from sandbox.console.live_rules import LiveRules
 from sandbox.console.order_seen import Seen, request_as_json
 from sandbox.console.order_steps import steps_of
 from sandbox.console.order_verdict import verdict_of, window_of
-from sandbox.console.requests import FaultWish, OrderWish, Unclear
-from sandbox.store import faults
+from sandbox.console.requests import FaultRequest, InvalidRequest, OrderRequest
 from sandbox.store.bigcommerce import Request
 from sandbox.store.orders import Order
 from sandbox.store.webhooks import Attempt, Delivery, DeliveryOptions
@@ -64,7 +63,7 @@ def line(after: float, message: str = "said", **facts: Any) -> LogLine:
     return LogLine(MADE_AT + after, "order", "1", "INFO", message, "sandbox", 105, facts)
 
 
-TAKEN = line(0.1, "webhook answered", status=200, outcome="WebhookAccepted")
+TAKEN = line(0.1, "webhook accepted", event="webhook.accepted", status=200)
 CREATED = line(0.6, outcome="created", window_left_seconds=9.4)
 LATE = line(10.2, outcome="late", cause="api_unavailable", detail="HTTP 503")
 DEAD = line(0.9, outcome="dead", cause="api_refused", detail="HTTP 422")
@@ -106,15 +105,15 @@ class TestVerdict:
     def test_late_says_why_and_is_not_the_end(self) -> None:
         verdict = verdict_of(seen(LATE))
 
-        assert (verdict.words, verdict.why) == ("late, waits in the recovery queue", "api_unavailable: HTTP 503")
+        assert (verdict.words, verdict.why) == ("late, waiting in RecoveryQueue", "api_unavailable: HTTP 503")
         assert not verdict.settled
 
     def test_finished_is_finished_whatever_a_duplicate_says_afterwards(self) -> None:
         assert verdict_of(seen(CREATED, line(1.0, outcome="duplicate"), LATE)).key == "created"
 
     def test_updated_after_having_been_late_and_updated_at_once_are_told_apart(self) -> None:
-        assert verdict_of(seen(LATE, UPDATED)).words == "updated afterwards, after 20.0 s"
-        assert verdict_of(seen(line(0.5, outcome="updated"))).words == "a record was there: updated, after 0.5 s"
+        assert verdict_of(seen(LATE, UPDATED)).words == "updated after the window, after 20.0 s"
+        assert verdict_of(seen(line(0.5, outcome="updated"))).words == "existing record updated, after 0.5 s"
 
     def test_a_dead_letter_that_has_left_the_queue_is_on_its_way_again(self) -> None:
         assert verdict_of(seen(DEAD, dead_letter=dead_letter())).key == "dead"
@@ -128,7 +127,7 @@ class TestVerdict:
     def test_refused_when_every_delivery_was_refused(self) -> None:
         both = [delivery(401), delivery(401)]
 
-        assert verdict_of(seen(deliveries=both)).words == "webhook refused with 401"
+        assert verdict_of(seen(deliveries=both)).words == "webhook rejected with 401"
         assert verdict_of(seen(deliveries=[delivery(401), delivery()])).key == "underway"
         assert verdict_of(seen(deliveries=[delivery(503)])).key == "underway"
 
@@ -155,30 +154,30 @@ class TestSteps:
         )
 
         assert states(story)["create"] == "now"
-        assert words(story)["create"] == "asking, try 2"
+        assert words(story)["create"] == "in progress, attempt 2"
 
     def test_of_an_order_that_waits_in_the_recovery_queue(self) -> None:
         story = seen(TAKEN, LATE, LATE, requests=[request("core.get_order", 200), request("b2b.create", 503)])
 
         assert states(story)["create"] == "failed"
         assert states(story)["late"] == "now"
-        assert words(story)["late"] == "put off 2 times"
+        assert words(story)["late"] == "queued 2 times"
 
     def test_of_a_dead_letter(self) -> None:
         assert states(seen(TAKEN, DEAD, requests=[request("b2b.create", 422)]))["late"] == "failed"
 
     def test_of_a_redriven_one(self) -> None:
-        assert words(seen(TAKEN, DEAD, redriven=True))["late"] == "back in the recovery queue"
+        assert words(seen(TAKEN, DEAD, redriven=True))["late"] == "back in RecoveryQueue"
 
     def test_of_a_webhook_that_is_held_back(self) -> None:
-        assert words(seen(deliveries=[delivery(delay_seconds=6)]))["webhook"] == "held back for 6 s"
+        assert words(seen(deliveries=[delivery(delay_seconds=6)]))["webhook"] == "delayed by 6 s"
         assert states(seen(deliveries=[delivery(delay_seconds=6)]))["bus"] == "waiting"
 
     def test_of_a_webhook_that_was_not_answered(self) -> None:
         assert states(seen(deliveries=[delivery(None)]))["webhook"] == "failed"
 
     def test_of_an_order_that_the_bus_refused(self) -> None:
-        refused = line(0.2, "the bus refused the event; handing it to RecoveryQueue", error="refused")
+        refused = line(0.2, "event bus refused the event", event="bus.refused", error="refused")
 
         assert states(seen(refused, TAKEN))["bus"] == "failed"
 
@@ -216,33 +215,6 @@ def test_a_request_that_was_cut_off_says_so_and_by_which_fault() -> None:
     assert (told["name"], told["after"], told["answer"], told["fault"]) == ("Create Order", 1.23, "cut off", "hang")
 
 
-class TestLogLine:
-    def test_is_read_with_its_own_time_and_the_version_that_wrote_it(self) -> None:
-        text = json.dumps(
-            {
-                "level": "INFO",
-                "message": "order created",
-                "timestamp": "1970-01-01 00:16:40,250+0000",
-                "function_arn": "arn:aws:lambda:us-east-1:0:function:order:3",
-                "store": "sandbox",
-                "order": 105,
-                "outcome": "created",
-            }
-        )
-
-        found = LogLine.read("order", 1_001_000, text)
-
-        assert found
-        assert (found.at, found.version, found.order, found.outcome) == (1000.25, "3", 105, "created")
-
-    @pytest.mark.parametrize("text", ["START RequestId: 1", "[]", '{"_aws": {}}', "7"])
-    def test_what_the_platform_writes_is_no_line(self, text: str) -> None:
-        assert LogLine.read("order", 0, text) is None
-
-    def test_an_answer_to_a_webhook_is_no_outcome_of_the_order(self) -> None:
-        assert TAKEN.outcome == ""
-
-
 class TestWishes:
     def test_an_order_as_the_form_sends_it(self) -> None:
         form = {
@@ -255,15 +227,15 @@ class TestWishes:
             "copies": 3,
         }
 
-        wish = OrderWish.parse(json.dumps(form).encode())
+        request = OrderRequest.parse(json.dumps(form).encode())
 
-        assert wish.order_options["customer_message"] == "PO Number / Reference Number: PO-7"
-        assert wish.order_options["form_fields"] == {"Cost Center": "CC-1"}
-        assert (wish.delivery_options.copies, wish.delivery_options.delay_seconds) == (3, 6)
-        assert wish.words == ["made 12 s ago", "webhook 6 s later", "delivered 3 times"]
+        assert request.order_options["customer_message"] == "PO Number / Reference Number: PO-7"
+        assert request.order_options["form_fields"] == {"Cost Center": "CC-1"}
+        assert (request.delivery_options.copies, request.delivery_options.delay_seconds) == (3, 6)
+        assert request.words == ["made 12 s ago", "webhook 6 s later", "delivered 3 times"]
 
     def test_an_order_whose_webhook_never_comes(self) -> None:
-        assert OrderWish.parse(b'{"webhook": "never"}').delay_seconds is None
+        assert OrderRequest.parse(b'{"webhook": "never"}').delay_seconds is None
 
     @pytest.mark.parametrize(
         ("body", "sentence"),
@@ -285,8 +257,8 @@ class TestWishes:
         ],
     )
     def test_what_cannot_be_is_refused_with_what_was_expected(self, body: bytes, sentence: str) -> None:
-        with pytest.raises(Unclear, match=sentence):
-            OrderWish.parse(body)
+        with pytest.raises(InvalidRequest, match=sentence):
+            OrderRequest.parse(body)
 
     @pytest.mark.parametrize(
         "body",
@@ -299,19 +271,14 @@ class TestWishes:
         ],
     )
     def test_a_fault_that_is_not_on_the_menu_is_refused(self, body: bytes) -> None:
-        with pytest.raises(Unclear, match="is one of"):
-            FaultWish.parse(body)
+        with pytest.raises(InvalidRequest, match="is one of"):
+            FaultRequest.parse(body)
 
     @pytest.mark.parametrize("key", MENU)
     def test_everything_on_the_menu_can_be_asked_for(self, key: str) -> None:
         body = {"fault": key, "endpoint": next(iter(ENDPOINTS)), "extent": next(iter(EXTENTS))}
 
-        assert FaultWish.parse(json.dumps(body).encode()).key == key
-
-    def test_the_menu_has_fresh_faults(self) -> None:
-        make = MENU["503"].make
-        assert make
-        assert make() == faults.status(503)
+        assert FaultRequest.parse(json.dumps(body).encode()).key == key
 
 
 VALID, OTHER, WRONG = '[all]\npo_number = "a"', '[all]\npo_number = "b"', '[all]\npo_number = "first_match("'
@@ -332,8 +299,8 @@ class Rules:
 
     def edit(self, text: str) -> None:
         self.file.write_text(text, encoding="utf-8")
-        self.live.look()
-        self.live.look()
+        self.live.refresh()
+        self.live.refresh()
 
     @property
     def running(self) -> str:
@@ -354,7 +321,7 @@ class TestLiveRules:
 
     def test_an_edit_is_brought_into_the_functions_once(self, rules: Rules) -> None:
         rules.edit(OTHER)
-        rules.live.look()
+        rules.live.refresh()
 
         assert rules.brought == [OTHER]
         assert rules.running == "b"
@@ -362,12 +329,12 @@ class TestLiveRules:
 
     def test_a_file_that_is_still_being_written_is_not_taken(self, rules: Rules) -> None:
         rules.file.write_text("", encoding="utf-8")
-        rules.live.look()
+        rules.live.refresh()
         rules.file.write_text(OTHER, encoding="utf-8")
-        rules.live.look()
+        rules.live.refresh()
         assert rules.brought == []
 
-        rules.live.look()
+        rules.live.refresh()
         assert rules.brought == [OTHER]
 
     def test_wrong_rules_are_explained_and_the_old_ones_go_on(self, rules: Rules) -> None:
@@ -386,8 +353,8 @@ class TestLiveRules:
 
     def test_a_file_that_is_gone_is_explained(self, rules: Rules) -> None:
         rules.file.unlink()
-        rules.live.look()
-        rules.live.look()
+        rules.live.refresh()
+        rules.live.refresh()
 
         assert "cannot be read" in rules.live.problem
 
@@ -402,7 +369,7 @@ class TestLiveRules:
         assert rules.running == "a"
 
         rules.live._bring = rules.bring
-        rules.live.look()
+        rules.live.refresh()
         assert rules.running == "b"
 
 

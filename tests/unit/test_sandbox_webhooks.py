@@ -11,7 +11,6 @@ from sandbox.store.orders import Order
 from sandbox.store.webhooks import (
     ORDER_CREATED,
     RETRY_DELAYS_SECONDS,
-    Attempt,
     Delivery,
     DeliveryOptions,
     sign,
@@ -99,32 +98,7 @@ def test_a_store_that_does_not_sign_sends_its_header_alone(order: Order) -> None
     assert "webhook-signature" not in headers
 
 
-def test_the_custom_header_can_be_left_out(order: Order) -> None:
-    assert "X-Mine" not in delivery_of(order, DeliveryOptions(custom_header=False)).request_headers(0)
-
-
 def test_tries_come_when_bigcommerce_makes_them() -> None:
     assert tuple(tries_seconds(1, 11)) == (0, *RETRY_DELAYS_SECONDS)
     assert list(tries_seconds(60, 3)) == [0, 1, 3, 5]
     assert list(tries_seconds(1, 0)) == [0]
-
-
-@pytest.mark.parametrize(("status", "good"), [(200, True), (204, True), (199, False), (301, False), (None, False)])
-def test_any_2xx_acknowledges(status: int | None, good: bool) -> None:
-    assert Attempt(at=0, headers={}, body=b"", status=status, seconds=0).acknowledged is good
-
-
-def test_waiting_for_a_delivery_that_is_not_made_ends(order: Order) -> None:
-    delivery = delivery_of(order, DeliveryOptions())
-    with pytest.raises(TimeoutError, match="not even tried"):
-        delivery.first(0)
-    with pytest.raises(TimeoutError, match="no end"):
-        delivery.wait(0)
-
-
-def test_a_delivery_knows_the_try_that_succeeded(order: Order) -> None:
-    delivery = delivery_of(order, DeliveryOptions())
-    delivery.attempts += [
-        Attempt(at=at, headers={}, body=b"", status=status, seconds=0) for at, status in ((0, 503), (60, 200))
-    ]
-    assert delivery.acknowledged is delivery.attempts[1]

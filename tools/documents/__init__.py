@@ -1,1 +1,1 @@
-"""What documents say by computing it: the costs, and the parts that programs write. Not deployed."""
+"""template.yaml as plain values. Not deployed."""

@@ -32,7 +32,9 @@ Report = Annotated[Path | None, typer.Option(help="Write the result as JSON to t
 EXIT_TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
-    help="A pretended BigCommerce store and an AWS on this machine.", no_args_is_help=True, add_completion=False
+    help="A simulated BigCommerce store and an AWS emulator on this machine.",
+    no_args_is_help=True,
+    add_completion=False,
 )
 
 

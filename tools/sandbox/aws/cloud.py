@@ -14,6 +14,7 @@ import shutil
 import tempfile
 import time
 import zipfile
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -21,6 +22,7 @@ from handler.table.store_registry import StoreRegistry
 from relay.store_secrets import StoreSecrets
 from sandbox.aws import sam
 from sandbox.aws.emulator import LOOPBACK, CloudError, Emulator
+from sandbox.aws.logs import LogFollower
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -31,7 +33,6 @@ if TYPE_CHECKING:
 __all__ = ["Cloud", "CloudError"]
 
 BUCKET = "sandbox-deployments"
-LINES_AT_ONCE = 10_000
 FUNCTIONS = ("OrderFunction", "RecoveryFunction", "ReconcileFunction")
 ALIAS = "live"
 ENOUGH_MEMORY_BYTES = 4 * 1024**3
@@ -157,23 +158,16 @@ class Cloud:
         alias = self.client("lambda").get_alias(FunctionName=self.outputs["OrderFunctionName"], Name=ALIAS)
         return str(alias["FunctionVersion"])
 
-    def logs(self, function: str) -> list[str]:
-        """All lines that `OrderFunction` or `RecoveryFunction` has written so far, oldest first."""
-        return [event["message"].rstrip("\n") for event in self.log_events(function)]
+    @cached_property
+    def log_follower(self) -> LogFollower:
+        """The logs of all functions."""
+        groups = {function: f"/aws/lambda/{self.outputs[f'{function}Name']}" for function in FUNCTIONS}
+        return LogFollower(self.client("logs"), groups)
 
-    def log_events(self, function: str, since_ms: int = 0) -> list[dict[str, Any]]:
-        """What the function has logged since then, as CloudWatch Logs gives it, oldest first."""
-        group = f"/aws/lambda/{self.outputs[f'{function}Name']}"
-        found: list[dict[str, Any]] = []
-        while True:
-            events: list[dict[str, Any]] = self.client("logs").filter_log_events(
-                logGroupName=group, startTime=since_ms, limit=LINES_AT_ONCE
-            )["events"]
-            if len(events) < LINES_AT_ONCE or events[-1]["timestamp"] == since_ms:
-                return found + events
-            # ministack gives no token for the rest, so the next begins with the moment at which these end.
-            since_ms = events[-1]["timestamp"]
-            found += [event for event in events if event["timestamp"] < since_ms]
+    def logs(self, function: str) -> list[str]:
+        """Everything that a function has written so far, oldest first."""
+        self.log_follower.refresh()
+        return [message for _, message in self.log_follower.events(function)]
 
     def log_entries(self, *functions: str) -> list[dict[str, Any]]:
         """The structured lines of these functions, embedded metrics among them."""

@@ -125,11 +125,6 @@ class AwsProxy:
         with self._lock:
             self._faults = [other for other in self._faults if other is not fault]
 
-    def clear(self) -> None:
-        """Ends all faults."""
-        with self._lock:
-            self._faults.clear()
-
     def _draw(self, operation: str, body: bytes) -> AwsFault | None:
         with self._lock:
             self.calls[operation] += 1

@@ -20,7 +20,7 @@ from botocore.config import Config
 from handler.settings import CONTAINER_HOST
 from sandbox.aws import sam
 from sandbox.aws.emulator import CREDENTIALS, LOOPBACK, REGION, ROOT, CloudError, free_port
-from sandbox.aws.log_watch import LogLine
+from sandbox.aws.logs import LogLine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -199,8 +199,8 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, log: Path, command: s
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """End it so that it removes its containers: at SIGINT, also while it starts."""
-    for told in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
         if process.poll() is None:
-            process.send_signal(told)
+            process.send_signal(number)
             with suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_LIMIT_SECONDS)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, get_args
 
-from sandbox.chaos.field import OUTSIDER, Field, Violated
+from sandbox.chaos.field import OUTSIDER, ChaosStore, Violated
+from sandbox.chaos.late import late_fault
+from sandbox.chaos.live import live_fault
 from sandbox.chaos.registry import scenario
 from sandbox.store import faults
 from sandbox.store.orders import PO_LINE
@@ -50,51 +52,24 @@ UNBELIEVABLE_ANSWERS: dict[str, Fault] = {
 }
 
 
-def _odd_answer(endpoint: str, name: str, fault: Fault, *, in_time: bool) -> None:
-    @scenario(f"{endpoint}: {name}")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash)
-        order, other = shop.place(), shop.place("PO-2")
-        rule = field.sandbox.fault(fault, endpoint=endpoint, order=order)
-        shop.announce(order)
-        shop.announce(other)
-        shop.carries(order)
-        shop.carries(other, "PO-2")
-        if not rule.struck:
-            raise Violated("the fault never struck")
-        if in_time:
-            shop.is_created_in_time(order)
-
-
 for _endpoint in ("core.get_order", "b2b.create"):
     for _name, _fault in PASSING_ANSWERS.items():
-        _odd_answer(_endpoint, _name, _fault, in_time=True)
+        live_fault(_endpoint, _name, _fault, in_time=True, next_order=True)
     for _name, _fault in (OVERWHELMING_ANSWERS | UNBELIEVABLE_ANSWERS).items():
-        _odd_answer(_endpoint, _name, _fault, in_time=False)
-
-
-def _late_answer(endpoint: str, name: str, fault: Fault) -> None:
-    @scenario(f"late, {endpoint}: {name}")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash, update_replaces_extra_fields=True)
-        order = shop.place(created_ago_seconds=15, buyer_extra_fields={"own": "kept"})
-        field.sandbox.fault(fault, endpoint=endpoint, order=order)
-        shop.put_on_bus(order, poNumber="PO-LATE", extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
-        shop.carries(order, "PO-LATE", own="kept", team="blue")
+        live_fault(_endpoint, _name, _fault, in_time=False, next_order=True)
 
 
 for _endpoint in ("b2b.get", "b2b.update"):
     for _name in ("HTML 400", "a gateway's 404", "several 103 first", "byte order mark", "closed without a byte"):
-        _late_answer(_endpoint, _name, PASSING_ANSWERS[_name])
+        late_fault(_endpoint, _name, PASSING_ANSWERS[_name])
     for _name in ("200 with code 500", "200 with a status", "200 with []"):
-        _late_answer(_endpoint, _name, UNBELIEVABLE_ANSWERS[_name])
+        late_fault(_endpoint, _name, UNBELIEVABLE_ANSWERS[_name])
 
 
 def _in_between(name: str, endpoint: str, fault: Fault) -> None:
     @scenario(f"{name} from every endpoint of {BOTH[endpoint]} for twelve seconds")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash)
-        field.sandbox.fault(fault, endpoint=endpoint, store=shop.store, times=None, seconds=12)
+    def play(shop: ChaosStore) -> None:
+        shop.fault(fault, endpoint=endpoint, times=None, seconds=12)
         live = [shop.place(f"PO-{number}") for number in range(3)]
         late, outsider = shop.place("PO-LATE", created_ago_seconds=15), shop.place(customer_id=OUTSIDER)
         for order in (*live, outsider):
@@ -114,38 +89,34 @@ for _endpoint in BOTH:
 
 
 @scenario("the look-up answers with another order")
-def _another_order(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _another_order(shop: ChaosStore) -> None:
     order, other = shop.place(), shop.place("PO-OTHER")
-    field.sandbox.fault(faults.about_order(other.id), endpoint="core.get_order", order=order)
+    shop.fault(faults.about_order(other.id), "core.get_order", order=order)
     shop.announce(order)
     shop.carries(order)
     shop.is_created_in_time(order)
 
 
-@scenario("Get Order answers with another order's record")
-def _another_record(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, update_replaces_extra_fields=True)
+@scenario("Get Order answers with another order's record", update_replaces_extra_fields=True)
+def _another_record(shop: ChaosStore) -> None:
     order = shop.place(created_ago_seconds=15, buyer_extra_fields={"own": "kept"})
     other = shop.place(created_ago_seconds=15, buyer_extra_fields={"own": "somebody else's"})
-    field.sandbox.fault(faults.about_order(other.id), endpoint="b2b.get", order=order)
+    shop.fault(faults.about_order(other.id), "b2b.get", order=order)
     shop.put_on_bus(order, poNumber="PO-LATE")
     shop.carries(order, "PO-LATE", own="kept")
 
 
 @scenario("half an emoji in the order's text")
-def _half_emoji(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _half_emoji(shop: ChaosStore) -> None:
     order = shop.place(customer_message=f"half\n{PO_LINE}PO-1")
-    field.sandbox.fault(faults.half_emoji(), endpoint="core.get_order", order=order, times=None)
+    shop.fault(faults.half_emoji(), "core.get_order", order=order, times=None)
     shop.announce(order)
     shop.carries(order)
     shop.is_created_in_time(order)
 
 
-@scenario("ids as text in every answer")
-def _ids_as_text(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, ids_as_text=True)
+@scenario("ids as text in every answer", ids_as_text=True)
+def _ids_as_text(shop: ChaosStore) -> None:
     live, late = shop.place(), shop.place(created_ago_seconds=15)
     shop.announce(live)
     shop.put_late(late)
@@ -155,9 +126,8 @@ def _ids_as_text(field: Field, store_hash: str) -> None:
 
 
 def _webhook_numbers(numbers: Numbers) -> None:
-    @scenario(f"a webhook's whole numbers as {numbers}")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash, webhook_numbers=numbers)
+    @scenario(f"a webhook's whole numbers as {numbers}", webhook_numbers=numbers)
+    def play(shop: ChaosStore) -> None:
         order = shop.place()
         shop.announce(order)
         shop.carries(order)
@@ -168,9 +138,8 @@ _webhook_numbers("text")
 _webhook_numbers("decimal")
 
 
-@scenario("B2B Edition has not heard of the order yet")
-def _not_heard_of(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, order_lag_seconds=1.5)
+@scenario("B2B Edition has not heard of the order yet", order_lag_seconds=1.5)
+def _not_heard_of(shop: ChaosStore) -> None:
     order = shop.place()
     shop.announce(order)
     shop.carries(order)
@@ -178,10 +147,9 @@ def _not_heard_of(field: Field, store_hash: str) -> None:
 
 def _refusal(shape: RefusalShape, *, final: bool) -> None:
     @scenario(f"refused with an answer of the shape {shape!r}")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash)
+    def play(shop: ChaosStore) -> None:
         order = shop.place()
-        field.sandbox.fault(faults.refusal(422, "Team is wrong", shape), endpoint="b2b.create", order=order)
+        shop.fault(faults.refusal(422, "Team is wrong", shape), "b2b.create", order=order)
         shop.announce(order)
         if final:
             shop.is_dead_once(order, "Team is wrong")
@@ -195,14 +163,11 @@ for _shape in get_args(RefusalShape):
 
 
 @scenario("a 429 that names minutes and seconds is obeyed")
-def _minutes_and_seconds(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _minutes_and_seconds(shop: ChaosStore) -> None:
     order = shop.place()
-    field.sandbox.fault(
-        faults.status(429, {"Retry-After": f"0m{SOONEST_SECONDS}s"}), endpoint="b2b.create", order=order
-    )
+    shop.fault(faults.status(429, {"Retry-After": f"0m{SOONEST_SECONDS}s"}), "b2b.create", order=order)
     shop.announce(order)
     shop.carries(order)
-    first, second, *_ = [request.at for request in field.sandbox.requests("b2b", order=order)]
+    first, second, *_ = [request.at for request in shop.field.sandbox.requests("b2b", order=order)]
     if second - first < SOONEST_SECONDS:
         raise Violated(f"the API was called again after {second - first:.1f} s")

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Unpack
 
 from sandbox.aws.cloud import Cloud
-from sandbox.aws.proxy import AwsProxy
-from sandbox.chaos.logs import LogBook
+from sandbox.aws.proxy import AwsFault, AwsProxy
 from sandbox.demo.scenarios import secret_of
 from sandbox.store.orders import PO_LINE, Order, OrderOptions
 from sandbox.store.server import SandboxStore
@@ -23,7 +22,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from sandbox.aws.logs import LogLine
     from sandbox.store.bigcommerce import Request
+    from sandbox.store.faults import Fault, Rule
 
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 ACCEPTED, UNPROVEN, TRY_AGAIN = 200, 401, 503
@@ -54,6 +55,12 @@ class Violated(Exception):  # noqa: N818  says what happened
     """Something did not come out as it was promised; the text says what was expected and what was found."""
 
 
+def struck(fault: Rule | AwsFault, times: int | None = None) -> None:
+    """Raise Violated unless the fault struck, `times` times if given."""
+    if not fault.struck or times not in {None, fault.struck}:
+        raise Violated(f"the fault struck {fault.struck} times")
+
+
 @dataclass
 class Field:
     """The deployment, the stores and the faults."""
@@ -61,7 +68,6 @@ class Field:
     sandbox: SandboxStore
     cloud: Cloud
     proxy: AwsProxy
-    log_book: LogBook
     patience_seconds: float = PATIENCE_SECONDS
     """How long whatever shall happen is waited for, where a scenario does not say."""
     over: bool = False
@@ -69,13 +75,13 @@ class Field:
     reads_letters: threading.Lock = dataclasses.field(default_factory=threading.Lock)
     """Whoever reads DeadLetterQueue hides its messages from the others for that long."""
 
-    def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> Shop:
+    def open_store(self, store_hash: str, *, with_secret: bool = True, **settings: Any) -> ChaosStore:
         """A store of its own for one scenario, as strict as the documents allow unless the settings say otherwise."""
         usual: dict[str, Any] = {"company_customers": {BUYER}, "extra_fields": FIELDS}
         store = self.sandbox.add_store(Store(hash=store_hash, **usual | settings))
         if with_secret:
             self.cloud.put_secret(store.hash, secret_of(store))
-        return Shop(self, store)
+        return ChaosStore(self, store)
 
     def put_late(self, *bodies: str) -> None:
         """Messages in RecoveryQueue."""
@@ -97,7 +103,7 @@ class Field:
 
 
 @dataclass
-class Shop:
+class ChaosStore:
     """One store of the field, and what can be seen of its orders."""
 
     field: Field
@@ -112,6 +118,10 @@ class Shop:
             **options,
         }
         return self.field.sandbox.place_order(self.store, **merged)
+
+    def fault(self, fault: Fault, endpoint: str, *, order: Order | None = None, **more: Any) -> Rule:
+        """Let the APIs of this store fail, for one call or as often as `times` says."""
+        return self.field.sandbox.fault(fault, endpoint, store=self.store, order=order, **more)
 
     def announce(self, order: Order, options: DeliveryOptions = RETRIED_SOON) -> list[Delivery]:
         """The store's webhook."""
@@ -198,7 +208,7 @@ class Shop:
     def is_skipped(self, order: Order, reason: str) -> None:
         """Waits until the functions' logs say that the order was skipped for this reason. Raises Violated."""
         self.until(
-            lambda: reason in {ending.get("reason") for ending in self.endings(order)},
+            lambda: reason in self.facts(order, "reason"),
             f"order {order.id} is skipped: {reason}",
             order,
         )
@@ -220,18 +230,18 @@ class Shop:
         self.until(lambda: self.field.sandbox.requests(endpoint, order=order), f"{endpoint} is called", order)
         return self.field.sandbox.requests(endpoint, order=order)[0]
 
-    def logged(self, order: Order, event: str) -> bool:
-        """Whether the functions' logs hold a line with this `event` about the order."""
-        return any(entry.get("event") == event for entry in self.field.log_book.entries(self.store.hash, order.id))
+    def lines(self, order: Order) -> list[LogLine]:
+        """The functions' log lines about the order."""
+        self.field.cloud.log_follower.refresh(max_age_seconds=0.5)
+        return self.field.cloud.log_follower.of_order(self.store.hash, order.id)
 
     def outcomes(self, order: Order) -> list[str]:
-        """What the functions' logs say became of the order."""
-        return [entry["outcome"] for entry in self.endings(order)]
+        """The order's outcomes, by the functions' logs."""
+        return [line.outcome for line in self.lines(order) if line.outcome]
 
-    def endings(self, order: Order) -> list[dict[str, Any]]:
-        """The log lines with an outcome of the order."""
-        entries = self.field.log_book.entries(self.store.hash, order.id)
-        return [entry for entry in entries if "outcome" in entry and "status" not in entry]
+    def facts(self, order: Order, name: str) -> set[str]:
+        """The values of a field (`reason`, `cause`) in the order's outcomes."""
+        return {str(line.facts.get(name)) for line in self.lines(order) if line.outcome}
 
     def is_created_in_time(self, order: Order) -> None:
         """The live path made the order's record, inside the window. Raises Violated."""
@@ -284,7 +294,7 @@ def open_field(
         cloud.client("sqs").set_queue_attributes(
             QueueUrl=cloud.outputs["RecoveryQueueUrl"], Attributes={"VisibilityTimeout": str(VISIBILITY_SECONDS)}
         )
-        field = Field(sandbox, cloud, proxy, LogBook(cloud))
+        field = Field(sandbox, cloud, proxy)
         _warm_up(field, environments)
         yield field
 

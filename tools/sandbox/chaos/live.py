@@ -7,7 +7,7 @@ import json
 import time
 from typing import TYPE_CHECKING
 
-from sandbox.chaos.field import BUYER, GUEST, OUTSIDER, RETRIED_SOON, Field, Violated
+from sandbox.chaos.field import BUYER, GUEST, OUTSIDER, RETRIED_SOON, ChaosStore, Violated, struck
 from sandbox.chaos.registry import scenario
 from sandbox.store import faults
 from sandbox.store.webhooks import DeliveryOptions, webhook_body
@@ -45,23 +45,26 @@ LOST_ANSWERS: dict[str, Fault] = {
 }
 
 
-def _live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool) -> None:
+def live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool, next_order: bool = False) -> None:
+    """Enter a scenario in which the endpoint fails once for an order; `next_order`: and the next one meets no fault."""
+
     @scenario(f"{endpoint}: {name}")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash)
+    def play(shop: ChaosStore) -> None:
         order = shop.place()
-        rule = field.sandbox.fault(fault, endpoint=endpoint, order=order)
-        shop.announce(order)
+        others = [shop.place("PO-2")] if next_order else []
+        rule = shop.fault(fault, endpoint, order=order)
+        for announced in (order, *others):
+            shop.announce(announced)
         shop.carries(order)
-        if not rule.struck:
-            raise Violated("the fault never struck")
+        for other in others:
+            shop.carries(other, "PO-2")
+        struck(rule)
         if in_time:
             shop.is_created_in_time(order)
 
 
 @scenario(NOTHING_FAILS)
-def _nothing_fails(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _nothing_fails(shop: ChaosStore) -> None:
     live, late = shop.place(), shop.place(created_ago_seconds=15, automatic_record_after=0.0)
     shop.announce(live)
     shop.put_late(late, poNumber="PO-LATE")
@@ -72,17 +75,16 @@ def _nothing_fails(field: Field, store_hash: str) -> None:
 
 for _endpoint in ("core.get_order", "b2b.create"):
     for _name, _fault in PASSING_FAULTS.items():
-        _live_fault(_endpoint, _name, _fault, in_time=True)
+        live_fault(_endpoint, _name, _fault, in_time=True)
     for _name, _fault in LATE_MAKING_FAULTS.items():
-        _live_fault(_endpoint, _name, _fault, in_time=False)
+        live_fault(_endpoint, _name, _fault, in_time=False)
 
 
 def _lost_answer(name: str, fault: Fault) -> None:
     @scenario(f"Create Order's answer is lost: {name}")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash)
+    def play(shop: ChaosStore) -> None:
         order = shop.place()
-        field.sandbox.fault(fault, endpoint="b2b.create", order=order)
+        shop.fault(fault, "b2b.create", order=order)
         shop.announce(order)
         shop.is_finished(order)
         shop.carries(order)
@@ -94,11 +96,10 @@ for _name, _fault in LOST_ANSWERS.items():
 
 
 @scenario("b2b.create: 429 until four seconds later")
-def _limit_ends_in_time(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _limit_ends_in_time(shop: ChaosStore) -> None:
     order = shop.place()
     limited = faults.status(429, headers={"X-Request-Window-Resets-After": "4 s"})
-    field.sandbox.fault(limited, endpoint="b2b.create", order=order, times=None, seconds=4)
+    shop.fault(limited, "b2b.create", order=order, times=None, seconds=4)
     shop.announce(order)
     shop.carries(order)
     shop.is_created_in_time(order)
@@ -106,10 +107,9 @@ def _limit_ends_in_time(field: Field, store_hash: str) -> None:
 
 
 @scenario("Create Order answers 204 without a body")
-def _no_body(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _no_body(shop: ChaosStore) -> None:
     order = shop.place()
-    field.sandbox.fault(faults.status(204, effect=True), endpoint="b2b.create", order=order)
+    shop.fault(faults.status(204, effect=True), "b2b.create", order=order)
     shop.announce(order)
     shop.is_finished(order)
     shop.carries(order)
@@ -117,17 +117,17 @@ def _no_body(field: Field, store_hash: str) -> None:
 
 
 @scenario("order not readable at first")
-def _not_readable(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _not_readable(shop: ChaosStore) -> None:
     order = shop.place(readable_after_seconds=2)
     shop.announce(order)
     shop.carries(order)
     shop.is_created_in_time(order)
 
 
-@scenario("record already there, the API replaces, data is an array")
-def _already_there(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, update_replaces_extra_fields=True, data_as_array=True)
+@scenario(
+    "record already there, the API replaces, data is an array", update_replaces_extra_fields=True, data_as_array=True
+)
+def _already_there(shop: ChaosStore) -> None:
     order = shop.place(automatic_record_after=0.0, buyer_extra_fields={"own": "kept"})
     shop.put_on_bus(order, extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
     shop.carries(order, own="kept", team="blue")
@@ -135,39 +135,35 @@ def _already_there(field: Field, store_hash: str) -> None:
 
 
 @scenario("refused for good, then redriven")
-def _refused(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _refused(shop: ChaosStore) -> None:
     order = shop.place()
     words = {"code": 422, "data": {"errMsg": "[Team] is a required extra field"}, "meta": {}}
-    field.sandbox.fault(faults.status(422, body=words), endpoint="b2b.create", order=order)
+    shop.fault(faults.status(422, body=words), "b2b.create", order=order)
     shop.announce(order)
     letter = shop.is_dead_once(order, "[Team] is a required extra field")
-    field.put_late(letter["Body"])
+    shop.field.put_late(letter["Body"])
     shop.carries(order)
 
 
 @scenario("customer without a company")
-def _outsider(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _outsider(shop: ChaosStore) -> None:
     order = shop.place(customer_id=OUTSIDER)
     shop.announce(order)
     shop.is_skipped(order, "no_company")
 
 
 @scenario("guest, while the API fails")
-def _guest(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _guest(shop: ChaosStore) -> None:
     order = shop.place(customer_id=GUEST)
-    field.sandbox.fault(faults.status(503), endpoint="core", order=order, times=2)
+    shop.fault(faults.status(503), "core", order=order, times=2)
     shop.announce(order)
     shop.is_skipped(order, "guest")
 
 
 @scenario("the webhook is acknowledged while the API takes seven seconds")
-def _slow(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _slow(shop: ChaosStore) -> None:
     order = shop.place()
-    field.sandbox.fault(faults.delay(7.0), endpoint="b2b", order=order)
+    shop.fault(faults.delay(7.0), "b2b", order=order)
     [delivery] = shop.announce(order, RETRIED_SOON)
     if (seconds := delivery.first().seconds) > 7.0 / 2:
         raise Violated(f"the acknowledgement took {seconds:.1f} s")
@@ -175,21 +171,19 @@ def _slow(field: Field, store_hash: str) -> None:
 
 
 @scenario("Create Order's answer is cut off: Get Order is asked before anything is sent again")
-def _cut_off(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _cut_off(shop: ChaosStore) -> None:
     order = shop.place()
-    field.sandbox.fault(faults.cut_body(), endpoint="b2b.create", order=order)
+    shop.fault(faults.cut_body(), "b2b.create", order=order)
     shop.announce(order)
     shop.is_finished(order)
     shop.carries(order)
-    calls = [request.endpoint for request in field.sandbox.requests("b2b", order=order)]
+    calls = [request.endpoint for request in shop.field.sandbox.requests("b2b", order=order)]
     if calls[:2] != ["b2b.create", "b2b.get"]:
         raise Violated(f"expected Get Order after Create Order, found {calls}")
 
 
-@scenario("created once, though the store would take a second Create Order")
-def _once(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, accepts_second_create=True)
+@scenario("created once, though the store would take a second Create Order", accepts_second_create=True)
+def _once(shop: ChaosStore) -> None:
     order = shop.place()
     shop.announce(order, DeliveryOptions(copies=3, time_compression=30))
     shop.put_on_bus(order)
@@ -201,34 +195,29 @@ def _once(field: Field, store_hash: str) -> None:
     shop.called(order, "b2b.create", 1)
 
 
-@scenario("a webhook's own customer, PO number and fields change nothing")
-def _forged_values(field: Field, store_hash: str) -> None:
-    header = ("X-Relay-Key", f"{store_hash}-key")
-    shop = field.open_store(
-        store_hash,
-        with_secret=False,
-        signs_webhooks=False,
-        webhook_header=header,
-        company_customers={BUYER, OTHER_BUYER},
+@scenario("a webhook's own customer, PO number and fields change nothing", with_secret=False)
+def _forged_values(shop: ChaosStore) -> None:
+    header = ("X-Relay-Key", "made-up-key")
+    shop.field.sandbox.configure(
+        shop.store, signs_webhooks=False, webhook_header=header, company_customers={BUYER, OTHER_BUYER}
     )
     secret = {"access_token": shop.store.access_token, "webhook_header": {"name": header[0], "value": header[1]}}
-    field.cloud.put_secret(store_hash, secret)
+    shop.field.cloud.put_secret(shop.store.hash, secret)
     order = shop.place()
     forged = {"poNumber": "FORGED", "extraFields": [{"fieldName": "team", "fieldValue": "FORGED"}]}
     body = json.dumps(webhook_body(order) | {"customerId": OTHER_BUYER} | forged).encode()
     shop.announce(order, dataclasses.replace(RETRIED_SOON, body=body))
     shop.carries(order)
-    if "FORGED" in (sent := str([request.body for request in field.sandbox.requests(order=order)])):
+    if "FORGED" in (sent := str([request.body for request in shop.field.sandbox.requests(order=order)])):
         raise Violated(f"the webhook's values were sent: {sent}")
 
 
 def _own_event(name: str, *, while_working: bool) -> None:
     @scenario(f"the merchant's own event, {name}")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash)
+    def play(shop: ChaosStore) -> None:
         order = shop.place()
         if while_working:
-            field.sandbox.fault(faults.delay(3.0), endpoint="b2b.create", order=order)
+            shop.fault(faults.delay(3.0), "b2b.create", order=order)
         shop.announce(order)
         shop.request("b2b.create", order)
         if not while_working:
@@ -254,8 +243,7 @@ BUYERS_TEXTS = {
 
 
 @scenario("PO numbers in the words of buyers")
-def _buyers_texts(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _buyers_texts(shop: ChaosStore) -> None:
     orders = [(shop.place(customer_message=text), po_number) for text, po_number in BUYERS_TEXTS.items()]
     for order, _ in orders:
         shop.announce(order)
@@ -265,8 +253,7 @@ def _buyers_texts(field: Field, store_hash: str) -> None:
 
 
 @scenario("an emoji in the PO number")
-def _emoji(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _emoji(shop: ChaosStore) -> None:
     live, late = shop.place("PO-🧾-1"), shop.place("PO-👩‍🚀-2", created_ago_seconds=15)
     shop.announce(live)
     shop.announce(late)
@@ -276,20 +263,23 @@ def _emoji(field: Field, store_hash: str) -> None:
 
 
 @scenario("a connection that was idle for long is not trusted")
-def _idle(field: Field, store_hash: str) -> None:
+def _idle(shop: ChaosStore) -> None:
     pause_seconds, longest_idle_seconds = 7.0, 5.5
-    shop = field.open_store(store_hash)
     first, second = shop.place(), None
     shop.announce(first)
     shop.carries(first)
-    used_at = {request.caller_port: request.at for request in field.sandbox.requests(store=shop.store)}
+    used_at = {request.caller_port: request.at for request in shop.field.sandbox.requests(store=shop.store)}
     time.sleep(pause_seconds)
     second = shop.place()
     shop.announce(second)
     shop.carries(second)
     # Other scenarios may have kept a connection of that process busy meanwhile; those requests count, too.
-    for request in field.sandbox.requests():
+    for request in shop.field.sandbox.requests():
         idle_seconds = request.at - used_at.get(request.caller_port, request.at)
-        if request.order_id == second.id and request.store_hash == store_hash and idle_seconds > longest_idle_seconds:
+        if (
+            request.order_id == second.id
+            and request.store_hash == shop.store.hash
+            and idle_seconds > longest_idle_seconds
+        ):
             raise Violated(f"a connection was used again after {idle_seconds:.1f} s")
         used_at[request.caller_port] = request.at

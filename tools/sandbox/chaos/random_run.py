@@ -13,7 +13,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any
 
 from sandbox.aws.proxy import AwsFault
-from sandbox.chaos.field import AFTER_THE_WINDOW_SECONDS, BUYER, GUEST, OUTSIDER, Field, Shop, Violated
+from sandbox.chaos.field import AFTER_THE_WINDOW_SECONDS, BUYER, GUEST, OUTSIDER, ChaosStore, Field, Violated
 from sandbox.store import faults
 from sandbox.store.webhooks import DeliveryOptions
 
@@ -93,10 +93,10 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Placed:
+class RandomOrder:
     """An order with what has to become of it."""
 
-    shop: Shop
+    shop: ChaosStore
     order: Order
     po_number: str
     extra_fields: dict[str, str] = field(default_factory=dict)
@@ -110,7 +110,7 @@ class Placed:
     def is_settled(self) -> bool:
         """It carries what it shall, or was skipped for the right reason."""
         if self.skip_reason:
-            return self.skip_reason in {ending.get("reason") for ending in self.shop.endings(self.order)}
+            return self.skip_reason in self.shop.facts(self.order, "reason")
         record = self.shop.field.sandbox.record(self.shop.store, self.order.id)
         if record is None:
             return False
@@ -121,7 +121,7 @@ class Placed:
     def violations(self) -> list[str]:
         """What is wrong with the order now that it is settled."""
         sandbox, store = self.shop.field.sandbox, self.shop.store
-        reasons = {ending["reason"] for ending in self.shop.endings(self.order) if ending["outcome"] == "skipped"}
+        reasons = {line.facts["reason"] for line in self.shop.lines(self.order) if line.outcome == "skipped"}
         found = []
         if reasons - {self.skip_reason}:
             found.append(f"order {self.order.id} of {store.hash} was skipped for {reasons}")
@@ -141,7 +141,7 @@ class RandomRun:
             field.open_store(f"random{number}", rate_limit=1_000_000, core_rate_limit=1_000_000, **settings)
             for number, settings in enumerate(STORES)
         ]
-        self._placed: list[Placed] = []
+        self._placed: list[RandomOrder] = []
         self._killed = 0
         self._redriven: set[tuple[str, int]] = set()
 
@@ -181,12 +181,12 @@ class RandomRun:
         )
         if random.random() < 1 / 5:  # our own producer, which says itself what is wanted
             fields = {"team": "blue"}
-            self._placed.append(Placed(shop, order, f"{po_number}-ours", fields))
+            self._placed.append(RandomOrder(shop, order, f"{po_number}-ours", fields))
             for _ in range(random.choices((1, 2), (4, 1))[0]):
                 rows = [{"fieldName": name, "fieldValue": value} for name, value in fields.items()]
                 shop.put_on_bus(order, poNumber=f"{po_number}-ours", extraFields=rows)
             return
-        self._placed.append(Placed(shop, order, po_number))
+        self._placed.append(RandomOrder(shop, order, po_number))
         copies = random.choices((1, 2, 3), (8, 1, 1))[0]
         shop.announce(order, DeliveryOptions(copies=copies, time_compression=30))
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
-from sandbox.chaos.field import Field
+from sandbox.chaos.field import ChaosStore, Field
 
 Scenario = Callable[[Field], None]
 """Plays on a field. Raises Violated, or TimeoutError, when something does not come out as promised."""
@@ -17,15 +18,15 @@ HEAVY: set[str] = set()
 
 
 def scenario(
-    name: str, *, long: bool = False, heavy: bool = False
-) -> Callable[[Callable[[Field, str], None]], Callable[[Field, str], None]]:
-    """Enters a scenario into the list; it is given the field and a store hash that nobody else uses."""
+    name: str, *, long: bool = False, heavy: bool = False, **settings: Any
+) -> Callable[[Callable[[ChaosStore], None]], Callable[[ChaosStore], None]]:
+    """Enter a scenario into the list; it is given a store of its own, with these settings."""
 
-    def enter(play: Callable[[Field, str], None]) -> Callable[[Field, str], None]:
+    def enter(play: Callable[[ChaosStore], None]) -> Callable[[ChaosStore], None]:
         if name in SCENARIOS:
             raise ValueError(f"there are two scenarios {name!r}")
         store_hash = f"chaos{len(SCENARIOS):02}"
-        SCENARIOS[name] = lambda field: play(field, store_hash)
+        SCENARIOS[name] = lambda field: play(field.open_store(store_hash, **settings))
         if long:
             LONG.add(name)
         if heavy:

@@ -28,7 +28,7 @@ STAGGER_SECONDS = 0.5
 
 
 @dataclass(frozen=True)
-class Verdict:
+class Result:
     """How a scenario came out; `violation` is empty when all was as promised."""
 
     name: str
@@ -36,9 +36,9 @@ class Verdict:
     violation: str
 
 
-def play(field: Field, names: Collection[str], seen: Callable[[Verdict], None]) -> list[Verdict]:
+def play(field: Field, names: Collection[str], seen: Callable[[Result], None]) -> list[Result]:
     """Plays the scenarios, several at a time and the heavy ones at the end, by twos; tells `seen` of each as it ends."""
-    verdicts = []
+    results = []
     light = sorted(set(names) - HEAVY, key=lambda name: (name not in LONG, name))
     for together, some in ((SIDE_BY_SIDE, light), (2, sorted(HEAVY & set(names)))):
         with ThreadPoolExecutor(together) as pool:
@@ -47,16 +47,16 @@ def play(field: Field, names: Collection[str], seen: Callable[[Verdict], None]) 
                 for future in as_completed(
                     [pool.submit(_play_one, field, *one) for one in zip(some, starts, strict=True)]
                 ):
-                    verdicts.append(future.result())
-                    seen(verdicts[-1])
+                    results.append(future.result())
+                    seen(results[-1])
             except BaseException:  # told to end: the scenarios that play would wait for minutes
                 field.over = True
                 pool.shutdown(wait=False, cancel_futures=True)
                 raise
-    return verdicts
+    return results
 
 
-def _play_one(field: Field, name: str, not_before: float) -> Verdict:
+def _play_one(field: Field, name: str, not_before: float) -> Result:
     time.sleep(max(0.0, not_before - time.monotonic()))
     began = time.monotonic()
     violation = ""
@@ -66,7 +66,7 @@ def _play_one(field: Field, name: str, not_before: float) -> Verdict:
         violation = str(error)
     except Exception as error:  # noqa: BLE001  one scenario's breakdown must not hide how the others came out
         violation = f"{BROKEN}: {type(error).__name__}: {error}"
-    return Verdict(name, round(time.monotonic() - began, 1), violation)
+    return Result(name, round(time.monotonic() - began, 1), violation)
 
 
 def run(*, seed: int, orders: int, only: Collection[str], as_json: bool, report: Path | None) -> int:
@@ -75,9 +75,9 @@ def run(*, seed: int, orders: int, only: Collection[str], as_json: bool, report:
     console.print(f"Seed {seed}")
     names = [name for name in SCENARIOS if not only or name in only]
     with open_field(console.print, seed=seed) as field:
-        verdicts = play(field, names, lambda verdict: console.print(line(verdict), highlight=False))
-        found: dict[str, Any] = {"seed": seed, "scenarios": [asdict(verdict) for verdict in verdicts]}
-        violations = [verdict.name for verdict in verdicts if verdict.violation]
+        results = play(field, names, lambda result: console.print(line(result), highlight=False))
+        found: dict[str, Any] = {"seed": seed, "scenarios": [asdict(result) for result in results]}
+        violations = [result.name for result in results if result.violation]
         if not only:
             found["random_run"] = _play_random(console, RandomRun(field, orders, seed))
             violations += ["random run"] if "violation" in found["random_run"] else []
@@ -106,12 +106,10 @@ def _play_random(console: Console, random_run: RandomRun) -> dict[str, Any]:
     return tally
 
 
-def line(verdict: Verdict) -> str:
-    """The verdict for a person, in rich's markup."""
-    mark = "[red]✗[/]" if verdict.violation else "[green]✓[/]"
-    return f"{mark} {verdict.seconds:5.1f} s  {verdict.name}" + (
-        f"\n    {verdict.violation}" if verdict.violation else ""
-    )
+def line(result: Result) -> str:
+    """The result for a person, in rich's markup."""
+    mark = "[red]✗[/]" if result.violation else "[green]✓[/]"
+    return f"{mark} {result.seconds:5.1f} s  {result.name}" + (f"\n    {result.violation}" if result.violation else "")
 
 
 def _table(tally: dict[str, int]) -> Table:

@@ -11,7 +11,7 @@ import requests
 
 from handler.bigcommerce.credentials import LIST_KEPT_SECONDS
 from sandbox.aws.proxy import AwsFault
-from sandbox.chaos.field import ACCEPTED, BUYER, RETRIED_SOON, TRY_AGAIN, UNPROVEN, Field, Shop, Violated
+from sandbox.chaos.field import ACCEPTED, BUYER, RETRIED_SOON, TRY_AGAIN, UNPROVEN, ChaosStore, Violated
 from sandbox.chaos.registry import scenario
 from sandbox.demo.scenarios import secret_of
 from sandbox.store import faults
@@ -32,14 +32,13 @@ READ = "secretsmanager.GetSecretValue"
 
 
 @scenario("token changed: the next order is still in time")
-def _token_changed(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _token_changed(shop: ChaosStore) -> None:
     first = shop.place()
     shop.announce(first)
     shop.carries(first)
     time.sleep(11)  # a secret that was read moments ago is not read again
-    field.sandbox.configure(shop.store, access_token="the-new-one")  # noqa: S106  made up
-    field.cloud.put_secret(store_hash, secret_of(shop.store))
+    shop.field.sandbox.configure(shop.store, access_token="the-new-one")  # noqa: S106  made up
+    shop.field.cloud.put_secret(shop.store.hash, secret_of(shop.store))
     second = shop.place()
     shop.announce(second)
     shop.carries(second)
@@ -47,59 +46,55 @@ def _token_changed(field: Field, store_hash: str) -> None:
 
 
 @scenario("token revoked, then mended")
-def _revoked(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _revoked(shop: ChaosStore) -> None:
     known = shop.place(created_ago_seconds=15, automatic_record_after=0.0)
     shop.announce(known)  # so that both functions keep the token
     shop.is_finished(known)
-    field.sandbox.configure(shop.store, access_token="changed-in-the-store")  # noqa: S106  made up
+    shop.field.sandbox.configure(shop.store, access_token="changed-in-the-store")  # noqa: S106  made up
     order = shop.place()
     shop.announce(order)
     shop.says(order, "late")
-    field.cloud.put_secret(store_hash, secret_of(shop.store))
+    shop.field.cloud.put_secret(shop.store.hash, secret_of(shop.store))
     shop.carries(order, patience_seconds=60)
 
 
-@scenario("secret malformed, then mended", long=True)
-def _malformed(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, with_secret=False)
-    field.cloud.put_secret(store_hash, {"oops": True})
+@scenario("secret malformed, then mended", long=True, with_secret=False)
+def _malformed(shop: ChaosStore) -> None:
+    shop.field.cloud.put_secret(shop.store.hash, {"oops": True})
     order = shop.place()
     shop.put_on_bus(order)
     shop.says(order, "late")
-    field.cloud.put_secret(store_hash, secret_of(shop.store))
+    shop.field.cloud.put_secret(shop.store.hash, secret_of(shop.store))
     shop.carries(order)  # a store without a usable secret is looked for again after a minute
 
 
-@scenario("the secret comes after the first webhook", long=True)
-def _secret_comes_late(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash, with_secret=False)
+@scenario("the secret comes after the first webhook", long=True, with_secret=False)
+def _secret_comes_late(shop: ChaosStore) -> None:
     order = shop.place()
     # Several at once, so that every environment has learned that there is no such store.
     for delivery in shop.announce(order, DeliveryOptions(copies=6, time_compression=30)):
         if (status := delivery.first().status) != UNPROVEN:
             raise Violated(f"expected 401, found {status}")
-    if not any(name.endswith(f"/{store_hash}") for name in field.proxy.denied):
+    if not any(name.endswith(f"/{shop.store.hash}") for name in shop.field.proxy.denied):
         raise Violated("the secret that was not there was not denied, as AWS does")
-    field.cloud.put_secret(store_hash, secret_of(shop.store))
+    shop.field.cloud.put_secret(shop.store.hash, secret_of(shop.store))
     shop.carries(order)
 
 
 @scenario("Secrets Manager hangs while the token is in memory")
-def _hangs_with_token(field: Field, store_hash: str) -> None:
+def _hangs_with_token(shop: ChaosStore) -> None:
     """The token is refused once, so that the secret is read again; the environment must have read it before."""
-    shop = field.open_store(store_hash)
     for _ in range(5):
         known = shop.place()
         shop.put_on_bus(known)
         shop.is_finished(known)
         time.sleep(11)  # a secret that was read moments ago is not read again
         order = shop.place()
-        field.sandbox.fault(faults.status(401), endpoint="b2b.create", order=order, times=1)
-        with field.proxy.fault(AwsFault(READ, contains=store_hash, hang_seconds=20)) as hanging:
+        shop.fault(faults.status(401), "b2b.create", order=order, times=1)
+        with shop.field.proxy.fault(AwsFault(READ, contains=shop.store.hash, hang_seconds=20)) as hanging:
             shop.put_on_bus(order, customerId=BUYER, poNumber="PO-1")
             shop.until(partial(shop.outcomes, order), f"order {order.id} is worked on", order)
-        if field.sandbox.requests("b2b.create", order=order):
+        if shop.field.sandbox.requests("b2b.create", order=order):
             if hanging.struck != 1:
                 raise Violated(f"expected one attempt to read the secret again, found {hanging.struck}")
             shop.carries(order)
@@ -110,9 +105,8 @@ def _hangs_with_token(field: Field, store_hash: str) -> None:
 
 
 @scenario("Secrets Manager down at the door")
-def _no_secrets_manager(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
-    with field.proxy.fault(AwsFault(READ, contains=store_hash)):
+def _no_secrets_manager(shop: ChaosStore) -> None:
+    with shop.field.proxy.fault(AwsFault(READ, contains=shop.store.hash)):
         order = shop.place()
         [delivery] = shop.announce(order)
         if (status := delivery.first().status) != TRY_AGAIN:
@@ -121,25 +115,23 @@ def _no_secrets_manager(field: Field, store_hash: str) -> None:
 
 
 @scenario("Secrets Manager down behind the door")
-def _no_secret_late(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _no_secret_late(shop: ChaosStore) -> None:
     order = shop.place()
-    with field.proxy.fault(AwsFault(READ, contains=store_hash)):
+    with shop.field.proxy.fault(AwsFault(READ, contains=shop.store.hash)):
         shop.put_on_bus(order)
         shop.says(order, "late")
     shop.carries(order)
 
 
 @scenario("signing secret rotated")
-def _rotated(field: Field, store_hash: str) -> None:
-    shop = field.open_store(store_hash)
+def _rotated(shop: ChaosStore) -> None:
     old = shop.store.client_secret
-    field.cloud.put_secret(store_hash, secret_of(shop.store) | {"client_secret": "the-new-one"})
+    shop.field.cloud.put_secret(shop.store.hash, secret_of(shop.store) | {"client_secret": "the-new-one"})
     for secret in ("the-new-one", old):
         order = shop.place()
         body = json.dumps(webhook_body(order)).encode()
         headers = sign(body, secret, time.time())
-        answer = requests.post(field.cloud.webhook_url, data=body, headers=headers, timeout=30)
+        answer = requests.post(shop.field.cloud.webhook_url, data=body, headers=headers, timeout=30)
         if answer.status_code != ACCEPTED:
             raise Violated(f"expected 200 for a webhook signed with either secret, found {answer.status_code}")
         shop.carries(order)
@@ -147,15 +139,14 @@ def _rotated(field: Field, store_hash: str) -> None:
 
 def _flood(name: str, store_of_forgery: str) -> None:
     @scenario(f"a flood of forgeries: {name}")
-    def play(field: Field, store_hash: str) -> None:
-        shop = field.open_store(store_hash)
+    def play(shop: ChaosStore) -> None:
         order = shop.place()
-        claimed = store_hash + store_of_forgery
-        with field.proxy.fault(AwsFault(READ, contains=f"/{claimed}", only_counts=True)) as reads:
+        claimed = shop.store.hash + store_of_forgery
+        with shop.field.proxy.fault(AwsFault(READ, contains=f"/{claimed}", only_counts=True)) as reads:
             for _ in range(FORGERIES):
                 body = json.dumps(webhook_body(order) | {"producer": f"stores/{claimed}"}).encode()
                 headers = sign(body, "guessed", time.time())
-                answer = requests.post(field.cloud.webhook_url, data=body, headers=headers, timeout=30)
+                answer = requests.post(shop.field.cloud.webhook_url, data=body, headers=headers, timeout=30)
                 if answer.status_code != UNPROVEN:
                     raise Violated(f"expected 401, found {answer.status_code}")
             # Each execution environment reads for itself, so a handful of reads is as it should be.
@@ -166,8 +157,9 @@ def _flood(name: str, store_of_forgery: str) -> None:
 
 
 @scenario("a flood of invented stores does not shut a real one out", long=True)
-def _shut_out(field: Field, store_hash: str) -> None:
+def _shut_out(store: ChaosStore) -> None:
     """The real stores are on the table's list, and no environment has read their secrets."""
+    field, store_hash = store.field, store.store.hash
     shops = [field.open_store(f"{store_hash}r{number}") for number in range(ENVIRONMENTS)]
     time.sleep(LIST_KEPT_SECONDS + 1)  # an environment may have read the list before they were on it
     some_order = shops[0].place()
@@ -181,7 +173,7 @@ def _shut_out(field: Field, store_hash: str) -> None:
             answer = requests.post(field.cloud.webhook_url, data=body, headers=headers, timeout=30)
         return answer.status_code
 
-    def announce(shop: Shop) -> int | None:
+    def announce(shop: ChaosStore) -> int | None:
         [delivery] = shop.announce(shop.place(), ONCE)
         return delivery.first().status
 

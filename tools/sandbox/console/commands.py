@@ -1,4 +1,4 @@
-"""The counter of the pretended store: orders and faults are asked for here, dead letters brought back or dropped."""
+"""What the page can do: place orders, inject faults, redrive or drop dead letters."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sandbox.console.fault_menu import MENU
-from sandbox.console.faults import FaultDesk
-from sandbox.console.requests import Unclear
+from sandbox.console.faults import ActiveFaults
+from sandbox.console.requests import InvalidRequest
 from sandbox.console.store_faults import store_faults
 from sandbox.store.webhooks import DeliveryOptions
 
 if TYPE_CHECKING:
     from relay.store_secrets import StoreSecrets
-    from sandbox.console.queues import LetterWatch
-    from sandbox.console.requests import FaultWish, OrderWish
+    from sandbox.console.queues import QueueFollower
+    from sandbox.console.requests import FaultRequest, OrderRequest
     from sandbox.store.orders import Order
     from sandbox.store.server import SandboxStore
     from sandbox.store.settings import Store
@@ -26,7 +26,7 @@ class Placed:
     """An order that was asked for."""
 
     order: Order
-    wish: OrderWish
+    request: OrderRequest
     faults: list[str] = field(default_factory=list)
     announced: bool = True
     dropped: bool = False
@@ -34,17 +34,17 @@ class Placed:
     @property
     def words(self) -> list[str]:
         """What is out of the ordinary about it."""
-        return [*self.wish.words, *self.faults]
+        return [*self.request.words, *self.faults]
 
 
-class Counter:
-    """Everything that the page can set going. Each method answers the sentence that says what was done."""
+class Commands:
+    """The page's commands. Each method returns a sentence that says what was done."""
 
     def __init__(
         self,
         sandbox: SandboxStore,
         store: Store,
-        letters: LetterWatch,
+        letters: QueueFollower,
         webhook_url: str,
         store_secrets: StoreSecrets,
     ) -> None:
@@ -54,41 +54,41 @@ class Counter:
         self._webhook_url = webhook_url
         self._lock = threading.Lock()
         self._placed: list[Placed] = []
-        self.faults = FaultDesk(sandbox, store_faults(sandbox, store, store_secrets))
+        self.faults = ActiveFaults(sandbox, store_faults(sandbox, store, store_secrets))
 
     @property
     def placed(self) -> list[Placed]:
         """All orders so far, the oldest first."""
         return list(self._placed)
 
-    def place(self, wish: OrderWish) -> tuple[Placed, str]:
+    def place(self, request: OrderRequest) -> tuple[Placed, str]:
         """Places an order and lets its webhook go out, with the faults that wait for it."""
         with self._lock:
-            options = wish.order_options
+            options = request.order_options
             chosen = self.faults.before(options)
-            order = self._sandbox.place_order(wish.store, **options)
-            self.faults.let_loose(chosen, order)
+            order = self._sandbox.place_order(request.store, **options)
+            self.faults.bind(chosen, order)
             words = [fault.words for fault in chosen]
-            placed = Placed(order, wish, words, announced=wish.delay_seconds is not None)
+            placed = Placed(order, request, words, announced=request.delay_seconds is not None)
             self._placed.append(placed)
             if placed.announced:
-                self._announce(placed, forged=any(fault.wish.key == "forged" for fault in chosen))
+                self._announce(placed, forged=any(fault.request.key == "forged" for fault in chosen))
         return placed, f"Order {order.id} is placed."
 
-    def fault(self, wish: FaultWish) -> str:
+    def fault(self, request: FaultRequest) -> str:
         """Puts a fault in force."""
         with self._lock:
-            fault = self.faults.take(wish)
+            fault = self.faults.take(request)
         when = "waits for the next order" if fault.for_next else "is in force"
         return f"{fault.words}: {when}."
 
     def remove_fault(self, fault_id: int) -> str:
-        """Takes a fault back. Raises Unclear when there is none such."""
+        """Takes a fault back. Raises InvalidRequest when there is none such."""
         with self._lock:
             fault = self.faults.remove(fault_id)
         if fault is None:
-            raise Unclear("This fault is over already.")
-        mended = MENU[fault.wish.key].mended
+            raise InvalidRequest("This fault is over already.")
+        mended = MENU[fault.request.key].mended
         done = f"is mended: {mended}" if mended else "is over"
         return f"{fault.words}: {done}."
 
@@ -100,7 +100,7 @@ class Counter:
     def redrive(self, message_id: str) -> str:
         """Puts a dead letter back to work."""
         letter = self._letters.redrive(message_id)
-        return f"Order {letter.order} is back in the recovery queue."
+        return f"Order {letter.order} is back in RecoveryQueue."
 
     def drop(self, message_id: str) -> str:
         """Deletes a dead letter."""
@@ -113,7 +113,7 @@ class Counter:
     def _announce(self, placed: Placed, *, forged: bool) -> None:
         if forged:
             # Not the store's own: sent once, past its hooks.
-            options = DeliveryOptions(forged=True, retries=0, copies=placed.wish.copies)
+            options = DeliveryOptions(forged=True, retries=0, copies=placed.request.copies)
             self._sandbox.deliver(placed.order, self._webhook_url, options)
         else:
-            self._sandbox.announce(placed.order, placed.wish.delivery_options)
+            self._sandbox.announce(placed.order, placed.request.delivery_options)

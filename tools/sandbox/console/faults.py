@@ -11,7 +11,7 @@ from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU, NOT_READABLE_SE
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from sandbox.console.requests import FaultWish
+    from sandbox.console.requests import FaultRequest
     from sandbox.console.store_faults import StoreFault
     from sandbox.store.faults import Rule
     from sandbox.store.orders import Order, OrderOptions
@@ -21,18 +21,18 @@ ALL = "all"
 
 
 @dataclass(slots=True)
-class InForce:
+class ActiveFault:
     """One fault that was asked for. `rule` is its part in the store's APIs, once it has one."""
 
     id: int
-    wish: FaultWish
+    request: FaultRequest
     rule: Rule | None = None
     order: int | None = None
 
     @property
     def for_next(self) -> bool:
         """Whether it still waits for an order."""
-        return self.wish.extent != ALL and self.order is None and MENU[self.wish.key].for_order
+        return self.request.extent != ALL and self.order is None and MENU[self.request.key].for_order
 
     @property
     def spent(self) -> bool:
@@ -44,52 +44,52 @@ class InForce:
     @property
     def words(self) -> str:
         """What it is, for people."""
-        choice = MENU[self.wish.key]
-        where = f" at {ENDPOINTS[self.wish.endpoint]}" if choice.make else ""
+        choice = MENU[self.request.key]
+        where = f" at {ENDPOINTS[self.request.endpoint]}" if choice.make else ""
         return f"{choice.label}{where}"
 
     @property
     def for_whom(self) -> str:
         """Whom it strikes."""
-        if not MENU[self.wish.key].for_order:
-            return "until mended" if MENU[self.wish.key].mended else "until removed"
-        label, times = EXTENTS[self.wish.extent]
+        if not MENU[self.request.key].for_order:
+            return "until mended" if MENU[self.request.key].mended else "until removed"
+        label, times = EXTENTS[self.request.extent]
         if self.order is None:
             # "One call" means nothing to what no call meets.
-            return label if MENU[self.wish.key].make or not self.for_next else label.partition(",")[0]
+            return label if MENU[self.request.key].make or not self.for_next else label.partition(",")[0]
         left = "every call" if times is None or self.rule is None else f"{self.rule.struck} of {times} calls"
         return f"order {self.order}, {left}"
 
 
-class FaultDesk:
-    """Takes faults in, lets them loose on orders, and takes them back. The caller sees to it that calls do not overlap."""
+class ActiveFaults:
+    """Adds faults, binds them to orders and removes them. Not thread-safe."""
 
-    def __init__(self, sandbox: SandboxStore, of_store: Mapping[str, StoreFault]) -> None:
+    def __init__(self, sandbox: SandboxStore, store_faults: Mapping[str, StoreFault]) -> None:
         self._sandbox = sandbox
-        self._of_store = of_store
+        self._of_store = store_faults
         self._ids = count(1)
-        self._taken: list[InForce] = []
+        self._taken: list[ActiveFault] = []
 
     @property
-    def in_force(self) -> list[InForce]:
+    def active(self) -> list[ActiveFault]:
         """Those that strike, or wait for an order. Raises botocore's errors."""
         self._taken = [fault for fault in self._taken if not (fault.spent or self._mended(fault))]
         return list(self._taken)
 
-    def take(self, wish: FaultWish) -> InForce:
+    def take(self, request: FaultRequest) -> ActiveFault:
         """Puts a fault in force: at once where it is for everybody, otherwise with the next order."""
-        choice = MENU[wish.key]
+        choice = MENU[request.key]
         if not choice.for_order:
-            if same := next((fault for fault in self.in_force if fault.wish.key == wish.key), None):
+            if same := next((fault for fault in self.active if fault.request.key == request.key), None):
                 return same
-            self._of_store[wish.key].begin()
-        fault = InForce(next(self._ids), wish)
-        if choice.make and wish.extent == ALL:
-            fault.rule = self._sandbox.fault(choice.make(), wish.endpoint, times=None)
+            self._of_store[request.key].begin()
+        fault = ActiveFault(next(self._ids), request)
+        if choice.make and request.extent == ALL:
+            fault.rule = self._sandbox.fault(choice.make(), request.endpoint, times=None)
         self._taken.append(fault)
         return fault
 
-    def remove(self, fault_id: int) -> InForce | None:
+    def remove(self, fault_id: int) -> ActiveFault | None:
         """Takes a fault back; None when it is gone already."""
         fault = next((fault for fault in self._taken if fault.id == fault_id), None)
         if fault is None:
@@ -97,31 +97,31 @@ class FaultDesk:
         self._taken.remove(fault)
         if fault.rule:
             self._sandbox.remove_fault(fault.rule)
-        if not MENU[fault.wish.key].for_order:
-            self._of_store[fault.wish.key].end()
+        if not MENU[fault.request.key].for_order:
+            self._of_store[fault.request.key].end()
         return fault
 
-    def before(self, options: OrderOptions) -> list[InForce]:
+    def before(self, options: OrderOptions) -> list[ActiveFault]:
         """Changes an order that is about to be placed; answers the faults that are for it."""
-        of_orders = [fault for fault in self.in_force if MENU[fault.wish.key].for_order]
-        chosen = [fault for fault in of_orders if fault.for_next or fault.wish.extent == ALL]
-        if any(fault.wish.key == "not-readable" for fault in chosen):
+        of_orders = [fault for fault in self.active if MENU[fault.request.key].for_order]
+        chosen = [fault for fault in of_orders if fault.for_next or fault.request.extent == ALL]
+        if any(fault.request.key == "not-readable" for fault in chosen):
             options["readable_after_seconds"] = NOT_READABLE_SECONDS + options.get("created_ago_seconds", 0.0)
         return chosen
 
-    def let_loose(self, chosen: list[InForce], order: Order) -> None:
+    def bind(self, chosen: list[ActiveFault], order: Order) -> None:
         """Binds the faults that waited for an order to this one."""
         for fault in chosen:
-            make = MENU[fault.wish.key].make
+            make = MENU[fault.request.key].make
             if not fault.for_next:
                 continue
             fault.order = order.id
             if make:
-                times = EXTENTS[fault.wish.extent][1]
-                fault.rule = self._sandbox.fault(make(), fault.wish.endpoint, order=order, times=times)
+                times = EXTENTS[fault.request.extent][1]
+                fault.rule = self._sandbox.fault(make(), fault.request.endpoint, order=order, times=times)
 
-    def _mended(self, fault: InForce) -> bool:
-        return not MENU[fault.wish.key].for_order and self._of_store[fault.wish.key].mended()
+    def _mended(self, fault: ActiveFault) -> bool:
+        return not MENU[fault.request.key].for_order and self._of_store[fault.request.key].mended()
 
     def as_json(self) -> list[dict[str, Any]]:
         """For the page."""
@@ -131,7 +131,7 @@ class FaultDesk:
                 "words": fault.words,
                 "for_whom": fault.for_whom,
                 "struck": fault.rule.struck if fault.rule else 0,
-                "verb": "Mend" if MENU[fault.wish.key].mended else "Remove",
+                "verb": "Mend" if MENU[fault.request.key].mended else "Remove",
             }
-            for fault in self.in_force
+            for fault in self.active
         ]

@@ -32,7 +32,7 @@ class LiveRules:
         self.problem = ""
         self.arriving = False
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Reads the file; what has come to rest is checked, and if it is valid and new, brought in."""
         read = self._text()
         came_to_rest, self._read = read == self._read, read

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from relay.dead_letters import DeadLetter
-    from sandbox.aws.log_watch import LogLine
+    from sandbox.aws.logs import LogLine
     from sandbox.store.b2b_api import Record
     from sandbox.store.bigcommerce import Request
     from sandbox.store.orders import Order

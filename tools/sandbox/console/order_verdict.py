@@ -1,4 +1,4 @@
-"""How it stands with one order, and what is left of its ten seconds."""
+"""The state of one order, and what is left of its ten seconds."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sandbox.aws.log_watch import LogLine
+    from sandbox.aws.logs import LogLine
     from sandbox.console.order_seen import Seen
 
 FINISHED = ("created", "updated", "unchanged", "skipped")
@@ -14,7 +14,7 @@ REFUSED = range(400, 500)
 SKIPPED_WORDS = {
     "guest": "a guest's order has no B2B record",
     "no_company": "the customer belongs to no company",
-    "rule": "skip_when says so",
+    "rule": "the rule skip_when applies",
 }
 WINDOW_USE = {
     "underway": "open",
@@ -56,10 +56,10 @@ def verdict_of(seen: Seen) -> Verdict:
 def _unfinished(seen: Seen, last: LogLine) -> Verdict:
     why = f"{last.facts.get('cause', '')}: {last.facts.get('detail', '')}"
     if last.outcome == "late":
-        return Verdict("late", "warn", "late, waits in the recovery queue", last.at, why)
+        return Verdict("late", "warn", "late, waiting in RecoveryQueue", last.at, why)
     # Reading the queue takes a moment longer than reading the log.
     if seen.dead_letter is None and seen.redriven:
-        return Verdict("underway", "busy", "on its way again")
+        return Verdict("underway", "busy", "redriven, in progress")
     return Verdict("dead", "bad", "dead letter", last.at, why)
 
 
@@ -68,8 +68,8 @@ def _unheard_of(seen: Seen) -> Verdict:
         return Verdict("silent", "quiet", "no webhook; relay backfill or reconcile finds it")
     answers = [delivery.attempts[-1] for delivery in seen.deliveries if delivery.attempts]
     if len(answers) == len(seen.deliveries) and all(answer.status in REFUSED for answer in answers):
-        return Verdict("refused", "quiet", f"webhook refused with {answers[-1].status}", answers[-1].at)
-    return Verdict("underway", "busy", "on its way")
+        return Verdict("refused", "quiet", f"webhook rejected with {answers[-1].status}", answers[-1].at)
+    return Verdict("underway", "busy", "in progress")
 
 
 def _finished(seen: Seen, line: LogLine) -> Verdict:
@@ -81,10 +81,10 @@ def _finished(seen: Seen, line: LogLine) -> Verdict:
             return Verdict("created", "good", words, line.at)
         case "updated":
             late = seen.line("late", "dead") is not None
-            words = f"updated afterwards, {after}" if late else f"a record was there: updated, {after}"
+            words = f"updated after the window, {after}" if late else f"existing record updated, {after}"
             return Verdict("updated", "good", words, line.at)
         case "unchanged":
-            return Verdict("unchanged", "good", f"the record was right already, {after}", line.at)
+            return Verdict("unchanged", "good", f"record already complete, {after}", line.at)
         case _:
             reason = str(line.facts.get("reason", ""))
             return Verdict("skipped", "quiet", f"skipped: {SKIPPED_WORDS.get(reason, reason)}", line.at)

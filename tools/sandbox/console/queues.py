@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from mypy_boto3_sqs import SQSClient
 
 
-class NoSuchLetter(Exception):  # noqa: N818  says what happened
+class NoDeadLetter(Exception):  # noqa: N818  says what happened
     """The dead letter is not there (any more), or somebody else holds it."""
 
 
@@ -31,7 +31,7 @@ class Depth:
         return self.waiting + self.hidden
 
 
-class LetterWatch:
+class QueueFollower:
     """Follows both queues. Dead letters are read only when their number has changed: reading hides them for a moment."""
 
     def __init__(
@@ -54,7 +54,7 @@ class LetterWatch:
         self.letters: tuple[DeadLetter, ...] = ()
         self._gone: set[tuple[str, int | None]] = set()
 
-    def look(self) -> None:
+    def refresh(self) -> None:
         """Takes in how it stands now. Raises botocore's errors."""
         with self._reading:
             self._count()
@@ -66,11 +66,11 @@ class LetterWatch:
                     self._keep(letters)
 
     def redrive(self, message_id: str) -> DeadLetter:
-        """Puts a dead letter back to work. Raises NoSuchLetter with a sentence, or botocore's errors."""
+        """Puts a dead letter back to work. Raises NoDeadLetter with a sentence, or botocore's errors."""
         return self._take(message_id, lambda queue, letter: next(queue.move([letter], self._recovery_url))[1])
 
     def drop(self, message_id: str) -> DeadLetter:
-        """Deletes a dead letter for good. Raises NoSuchLetter with a sentence, or botocore's errors."""
+        """Deletes a dead letter for good. Raises NoDeadLetter with a sentence, or botocore's errors."""
         return self._take(message_id, lambda queue, letter: queue.delete([letter]).get(letter.message_id, ""))
 
     def of_order(self, store: str, order: int) -> DeadLetter | None:
@@ -84,9 +84,9 @@ class LetterWatch:
                 letter = next((letter for letter in letters if letter.message_id == message_id), None)
                 if letter is None:
                     self._keep(letters)
-                    raise NoSuchLetter("This dead letter is gone: somebody else has taken it.")
-                if trouble := act(queue, letter):
-                    raise NoSuchLetter(f"The dead letter stays: {trouble}")
+                    raise NoDeadLetter("This dead letter is gone: somebody else has taken it.")
+                if error := act(queue, letter):
+                    raise NoDeadLetter(f"The dead letter stays: {error}")
                 self._keep([other for other in letters if other is not letter])
             self._count()
         return letter

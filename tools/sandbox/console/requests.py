@@ -22,12 +22,12 @@ COMPRESSION = 12
 """The store's next try of a webhook comes after five seconds instead of sixty."""
 
 
-class Unclear(Exception):  # noqa: N818  says what is wrong with the request
+class InvalidRequest(Exception):  # noqa: N818  says what is wrong with the request
     """The page asked for something that cannot be; the text says what was expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class OrderWish:
+class OrderRequest:
     """An order to be placed."""
 
     store: str = STORE_HASH
@@ -41,18 +41,18 @@ class OrderWish:
     copies: int = 1
 
     @classmethod
-    def parse(cls, body: bytes) -> OrderWish:
-        """The wish in a request's body. Raises Unclear."""
+    def parse(cls, body: bytes) -> OrderRequest:
+        """The request in a request's body. Raises InvalidRequest."""
         form = _object(
             body,
             {"store", "buyer", "po_number", "cost_center", "erp_order_id", "created_ago_seconds", "webhook", "copies"},
         )
         store = form.get("store", STORE_HASH)
         if store not in STORES:
-            raise Unclear(f"The store is one of {', '.join(STORES)}.")
+            raise InvalidRequest(f"The store is one of {', '.join(STORES)}.")
         buyer = form.get("buyer", "company")
         if not isinstance(buyer, str) or buyer not in BUYERS:
-            raise Unclear(f"The buyer is one of {', '.join(BUYERS)}.")
+            raise InvalidRequest(f"The buyer is one of {', '.join(BUYERS)}.")
         webhook = form.get("webhook", 0)
         return cls(
             store=store,
@@ -99,7 +99,7 @@ class OrderWish:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FaultWish:
+class FaultRequest:
     """A fault to be had: which, at which endpoints, for whom and how often."""
 
     key: str
@@ -107,40 +107,40 @@ class FaultWish:
     extent: str
 
     @classmethod
-    def parse(cls, body: bytes) -> FaultWish:
-        """The wish in a request's body. Raises Unclear."""
+    def parse(cls, body: bytes) -> FaultRequest:
+        """The request in a request's body. Raises InvalidRequest."""
         form = _object(body, {"fault", "endpoint", "extent"})
-        wish = cls(
+        request = cls(
             key=form.get("fault", ""), endpoint=form.get("endpoint", "b2b.create"), extent=form.get("extent", "")
         )
-        for value, known, name in ((wish.key, MENU, "fault"), (wish.endpoint, ENDPOINTS, "endpoint")):
+        for value, known, name in ((request.key, MENU, "fault"), (request.endpoint, ENDPOINTS, "endpoint")):
             if not isinstance(value, str) or value not in known:
-                raise Unclear(f"The {name} is one of {', '.join(known)}.")
-        if not isinstance(wish.extent, str) or wish.extent not in EXTENTS:
-            raise Unclear(f"The extent is one of {', '.join(EXTENTS)}.")
-        return wish
+                raise InvalidRequest(f"The {name} is one of {', '.join(known)}.")
+        if not isinstance(request.extent, str) or request.extent not in EXTENTS:
+            raise InvalidRequest(f"The extent is one of {', '.join(EXTENTS)}.")
+        return request
 
 
 def _object(body: bytes, known: set[str]) -> dict[str, Any]:
     try:
         form = json.loads(body)
     except ValueError as error:
-        raise Unclear("The request's body is not JSON.") from error
+        raise InvalidRequest("The request's body is not JSON.") from error
     if not isinstance(form, dict):
-        raise Unclear("The request's body is not a JSON object.")
+        raise InvalidRequest("The request's body is not a JSON object.")
     if unknown := form.keys() - known:
-        raise Unclear(f"There is no field {min(unknown)!r}; known are {', '.join(sorted(known))}.")
+        raise InvalidRequest(f"There is no field {min(unknown)!r}; known are {', '.join(sorted(known))}.")
     return form
 
 
 def _text(form: dict[str, Any], key: str, name: str) -> str:
     value = form.get(key, "")
     if not isinstance(value, str) or len(value) > LONGEST_TEXT or not value.isprintable():
-        raise Unclear(f"{name} is one line of at most {LONGEST_TEXT} characters.")
+        raise InvalidRequest(f"{name} is one line of at most {LONGEST_TEXT} characters.")
     return value.strip()
 
 
 def _number(value: Any, name: str, most: float, least: float = 0) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not least <= value <= most:
-        raise Unclear(f"{name} is a number from {least:g} to {most:g}.")
+        raise InvalidRequest(f"{name} is a number from {least:g} to {most:g}.")
     return float(value)

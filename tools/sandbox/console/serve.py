@@ -1,4 +1,4 @@
-"""`make sandbox`: the real template on this machine, with a pretended store, and a page to play with both."""
+"""`make sandbox`: the real template on this machine, with a simulated store, and a page to work with both."""
 
 from __future__ import annotations
 
@@ -18,11 +18,10 @@ from botocore.exceptions import BotoCoreError, ClientError
 from sandbox.aws import sam_local
 from sandbox.aws.cloud import Cloud, CloudError
 from sandbox.aws.emulator import LOOPBACK
-from sandbox.aws.log_watch import LogWatch
 from sandbox.console import environment
-from sandbox.console.commands import Counter
+from sandbox.console.commands import Commands
 from sandbox.console.live_rules import RULES_IN_CODE, LiveRules
-from sandbox.console.queues import LetterWatch
+from sandbox.console.queues import QueueFollower
 from sandbox.console.snapshot import Snapshots
 from sandbox.console.web import PageServer
 from sandbox.demo.scenarios import demo_store, outlet_store, secret_of
@@ -40,20 +39,18 @@ if TYPE_CHECKING:
 PORT = 8700
 TUTORIAL = "docs/tutorial.md"
 PARAMETERS = {"RecoveryFirstDelaySeconds": "2", "RecoveryLongestDelaySeconds": "10", "LateRequestsPerMinute": "120"}
-LOOK_SECONDS = 0.4
+POLL_SECONDS = 0.4
 GRACE_SECONDS = 0.2
-FUNCTIONS = {"order": "OrderFunction", "recovery": "RecoveryFunction"}
 
 
 @dataclass(frozen=True)
-class Desk:
+class Sandbox:
     """A deployment with everything that the page needs."""
 
     cloud: Cloud
-    logs: LogWatch
-    letters: LetterWatch
+    letters: QueueFollower
     rules: LiveRules
-    counter: Counter
+    commands: Commands
     snapshots: Snapshots
     about: dict[str, Any]
 
@@ -66,31 +63,31 @@ def run(console: Console, *, port: int | None, rules: Path, env: Path, container
     """
     with ExitStack() as stack:
         listener = stack.enter_context(page_socket(port))
-        desk = _open(stack, console, rules, env, containers)
+        opened = _open(stack, console, rules, env, containers)
         own_port = listener.getsockname()[1]
 
         def say(line: str) -> None:
             console.print(line, soft_wrap=True, highlight=False, markup=False)
 
         if port is None and own_port != PORT:
-            say(f"\nPort {PORT} is taken, so the page has another one.")
+            say(f"\nPort {PORT} is in use; the page uses another port.")
         say(f"\nThe sandbox is open: http://127.0.0.1:{own_port}/")
         if containers:
             say(
                 "Webhooks go to OrderFunction in a container of `sam local start-api`. What it puts on the bus goes to the"
             )
             say("emulator's own OrderFunction and RecoveryFunction. Place an order on the page.")
-        say(f"Edit {desk.rules.shown_path} and the next order follows it.")
+        say(f"Edit {opened.rules.shown_path} and the next order uses the new rules.")
         say("\nTo use `relay` with it, in another terminal (again after each start of the sandbox):")
-        say(f"  {desk.about['source']}\n  relay doctor")
+        say(f"  {opened.about['source']}\n  relay doctor")
         say("\nThe simulated stores' credentials, which open nothing else:")
-        for store in desk.snapshots.stores:
+        for store in opened.snapshots.stores:
             say(f"  {store.hash:<8} access token {store.access_token}, client secret {store.client_secret}")
         say(f"\nExercises for an operator: {TUTORIAL}")
         say("\nCtrl-C ends it.")
-        trouble = asyncio.run(_serve(desk, listener))
-    console.print(trouble or "\nThe sandbox is closed. Nothing is left running.")
-    return 1 if trouble else 0
+        error = asyncio.run(_serve(opened, listener))
+    console.print(error or "\nThe sandbox is closed. Nothing is left running.")
+    return 1 if error else 0
 
 
 def page_socket(port: int | None) -> socket.socket:
@@ -104,11 +101,11 @@ def page_socket(port: int | None) -> socket.socket:
         listener.close()
         if port is None:
             return page_socket(0)
-        raise CloudError(f"port {port} cannot be had ({error.strerror}); choose another with --port") from error
+        raise CloudError(f"port {port} is not available ({error.strerror}); choose another with --port") from error
     return listener
 
 
-def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, containers: Docker | None) -> Desk:
+def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, containers: Docker | None) -> Sandbox:
     sandbox = stack.enter_context(SandboxStore.run(also_on=containers.gateway if containers else ""))
     stores = [demo_store(), outlet_store()]
     addresses = {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
@@ -122,11 +119,7 @@ def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, conta
     for store in stores:
         add_store(sandbox, cloud, store, webhook_url)
     stack.enter_context(environment.written(env, cloud, stores[0].hash, webhook_url))
-    logs = LogWatch(
-        cloud.client("logs"),
-        {name: f"/aws/lambda/{cloud.outputs[f'{function}Name']}" for name, function in FUNCTIONS.items()},
-    )
-    letters = LetterWatch(cloud.client("sqs"), cloud.outputs, cloud.queue_depths, time.monotonic)
+    letters = QueueFollower(cloud.client("sqs"), cloud.outputs, cloud.queue_depths, time.monotonic)
     rules = LiveRules(
         rules_file,
         cloud.deployed_file(RULES_IN_CODE).decode(),
@@ -134,14 +127,14 @@ def _open(stack: ExitStack, console: Console, rules_file: Path, env: Path, conta
         lambda text: cloud.replace_file(RULES_IN_CODE, text),
         time.time,
     )
-    counter = Counter(sandbox, stores[0], letters, webhook_url, cloud.store_secrets)
+    commands = Commands(sandbox, stores[0], letters, webhook_url, cloud.store_secrets)
     about = {
         "source": f"source {environment.shown(env)}",
         "tutorial": TUTORIAL,
         "stores": [store.hash for store in stores],
     }
-    snapshots = Snapshots(sandbox, stores, counter, logs, letters, rules, time.time)
-    return Desk(cloud, logs, letters, rules, counter, snapshots, about)
+    snapshots = Snapshots(sandbox, stores, commands, cloud.log_follower, letters, rules, time.time)
+    return Sandbox(cloud, letters, rules, commands, snapshots, about)
 
 
 def add_store(sandbox: SandboxStore, cloud: Cloud, store: Store, webhook_url: str) -> None:
@@ -152,37 +145,41 @@ def add_store(sandbox: SandboxStore, cloud: Cloud, store: Store, webhook_url: st
     sandbox.add_hook(store, webhook_url, headers=dict([store.webhook_header]))
 
 
-async def _serve(desk: Desk, listener: socket.socket) -> str:
+async def _serve(opened: Sandbox, listener: socket.socket) -> str:
     """Serves until SIGINT or SIGTERM; what went wrong, if it did not end because it was told to."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
-    for told in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(told, stop.set)
-    server = PageServer(desk.counter, desk.snapshots, desk.about)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    server = PageServer(opened.commands, opened.snapshots, opened.about)
     runner = web.AppRunner(server.application(), access_log=None, shutdown_timeout=GRACE_SECONDS)
     await runner.setup()
     await web.SockSite(runner, listener).start()
-    looks = {"logs": desk.logs.look, "queues": desk.letters.look, "rules": desk.rules.look}
-    looking = [asyncio.create_task(_keep_looking(desk.snapshots, name, look)) for name, look in looks.items()]
+    sources = {
+        "logs": opened.cloud.log_follower.refresh,
+        "queues": opened.letters.refresh,
+        "rules": opened.rules.refresh,
+    }
+    polls = [asyncio.create_task(_poll(opened.snapshots, name, refresh)) for name, refresh in sources.items()]
     try:
-        while not stop.is_set() and desk.cloud.emulator.running:
+        while not stop.is_set() and opened.cloud.emulator.running:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), 1.0)
     finally:
-        for task in looking:
+        for task in polls:
             task.cancel()
-        await asyncio.gather(*looking, return_exceptions=True)
+        await asyncio.gather(*polls, return_exceptions=True)
         await runner.cleanup()
-    return "" if stop.is_set() else f"The AWS on this machine has ended by itself:\n{desk.cloud.emulator.log_tail()}"
+    return "" if stop.is_set() else f"The AWS on this machine has ended by itself:\n{opened.cloud.emulator.log_tail()}"
 
 
-async def _keep_looking(snapshots: Snapshots, name: str, look: Callable[[], None]) -> None:
-    """Looks again and again; what cannot be seen is told on the page, until it can be again."""
+async def _poll(snapshots: Snapshots, name: str, refresh: Callable[[], None]) -> None:
+    """Refresh again and again; the page shows the error of the last attempt."""
     while True:
         try:
-            await asyncio.to_thread(look)
+            await asyncio.to_thread(refresh)
         except (ClientError, BotoCoreError) as error:
-            snapshots.troubles[name] = f"The AWS on this machine does not answer: {error}"
+            snapshots.errors[name] = f"The AWS on this machine does not answer: {error}"
         else:
-            snapshots.troubles.pop(name, None)
-        await asyncio.sleep(LOOK_SECONDS)
+            snapshots.errors.pop(name, None)
+        await asyncio.sleep(POLL_SECONDS)

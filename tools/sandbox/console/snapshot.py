@@ -14,10 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from handler.deadline import Clock
-    from sandbox.aws.log_watch import LogWatch
-    from sandbox.console.commands import Counter, Placed
+    from sandbox.aws.logs import LogFollower
+    from sandbox.console.commands import Commands, Placed
     from sandbox.console.live_rules import LiveRules
-    from sandbox.console.queues import LetterWatch
+    from sandbox.console.queues import QueueFollower
     from sandbox.store.server import SandboxStore
     from sandbox.store.settings import Store
 
@@ -36,28 +36,28 @@ class Scene:
 
 @dataclass
 class Snapshots:
-    """Takes the pictures. `troubles` are what keeps the sandbox from seeing, by what it looks at."""
+    """Everything that the page shows. `errors` are those of the last refresh, by what was refreshed."""
 
     sandbox: SandboxStore
     stores: Sequence[Store]
-    counter: Counter
-    logs: LogWatch
-    letters: LetterWatch
+    commands: Commands
+    logs: LogFollower
+    letters: QueueFollower
     rules: LiveRules
     clock: Clock
-    troubles: dict[str, str] = field(default_factory=dict)
+    errors: dict[str, str] = field(default_factory=dict)
 
     def take(self, chosen: int | None) -> dict[str, Any]:
         """How everything stands now, with all that is known of the chosen order."""
-        shown = [self._scene(placed) for placed in reversed(self.counter.placed[-MOST_ORDERS:])]
+        shown = [self._scene(placed) for placed in reversed(self.commands.placed[-MOST_ORDERS:])]
         selected = next((scene for scene in shown if scene.placed.order.id == chosen), None)
         return {
             "now": self.clock(),
             "state": {
-                "trouble": next(iter(self.troubles.values()), ""),
+                "error": next(iter(self.errors.values()), ""),
                 "orders": [_order(scene) for scene in shown],
                 "selected": _details(selected) if selected else None,
-                "faults": self.counter.faults_as_json(),
+                "faults": self.commands.faults_as_json(),
                 "queues": self._queues(shown),
                 "rules": self.rules.as_json(self.stores[0].hash),
                 "stores": [_credentials(store) for store in self.stores],
@@ -103,8 +103,8 @@ def _order(scene: Scene) -> dict[str, Any]:
     return {
         "id": placed.order.id,
         "store": placed.order.store_hash,
-        "buyer": placed.wish.buyer,
-        "po_number": placed.wish.po_number,
+        "buyer": placed.request.buyer,
+        "po_number": placed.request.po_number,
         "created_at": placed.order.created_at,
         "notes": placed.words,
         "verdict": {"key": verdict.key, "tone": verdict.tone, "words": verdict.words, "why": verdict.why},

@@ -16,13 +16,13 @@ from aiohttp import web
 from botocore.exceptions import BotoCoreError, ClientError
 
 from sandbox.console.fault_menu import menu_as_json
-from sandbox.console.queues import NoSuchLetter
-from sandbox.console.requests import FaultWish, OrderWish, Unclear
+from sandbox.console.queues import NoDeadLetter
+from sandbox.console.requests import FaultRequest, InvalidRequest, OrderRequest
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from sandbox.console.commands import Counter
+    from sandbox.console.commands import Commands
     from sandbox.console.snapshot import Snapshots
 
     Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -49,11 +49,11 @@ HEADERS = {
 
 
 class PageServer:
-    """Serves the page's files, the picture of the moment, and what can be asked for at the counter."""
+    """Serves the page's files, the picture of the moment, and what can be asked for at the commands."""
 
-    def __init__(self, counter: Counter, snapshots: Snapshots, about: dict[str, Any]) -> None:
+    def __init__(self, commands: Commands, snapshots: Snapshots, about: dict[str, Any]) -> None:
         """`about`: what does not change while the sandbox runs, shown as it is."""
-        self._counter = counter
+        self._commands = commands
         self._snapshots = snapshots
         self._about = about
 
@@ -79,19 +79,19 @@ class PageServer:
         return web.json_response(await asyncio.to_thread(self._snapshots.take, chosen))
 
     async def _place(self, request: web.Request) -> web.Response:
-        wish = OrderWish.parse(await request.read())
-        placed, said = await asyncio.to_thread(self._counter.place, wish)
+        asked = OrderRequest.parse(await request.read())
+        placed, said = await asyncio.to_thread(self._commands.place, asked)
         return web.json_response({"said": said, "order": placed.order.id})
 
     async def _fault(self, request: web.Request) -> web.Response:
-        wish = FaultWish.parse(await request.read())
-        return _said(await asyncio.to_thread(self._counter.fault, wish))
+        asked = FaultRequest.parse(await request.read())
+        return _said(await asyncio.to_thread(self._commands.fault, asked))
 
     async def _remove_fault(self, request: web.Request) -> web.Response:
-        return _said(await asyncio.to_thread(self._counter.remove_fault, int(request.match_info["id"])))
+        return _said(await asyncio.to_thread(self._commands.remove_fault, int(request.match_info["id"])))
 
     async def _letter(self, request: web.Request) -> web.Response:
-        act = {"redrive": self._counter.redrive, "drop": self._counter.drop}[request.match_info["what"]]
+        act = {"redrive": self._commands.redrive, "drop": self._commands.drop}[request.match_info["what"]]
         return _said(await asyncio.to_thread(act, request.match_info["id"]))
 
 
@@ -103,9 +103,9 @@ async def own_page_only(request: web.Request, handler: Handler) -> web.StreamRes
         response = await handler(request)
     except web.HTTPException as answer:
         response = _error(answer.status, answer.text or answer.reason)
-    except Unclear as error:
+    except InvalidRequest as error:
         response = _error(400, str(error))
-    except NoSuchLetter as error:
+    except NoDeadLetter as error:
         response = _error(409, str(error))
     except (ClientError, BotoCoreError) as error:
         response = _error(502, f"The AWS on this machine did not answer: {type(error).__name__}.")

@@ -1,4 +1,4 @@
-"""`make run`: a pretended store, an AWS on this machine, the real template, and a dozen orders."""
+"""`make run`: a simulated store, an AWS emulator, the real template, and a dozen orders."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def run(*, as_json: bool = False) -> int:
     began = time.monotonic()
     with SandboxStore.run() as sandbox:
         store = sandbox.add_store(demo_store())
-        console.print(f"A pretended BigCommerce store is open at {sandbox.url}")
+        console.print(f"The simulated BigCommerce store listens at {sandbox.url}")
         parameters = PARAMETERS | {"StoreApiUrl": sandbox.url, "B2BApiUrl": sandbox.url}
         with Cloud(parameters, progress=console.print) as cloud:
             cloud.put_secret(store.hash, secret_of(store))

@@ -22,7 +22,6 @@ STORE_HASH, OUTLET_HASH = "sandbox", "outlet"
 BUYER, OUTSIDER, GUEST = 7, 8, 0
 ACCEPTED, UNAUTHENTICATED = 200, 401
 TRIES_ONCE = 0
-SLOW_SECONDS = 7.0
 
 
 def demo_store() -> Store:

@@ -138,11 +138,6 @@ def half_emoji(member: str = "customer_message") -> Fault:
     return Fault(name="half an emoji", alter=lambda body: body.replace(start, start + b"\\ud83d", 1))
 
 
-def gzip_unlabelled() -> Fault:
-    """Compress the answer's body, and do not say so."""
-    return Fault(name="gzip unlabelled", alter=gzip.compress)
-
-
 def gzip_bomb(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
     """Answer with a body that is small on the wire and unpacks to more than a hundred megabytes; no effect."""
     fault = edge(code, {}, {"Content-Encoding": "gzip", **(headers or {})})

@@ -141,11 +141,6 @@ class SandboxStore:
         with self._lock:
             return self._shop(store).orders[order_id]
 
-    def orders(self, store: Store | str) -> list[Order]:
-        """All orders of a store, in the order they were placed."""
-        with self._lock:
-            return list(self._shop(store).orders.values())
-
     def deliver(self, order: Order, url: str, options: DeliveryOptions | None = None) -> list[Delivery]:
         """Start to deliver an order's webhook to an address, hooks or no hooks; one Delivery for each copy."""
         chosen = options or DeliveryOptions()
@@ -209,11 +204,6 @@ class SandboxStore:
         with self._lock:
             return copy.deepcopy(self._shop(store).b2b.record(order_id))
 
-    def records(self, store: Store | str) -> list[Record]:
-        """All B2B records of a store."""
-        with self._lock:
-            return copy.deepcopy(self._shop(store).b2b.records())
-
     def effects(self, store: Store | str, order_id: int) -> Effects:
         """How often calls created or updated the record of an order."""
         with self._lock:
@@ -224,11 +214,6 @@ class SandboxStore:
         creates = self.requests("b2b.create", order=order)
         told = [r.at + (r.seconds or 0) for r in creates if r.status in range(200, 300) and r.fault is None]
         return [request for request in creates if told and request.at > min(told)]
-
-    def window_left(self, order: Order) -> float:
-        """Seconds in which Create Order is still accepted for an order."""
-        with self._lock:
-            return self._shop(order.store_hash).b2b.window_left(order)
 
     def requests(
         self, endpoint: str = "*", *, order: Order | None = None, store: Store | str | None = None

@@ -246,7 +246,7 @@ function showFaults(faults) {
 }
 
 function showQueues({ recovery, dead }) {
-  const depth = ({ waiting, hidden }) => `${waiting} ready, ${hidden} held back`;
+  const depth = ({ waiting, hidden }) => `${waiting} visible, ${hidden} in flight or delayed`;
   setText(id("recovery-depth"), depth(recovery));
   setText(id("dead-depth"), depth(dead));
   const late = recovery.waiting + recovery.hidden;
@@ -277,7 +277,7 @@ function createLetter(letter) {
     button.type = "button";
     button.setAttribute("aria-label", `${label} ${name}`);
     button.addEventListener("click", async () => {
-      if (what === "drop" && !(await sure(`Drop ${name}? Its record stays without what the relay would have brought.`))) return;
+      if (what === "drop" && !(await sure(`Drop ${name}? The relay will not update its record.`))) return;
       act(button, `/api/letters/${letter.message_id}/${what}`, {});
     });
     buttons.append(button);
@@ -287,7 +287,7 @@ function createLetter(letter) {
 }
 
 function updateLetter(item, letter) {
-  setText(item.children[0], letter.order ? `Order ${letter.order}` : "A message that cannot be read");
+  setText(item.children[0], letter.order ? `Order ${letter.order}` : "Unreadable message");
   setText(item.children[1], letter.reason);
   setText(item.children[2], letter.detail);
 }
@@ -306,14 +306,14 @@ function showRules(rules) {
   setText(id("rules-path"), rules.path);
   const since = new Date(rules.since * 1000).toLocaleTimeString();
   const live = `Live since ${since}, as version ${rules.version} of the functions.`;
-  setText(id("rules-live"), rules.arriving ? "The new rules are on their way into the functions." : live);
+  setText(id("rules-live"), rules.arriving ? "Deploying the new rules." : live);
   id("rules-problem").hidden = !rules.problem;
-  setText(id("rules-problem"), rules.problem && `The file is wrong, and the rules below go on: ${rules.problem}`);
+  setText(id("rules-problem"), rules.problem && `The file is invalid. The rules below stay in use: ${rules.problem}`);
   const [state, tone] = rules.problem ? ["wrong", "bad"] : rules.arriving ? ["arriving", "warn"] : [`v${rules.version}`, "good"];
   setText(id("rules-state"), state);
   setAttribute(id("rules-state"), "data-tone", tone);
   showFacts(id("rule-list"), rules.rules.map((rule) => [rule.name, rule.expression]), "code");
-  if (rules.problem !== brokenRules) say(rules.problem ? `The rules are wrong: ${rules.problem}` : "The rules are valid again.");
+  if (rules.problem !== brokenRules) say(rules.problem ? `The rules are invalid: ${rules.problem}` : "The rules are valid again.");
   brokenRules = rules.problem;
 }
 
@@ -328,8 +328,8 @@ function showStores(stores) {
 
 function show(state) {
   orders = state.orders;
-  id("trouble").hidden = !state.trouble;
-  setText(id("trouble"), state.trouble);
+  id("error").hidden = !state.error;
+  setText(id("error"), state.error);
   id("no-orders").hidden = orders.length > 0;
   keep(id("order-list"), orders, (order) => order.id, createOrder, updateOrder, id("orders"));
   showDetails(state.selected);
@@ -356,8 +356,8 @@ async function keepLooking() {
   } catch {
     wait = ASK_AGAIN_MS;
     shown = "";
-    id("trouble").hidden = false;
-    setText(id("trouble"), "The sandbox does not answer. It may have been closed; make sandbox opens it again.");
+    id("error").hidden = false;
+    setText(id("error"), "The sandbox does not answer. Start it again with make sandbox.");
   }
   setTimeout(keepLooking, wait);
 }

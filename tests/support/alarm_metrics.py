@@ -67,14 +67,14 @@ def lambda_samples(cloud: Cloud) -> list[Sample]:
 
     The emulator keeps these metrics for functions that are invoked through Lambda's API, and not for triggers.
     """
+    cloud.log_follower.refresh()
     found = []
     for function in ("OrderFunction", "RecoveryFunction"):
         name = cloud.outputs[f"{function}Name"]
-        pages = cloud.client("logs").get_paginator("filter_log_events").paginate(logGroupName=f"/aws/lambda/{name}")
-        for event in [event for page in pages for event in page["events"]]:
-            if report := REPORT.match(event["message"]):
-                at, dimensions = event["timestamp"] / 1000, (("FunctionName", name),)
-                milliseconds = float(report.group(1))
+        for at_ms, message in cloud.log_follower.events(function):
+            if report := REPORT.match(message):
+                dimensions = (("FunctionName", name),)
+                at, milliseconds = at_ms / 1000, float(report.group(1))
                 found.append(Sample("AWS/Lambda", "Invocations", dimensions, "Count", 1.0, at))
                 found.append(Sample("AWS/Lambda", "Duration", dimensions, "Milliseconds", milliseconds, at))
     return found
