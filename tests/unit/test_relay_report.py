@@ -188,7 +188,7 @@ def test_people_are_told_of_create_after_seconds_when_a_record_was_there(
     report(context, "")
 
     text = capsys.readouterr().out
-    assert "record there before the relay's      1, 4 to 4 s after the order's creation" in text
+    assert "record exists before the relay's     1, 4 to 4 s after the order's creation" in text
     assert "of 2 orders in the window" in text
     assert "create_after_seconds in docs/bigcommerce.md" in text
 

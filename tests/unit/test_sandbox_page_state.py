@@ -264,7 +264,7 @@ class TestLetters:
         stage.queues.refused_bodies.add(letter(101, "sandbox"))
         stage.letters.refresh()
 
-        with pytest.raises(NoDeadLetter, match="it stays"):
+        with pytest.raises(NoDeadLetter, match="stays"):
             stage.commands.redrive(name)
 
         assert name in stage.queues.bodies[DEAD]

@@ -177,7 +177,7 @@ def test_a_field_that_the_event_brings_needs_no_source(world: World) -> None:
 def test_an_invoice_payment_is_skipped_by_the_line_of_the_shipped_rules() -> None:
     shipped = module.__file__.replace("sources.py", "enrichment.toml")
     with open(shipped, encoding="utf-8") as file:  # noqa: PTH123
-        [line] = [line for line in file if "invoice payment" in line and "skip_when" in line]
+        [line] = [line for line in file if line.startswith("# skip_when") and "invoice payment" in line]
     world = world_with(f"[all]\n{line.lstrip('# ')}")
     world.exchange.always("GET", METAFIELDS, rows({"namespace": "b", "key": "orderType", "value": "invoice payment"}))
 
@@ -346,7 +346,7 @@ def test_a_source_that_hangs_costs_its_own_fields_alone() -> None:
     world.exchange.always("GET", COMPANIES, hang())
     world.create()
 
-    assert fields(world).keys() == {"Role", "Tax code", "Notes", "Type", "Source"}
+    assert fields(world).keys() == {"Role", "Tax code", "Notes", "Type", "Source", "SKUs"}
 
 
 def test_a_first_attempt_that_hangs_leaves_time_for_a_second_one(world: World) -> None:
@@ -635,7 +635,7 @@ def test_in_threads_an_order_is_created_with_the_same_fields_and_counts(written:
     world.relay._background = in_thread
 
     assert isinstance(world.create(), Created)
-    assert fields(world).keys() == {"Company", "ERP Id", "Role", "Tax code", "Notes", "Type", "Source"}
+    assert fields(world).keys() == {"Company", "ERP Id", "Role", "Tax code", "Notes", "Type", "Source", "SKUs"}
     assert sum(written.traffic["B2BApiRequest"]) == 3
     assert sum(written.traffic["StoreApiRequest"]) == 4
     [line] = [line for line in written.log if line.get("event") == "order.created"]
