@@ -19,6 +19,7 @@ PARAMETERS = {
     "RecoveryLongestDelaySeconds": "3",
     "GiveUpAfterMinutes": "60",
     "LateRequestsPerMinute": "150",
+    "PublishOutcomes": "true",
     "PartnerEventSourceName": "aws.partner/bigcommerce.com/1025646/store-events",
 }
 
