@@ -16,7 +16,8 @@ from rich.table import Table
 
 from handler.deadline import Deadline
 from handler.errors import RetryLater
-from handler.http.client import LIVE, HttpClient, NoAnswer, Response, RetryPolicy
+from handler.http.exchange import NoAnswer, Response
+from handler.http.retries import LIVE, HttpClient, RetryPolicy
 from handler.telemetry import logger, metrics
 from measuring import arguments, hand_in, say
 

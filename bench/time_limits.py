@@ -19,7 +19,7 @@ from unittest.mock import patch
 import requests
 from rich.table import Table
 
-from handler.http.client import HttpExchange, NoAnswer
+from handler.http.exchange import HttpExchange, NoAnswer
 from measuring import Spread, arguments, hand_in, say
 
 if TYPE_CHECKING:

@@ -67,7 +67,7 @@ def calls(url: str) -> dict[str, Callable[[], Any]]:
     from handler.content import Content
     from handler.deadline import Deadline
     from handler.enrichment import Rules
-    from handler.http.client import LIVE
+    from handler.http.retries import LIVE
     from handler.order_event import parse_detail
     from handler.outcomes import Unchanged
     from handler.table.rate_limit import LateRateLimit

@@ -23,7 +23,7 @@ import boto3
 from handler.container import Container
 from handler.enrichment import Rules
 from handler.errors import IgnoredScope, MalformedEvent
-from handler.http.client import HttpExchange
+from handler.http.exchange import HttpExchange
 from handler.order_event import event_time, parse_bus_event
 from handler.settings import Settings
 from handler.telemetry import Metric, count, logger, measure_seconds, metrics

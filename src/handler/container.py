@@ -15,7 +15,7 @@ from handler.bigcommerce.hooks_api import HooksApi
 from handler.bigcommerce.store_api import StoreApi
 from handler.create import CreateOrder
 from handler.endings import Endings
-from handler.http.client import LATE, LIVE, LIVE_SOURCE, HttpClient
+from handler.http.retries import LATE, LIVE, LIVE_SOURCE, HttpClient
 from handler.intake import Intake
 from handler.outcome_events import OutcomeEvents
 from handler.queues import Queues
@@ -38,7 +38,8 @@ if TYPE_CHECKING:
 
     from handler.deadline import Clock
     from handler.enrichment import Rules
-    from handler.http.client import Exchange, RetryPolicy
+    from handler.http.exchange import Exchange
+    from handler.http.retries import RetryPolicy
     from handler.settings import Settings
 
 AWS_CALLS = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 2, "mode": "standard"})

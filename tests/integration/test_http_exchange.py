@@ -20,7 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from handler.http import total_timeout
-from handler.http.client import LARGEST_ANSWER_BYTES, HttpExchange, NoAnswer
+from handler.http.exchange import LARGEST_ANSWER_BYTES, HttpExchange, NoAnswer
 from support.ports import closed_port
 
 if TYPE_CHECKING:

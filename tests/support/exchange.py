@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from handler.http.client import NoAnswer, Response
+from handler.http.exchange import NoAnswer, Response
 from support.clock import FakeClock
 
 

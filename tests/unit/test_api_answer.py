@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from handler.bigcommerce.api_answer import LONGEST_MESSAGE, UnexpectedAnswer, b2b_answer, core_answer, message_of
 from handler.errors import Cause
-from handler.http.client import Response
+from handler.http.exchange import Response
 
 
 def response(status: int, body: Any = b"") -> Response:

@@ -10,7 +10,7 @@ import pytest
 
 from handler.container import Container
 from handler.enrichment import Rules
-from handler.http.client import HttpExchange
+from handler.http.exchange import HttpExchange
 from handler.outcome_events import LEAST_MS
 from support.clock import FakeClock, middle
 from support.world import SETTINGS

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from handler.http.client import LIVE
+from handler.http.retries import LIVE
 from handler.telemetry import logger
 from policies import POLICIES, TROUBLE, Policy, in_the_window
 

@@ -13,7 +13,7 @@ from botocore.exceptions import EndpointConnectionError
 from moto import mock_aws
 
 from handler import telemetry
-from handler.http.client import HttpExchange, Response
+from handler.http.exchange import HttpExchange, Response
 from handler.telemetry import Metric, count, count_by, measure_seconds
 from relay import cli, main
 from relay.command import (

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from handler.http.client import Response
+from handler.http.exchange import Response
 from handler.http.tolerant_json import parse
 
 VALUE = {"code": 200, "data": {"name": "Müller 🛒", "list": [1, None, True]}}

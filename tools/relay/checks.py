@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rich.console import Console
 
     from handler.bigcommerce.credentials import StoreSecret
-    from handler.http.client import Response
+    from handler.http.exchange import Response
     from relay.context import Context
 
 ACCOUNTS = "store admin: Settings > Store-level API accounts"

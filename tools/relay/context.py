@@ -42,7 +42,8 @@ if TYPE_CHECKING:
     from handler.bigcommerce.hooks_api import HooksApi
     from handler.bigcommerce.store_api import StoreApi
     from handler.container import Container
-    from handler.http.client import HttpClient, Response, RetryPolicy
+    from handler.http.exchange import Response
+    from handler.http.retries import HttpClient, RetryPolicy
     from handler.queues import Queues
     from handler.settings import Settings
     from handler.sources import Sources
@@ -179,7 +180,7 @@ class Context:
         # Imported on demand: these imports dominate the start time.
         from handler.container import Container  # noqa: PLC0415
         from handler.enrichment import Rules  # noqa: PLC0415
-        from handler.http.client import HttpExchange  # noqa: PLC0415
+        from handler.http.exchange import HttpExchange  # noqa: PLC0415
 
         exchange = HttpExchange(USER_AGENT)
 
@@ -260,7 +261,7 @@ class Context:
 
     @cached_property
     def _policy(self) -> RetryPolicy:
-        from handler.http.client import RetryPolicy  # noqa: PLC0415  as for `relay`
+        from handler.http.retries import RetryPolicy  # noqa: PLC0415  as for `relay`
 
         return RetryPolicy(attempt_seconds=8.0, retries=True)
 

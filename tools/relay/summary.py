@@ -11,7 +11,7 @@ from typing import Any
 
 from handler.deadline import WINDOW_SECONDS
 from handler.errors import Cause
-from handler.http.client import TOO_MANY_REQUESTS
+from handler.http.retries import TOO_MANY_REQUESTS
 
 SUCCESS = range(200, 300)
 BAD_REQUEST = 400

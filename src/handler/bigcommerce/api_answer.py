@@ -11,13 +11,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from handler.errors import Cause
-from handler.http.client import NO_CONTENT, TRANSIENT, NoAnswer
+from handler.http.exchange import NO_CONTENT, NoAnswer
+from handler.http.retries import TRANSIENT
 from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-    from handler.http.client import Response
+    from handler.http.exchange import Response
 
 UNAUTHORISED, FORBIDDEN, NOT_FOUND, METHOD_NOT_ALLOWED, CONFLICT, GONE, UNPROCESSABLE = (
     401,

@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
     from handler.bigcommerce.credentials import Credentials, StoreSecret
     from handler.deadline import Deadline
-    from handler.http.client import HttpClient, Response
+    from handler.http.exchange import Response
+    from handler.http.retries import HttpClient
 
 
 class AuthorizedApi:

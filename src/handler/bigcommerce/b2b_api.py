@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from handler.bigcommerce.credentials import StoreSecret
     from handler.content import Content
     from handler.deadline import Deadline
-    from handler.http.client import Response
+    from handler.http.exchange import Response
 
 ORDERS = "/api/v3/io/orders"
 COMPANIES = "/api/v3/io/companies"

@@ -8,12 +8,12 @@ from urllib.parse import urlencode
 from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, core_answer, message_of
 from handler.bigcommerce.api_client import AuthorizedApi
 from handler.errors import Cause, Refused, RetryLater
-from handler.http.client import NO_CONTENT
+from handler.http.exchange import NO_CONTENT
 from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
     from handler.deadline import Deadline
-    from handler.http.client import Response
+    from handler.http.exchange import Response
 
 PAGE_SIZE = 250
 LIKELY_PAGE_SIZE = 50

@@ -13,7 +13,7 @@ from handler.errors import Cause, Refused, RetryLater
 
 if TYPE_CHECKING:
     from handler.deadline import Deadline
-    from handler.http.client import Response
+    from handler.http.exchange import Response
 
 ORDER_CREATED = "store/order/created"
 

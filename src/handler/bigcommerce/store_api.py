@@ -11,14 +11,14 @@ from handler.bigcommerce.api_client import AuthorizedApi
 from handler.bigcommerce.rows import usable_rows
 from handler.dates import rfc2822, unix_seconds
 from handler.errors import Cause, Refused, RetryLater
-from handler.http.client import NO_CONTENT
+from handler.http.exchange import NO_CONTENT
 from handler.whole_number import whole_number
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from handler.deadline import Deadline
-    from handler.http.client import Response
+    from handler.http.exchange import Response
 
 PAGE_SIZE = 250
 LIKELY_PAGE_SIZE = 50

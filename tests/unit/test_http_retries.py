@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from handler.deadline import Deadline
 from handler.errors import Cause, OrderAlreadyExists, RetryLater
-from handler.http.client import LATE, LIVE, HttpClient, NoAnswer, Response, RetryPolicy, reset_after_seconds
+from handler.http.exchange import NoAnswer, Response
+from handler.http.retries import LATE, LIVE, HttpClient, RetryPolicy, reset_after_seconds
 from support.clock import NOON, FakeClock, middle
 from support.exchange import FakeExchange, Step, answer, hang, reset, unreachable
 
