@@ -143,6 +143,13 @@ test-teeth: setup ## Run the end-to-end tests without a relay: each must fail (a
 	@PYTHONPATH=src:tools:tests timeout --kill-after=30 1500 $(BIN)/python -m pytest -p support.teeth -q --tb=no \
 		tests/e2e --ignore=tests/e2e/test_chaos.py
 
+.PHONY: mutation
+mutation: .venv/.installed ## Change the code that keeps the promises: each change must fail a test (half an hour)
+	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/mutation.txt
+	@$(BIN)/mutmut run $(ARGS)
+	@echo "Changes that no test noticed (docs/mutation.md says why, for those that are known):"
+	@$(BIN)/mutmut results
+
 .PHONY: test-unit
 test-unit: .venv/.installed ## Run the unit tests only (seconds)
 	@$(BIN)/python -m pytest tests/unit
@@ -168,14 +175,14 @@ format: .venv/.installed ## Format the code
 
 .PHONY: lock
 lock: .venv/.installed ## Renew the pinned requirements from the *.in files
-	@for name in layers/dependencies/requirements requirements/uv requirements/dev requirements/sam requirements/ministack requirements/ric; do \
+	@for name in layers/dependencies/requirements requirements/uv requirements/dev requirements/mutation requirements/sam requirements/ministack requirements/ric; do \
 		echo "$$name.txt"; \
 		$(UV) pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header $$name.in -o $$name.txt || exit 1; \
 	done
 
 .PHONY: clean
 clean: ## Remove what was built and cached
-	@rm -rf .aws-sam .sandbox .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	@rm -rf mutants .aws-sam .sandbox .coverage* htmlcov .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	@find . -path './.?*' -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
 
 .PHONY: clean-all
