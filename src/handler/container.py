@@ -104,7 +104,7 @@ class Container:
             idempotency=self.idempotency,
             store_api=self.store_api(LIVE),
             b2b_api=self.b2b_api(LIVE),
-            rules=self._rules,
+            rules=self.rules,
             sources=self.sources(LIVE_SOURCE),
             endings=self.endings,
             stores=self.stores,
@@ -123,7 +123,7 @@ class Container:
             idempotency=self.idempotency,
             store_api=self.store_api(LATE),
             b2b_api=self.b2b_api(LATE),
-            rules=self._rules,
+            rules=self.rules,
             sources=self.sources(LATE),
             endings=self.endings,
             order_notes=self.order_notes,
@@ -149,7 +149,8 @@ class Container:
         )
 
     @cached_property
-    def _rules(self) -> Rules:
+    def rules(self) -> Rules:
+        """The rules of all stores."""
         return self._load_rules()
 
     # --- BigCommerce ----------------------------------------------------------------------------------------------

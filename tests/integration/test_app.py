@@ -230,7 +230,7 @@ def test_a_rule_that_fails_is_counted_by_its_name(
     app: ModuleType, sandbox: SandboxStore, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rules = Rules.parse('[all]\npo_number = "length(customer_id)"')
-    app.relay._rules.by_store[STORE.hash] = rules.for_all
+    app.relay.rules.by_store[STORE.hash] = rules.for_all
 
     app.handle_order_event(sample("bus-order"), CONTEXT)
 

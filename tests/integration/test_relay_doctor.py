@@ -389,8 +389,9 @@ def test_without_a_store_it_says_how_to_add_one(well: RelayCli) -> None:
     assert "relay store add" in findings(well, WRONG)["stores"]["fix"]
 
 
-def test_what_aws_does_not_let_it_see_is_not_claimed(well: RelayCli, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("relay.order_checks._depth", lambda *_: boto3.client("sqs").get_queue_url(QueueName="none"))
+def test_what_aws_does_not_let_it_see_is_not_claimed(well: RelayCli) -> None:
+    for name in ("RecoveryQueueUrl", "DeadLetterQueueUrl"):
+        boto3.client("sqs").delete_queue(QueueUrl=well.stack.outputs[name])
 
     found = findings(well, UNKNOWN)
 

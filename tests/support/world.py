@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Unpack, cast
 
+from handler.background import Background
 from handler.bigcommerce.credentials import Credentials
 from handler.container import Container
 from handler.create import CreateOrder
@@ -79,6 +80,8 @@ class World:
     """The fake one, or a client of moto's."""
     aws: Callable[[str, Any], Any] | None = None
     """Makes the AWS client of a service with a Config, of moto's; without it every client is a fake."""
+    background: Background | None = None
+    """How work begins in the background; without it the work takes fake time."""
 
     def __post_init__(self) -> None:
         self.bigcommerce = BigCommerce(self.clock)
@@ -89,26 +92,32 @@ class World:
         self.sqs = FakeSqs(self.clock)
         self.bus = FakeEventBridge()
         self.idempotency = InMemoryIdempotency()
+        self.clients: list[str] = []
+        """The AWS services of which the relay made a fake client."""
 
     # --- the relay ------------------------------------------------------------------------------------------------
 
     @cached_property
     def relay(self) -> Container:
         """The genuine composition root, on fakes; made when first needed, of the settings and rules of that moment."""
-        fakes = {"events": self.bus, "dynamodb": self.table, "secretsmanager": self.secrets, "sqs": self.sqs}
         relay = Container(
             self.settings,
-            client=self.aws or (lambda service, _config: fakes[service]),
+            client=self.aws or self._fake_client,
             exchange=self.exchange,
             rules=lambda: self.rules,
             clock=self.clock,
             sleep=self.clock.sleep,
             uniform=middle,
-            background=at_once(self.clock),
+            background=self.background or at_once(self.clock),
         )
         if self.aws is None:
             relay.idempotency = self.idempotency  # in place of the cached property
         return relay
+
+    def _fake_client(self, service: str, _config: Any) -> Any:
+        self.clients.append(service)
+        fakes = {"events": self.bus, "dynamodb": self.table, "secretsmanager": self.secrets, "sqs": self.sqs}
+        return fakes[service]
 
     @property
     def queues(self) -> Queues:

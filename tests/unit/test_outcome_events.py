@@ -297,7 +297,7 @@ def test_off_there_is_no_event_and_no_client(happens: Any) -> None:
     happens(world)
 
     assert publish(world) == []
-    assert "_outcome_bus" not in vars(world.relay)
+    assert "events" not in world.clients
 
 
 # --- the how-to guide ---------------------------------------------------------------------------------------------

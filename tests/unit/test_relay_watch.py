@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import typer
 
-from relay.watch import OVERLAP_SECONDS, watch
+from relay.watch import OVERLAP_SECONDS, Tail, watch
 from support.clock import NOON, FakeClock
 from support.logs import ORDER, RECOVERY, FakeLogs, context_with
 
@@ -260,26 +260,14 @@ def test_orders_from_before_are_shown_when_asked_for(logs: FakeLogs, context: Co
     assert watch(context, "abc123", orders=1, lasting="4s", since="10m") == 0
 
 
-def test_the_memory_of_shown_lines_is_bounded(
-    logs: FakeLogs, context: Context, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from relay import watch as module  # noqa: PLC0415  the module, not the command
-
-    sizes: list[int] = []
-    genuine = module._Tail.poll
-
-    def poll(tail: Any) -> Any:
-        found = genuine(tail)
-        sizes.append(len(tail._seen))
-        return found
-
-    monkeypatch.setattr(module._Tail, "poll", poll)
+def test_the_memory_of_shown_lines_is_bounded(logs: FakeLogs, context: Context) -> None:
+    tail = Tail(context, "abc123", NOON)
     for second in range(600):
         logs.write(ORDER, line(outcome="created"), at=NOON + second)
+        logs.clock.advance(1)
 
-    watch(context, "abc123", lasting="10m")
-
-    assert max(sizes) <= OVERLAP_SECONDS + 10
+        assert len(tail.poll()) == 1
+        assert len(tail.shown) <= OVERLAP_SECONDS + 10
 
 
 def test_a_time_that_is_none_is_wrong_usage(context: Context) -> None:

@@ -18,7 +18,7 @@ from handler.telemetry import Metric, count, metrics_aside, record_aside
 from support.aws import FakeTable, refusal
 from support.events import BUYER, ORDER_ID, STORE_HASH
 from support.exchange import Step, answer, hang
-from support.world import COMPANIES, LOOK_UP, RECORDS, SECRET_NAME, USER, World
+from support.world import COMPANIES, LOOK_UP, RECORDS, USER, World
 
 if TYPE_CHECKING:
     from support.telemetry import Written
@@ -632,7 +632,7 @@ def test_what_a_thread_counts_is_recorded_by_the_main_thread(written: Written) -
 
 def test_in_threads_an_order_is_created_with_the_same_fields_and_counts(written: Written) -> None:
     world = world_with(ALL_RULES)
-    world.relay._background = in_thread
+    world.background = in_thread
 
     assert isinstance(world.create(), Created)
     assert fields(world).keys() == {"Company", "ERP Id", "Role", "Tax code", "Notes", "Type", "Source", "SKUs"}
@@ -640,11 +640,3 @@ def test_in_threads_an_order_is_created_with_the_same_fields_and_counts(written:
     assert sum(written.traffic["StoreApiRequest"]) == 4
     [line] = [line for line in written.log if line.get("event") == "order.created"]
     assert {call["endpoint"] for call in line["calls"]} >= {"b2b.company", "core.metafields"}
-
-
-def test_one_cold_environment_reads_the_secret_once_for_all_its_threads() -> None:
-    world = world_with(ALL_RULES)
-    world.relay._background = in_thread
-    world.create()
-
-    assert world.secrets.asked == [(SECRET_NAME, "AWSCURRENT")]

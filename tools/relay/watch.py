@@ -93,7 +93,7 @@ def watch(
     ends_at = None if lasting is None else begin + seconds(lasting)
     since_at = moment(since, begin)
     _print_start(context, store, orders, lasting)
-    tail = _Tail(context, store, since_at)
+    tail = Tail(context, store, since_at)
     seen: dict[tuple[str, int], str] = {}
     hinted = False
     while True:
@@ -130,14 +130,15 @@ def _print_summary(context: Context, outcomes: list[str], orders: int | None) ->
 
 
 @dataclass
-class _Tail:
+class Tail:
     """The functions' new JSON log lines, each once."""
 
     context: Context
     store: str
     since: float
+    shown: dict[tuple[str, str], float] = field(default_factory=dict)
+    """The times of the lines that may be read again, by log group and identity."""
     _newest: dict[str, float] = field(default_factory=dict)
-    _seen: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def poll(self) -> list[dict[str, Any]]:
         """The lines since the last poll, oldest first. Raises botocore's errors."""
@@ -147,13 +148,13 @@ class _Tail:
     def _fresh(self, group: str) -> Iterator[dict[str, Any]]:
         pattern = f"{{ $.store = {json.dumps(self.store)} }}" if self.store else '{ $.level = "*" }'
         begin = max(self.since, self._newest.get(group, 0.0) - OVERLAP_SECONDS)
-        for key in [key for key, at in self._seen.items() if key[0] == group and at < begin]:
-            del self._seen[key]
+        for key in [key for key, at in self.shown.items() if key[0] == group and at < begin]:
+            del self.shown[key]
         for identity, at, line in events(self.context, group, pattern, begin):
             self._newest[group] = max(self._newest.get(group, 0.0), at)
-            if (group, identity) in self._seen:
+            if (group, identity) in self.shown:
                 continue
-            self._seen[group, identity] = at
+            self.shown[group, identity] = at
             # Filtered again: emulators match everything with a pattern of this form.
             if _step(line) and (not self.store or line.get("store") == self.store):
                 yield line
