@@ -66,12 +66,17 @@ def _paths(call: Any) -> list[str]:
 def calls(node: Any) -> list[Any]:
     """The function calls in a parsed expression. jmespath itself checks a call only when it evaluates it."""
     own = [node] if node["type"] == "function_expression" else []
-    return own + [call for child in node.get("children", ()) for call in calls(child)]
+    return own + [call for child in children_of(node) for call in calls(child)]
+
+
+def children_of(node: Any) -> list[Any]:
+    """The nodes below a node of a parsed expression. Those of a slice are numbers."""
+    return [child for child in node["children"] if isinstance(child, dict)]
 
 
 def _path(node: Any) -> str:
     """The node as written in the rule, if it is a path; empty otherwise."""
-    children = [_path(child) for child in node.get("children", ())]
+    children = [_path(child) for child in children_of(node)]
     match node["type"]:
         case "field":
             return str(node["value"])
@@ -79,9 +84,10 @@ def _path(node: Any) -> str:
             return "@"
         case "index":
             return f"[{node['value']}]"
-        case "projection":
-            return f"{children[0]}[*].{children[1]}".removesuffix(".@")
-        case "index_expression" | "subexpression" as kind:
+        case "projection" if all(children):
+            every = "[]" if node["children"][0]["type"] == "flatten" else "[*]"
+            return f"{children[0]}{every}.{children[1]}".removesuffix(".@")
+        case "index_expression" | "subexpression" | "flatten" as kind if all(children):
             return ("." if kind == "subexpression" else "").join(children)
         case _:
             return ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
-from handler.rule_failed import calls
+from handler.rule_failed import calls, children_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +39,7 @@ OF_THE_FIRST = frozenset(
 
 def read_fields(node: Any) -> Iterator[str]:
     """The names that a parsed JMESPath expression reads from its input, as far as that can be determined."""
-    kind, children = node["type"], node.get("children", [])
+    kind, children = node["type"], children_of(node)
     if kind == "field":
         yield node["value"]
     elif kind in OF_THE_FIRST:

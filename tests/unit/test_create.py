@@ -445,10 +445,11 @@ def test_when_asking_about_a_refusal_is_refused_itself_the_order_is_a_dead_lette
     assert world.create() == Dead(Cause.API_REFUSED, "B2B API: HTTP 410: gone")
 
 
-def test_when_asking_about_a_refusal_fails_the_order_waits(world: World) -> None:
+@pytest.mark.parametrize("place", [RECORD, USER], ids=["record", "user"])
+def test_when_asking_about_a_refusal_fails_the_order_waits(world: World, place: str) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, REFUSED)
-    world.exchange.always("GET", USER, answer(503))
+    world.exchange.always("GET", place, answer(503))
 
     outcome = world.create()
 
@@ -712,6 +713,52 @@ def test_values_that_come_later_leave_alone_what_somebody_has_corrected_on_the_r
     world.create(extraFields=own_fields(Team="Blue"))
 
     assert record.po_number == "corrected by hand"
+
+
+def finished_without_a_record(world: World) -> None:
+    """The order is skipped, since its customer has no company; then the customer gets one."""
+    world.place(customer_id=OUTSIDER)
+    assert world.create() == Skipped(SkipReason.NO_COMPANY)
+    world.store.company_customers.add(OUTSIDER)
+    world.exchange.sent.clear()
+
+
+def test_values_for_a_finished_order_without_a_record_create_it_after_a_look_for_one(world: World) -> None:
+    finished_without_a_record(world)
+
+    assert isinstance(world.create(poNumber="given"), Created)
+    record = world.record()
+    assert record is not None
+    assert record.po_number == "given"
+    assert [(sent.method, sent.path) for sent in world.exchange.sent] == [
+        ("GET", LOOK_UP),
+        ("GET", RECORD),
+        ("POST", RECORDS),
+    ]
+
+
+def test_values_for_a_finished_order_whose_record_cannot_be_read_are_late(world: World) -> None:
+    finished_without_a_record(world)
+    world.exchange.always("GET", RECORD, answer(503))
+
+    outcome = world.create(poNumber="given")
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.API_UNAVAILABLE
+    assert world.exchange.paths("POST") == []
+
+
+def test_values_for_a_finished_order_that_come_after_the_window_are_late_if_it_has_no_record(world: World) -> None:
+    finished_without_a_record(world)
+    event = parse_detail(webhook(world.clock.now, poNumber="given"), world.clock.now)
+    missing = answer(404, {"code": 404, "data": {}, "meta": {"message": "Not Found Error"}}, seconds=3.0)
+    world.exchange.on("GET", RECORD, hang(), hang(), missing)
+
+    outcome = world.create_order.handle(event, cast("Any", FakeContext(world.clock)))
+
+    assert isinstance(outcome, Late)
+    assert outcome.cause is Cause.WINDOW_MISSED
+    assert world.exchange.paths("POST") == []
 
 
 def test_values_for_an_order_that_is_being_worked_on_are_late(world: World) -> None:

@@ -75,6 +75,14 @@ def test_extra_fields_come_from_form_fields_and_from_plain_values() -> None:
     assert failed == []
 
 
+def test_a_rule_may_take_a_slice_of_a_list() -> None:
+    content, failed = evaluate(
+        '[all.extra_fields]\nSKUs = "products[:2].sku"', {"products": [{"sku": s} for s in "abc"]}
+    )
+
+    assert (content.extra_fields, failed) == ((("SKUs", "a, b"),), [])
+
+
 def test_a_stores_own_rules_stand_in_place_and_its_fields_are_added() -> None:
     rules = """
     [all]
@@ -278,6 +286,11 @@ def test_a_limit_that_is_not_used_up_is_left_for_the_next_computation() -> None:
         ("first_match(billing.tags, 'x')", "first_match() expects text; billing.tags is a list"),
         ("length(items[0].price)", "length() expects text or a list or an object; items[0].price is a number"),
         ("join(', ', items[*].price)", "join() expects a list of texts; items[*].price holds a number"),
+        ("join(', ', items[].price)", "join() expects a list of texts; items[].price holds a number"),
+        ("join(', ', items[:2].price)", "join() expects a list of texts; the argument holds a number"),
+        ("first_match(to_array(customer_id), 'x')", "first_match() expects text; the argument is a list"),
+        ("first_match(to_array(items)[0].price, 'x')", "first_match() expects text; the argument is a number"),
+        ("items[0:1:0]", "ValueError in the expression"),
         ("items[0].length(price)", "length() expects text or a list or an object; price is a number"),
         ("contains(@, 'x')", "contains() expects a list or text; @ is an object"),
         ("join(customer_id, items)", "join() expects text; the argument is a number"),

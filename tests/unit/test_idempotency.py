@@ -99,6 +99,37 @@ def test_a_claim_that_was_not_repeated_is_never_its_own_hindrance() -> None:
     assert table.run(lambda _: Updated()) == Duplicate(in_progress=True)
 
 
+def test_a_claim_that_meets_another_one_which_is_gone_by_now_is_made_again() -> None:
+    refused = there_is({})
+    del refused["Item"]
+    table = Table(refused)
+
+    assert table.run(lambda _: Updated()) == Updated()
+    assert [operation for operation, _ in table.asked] == ["PutItem", "GetItem", "PutItem", "UpdateItem"]
+
+
+def test_when_a_finished_order_cannot_be_stored_its_outcome_stands_and_the_work_is_not_repeated(
+    written: Written,
+) -> None:
+    calls: list[bool] = []
+
+    def work(again: bool) -> Finished:
+        calls.append(again)
+        return Updated()
+
+    assert Table(OK, LOST, LOST).run(work) == Updated()
+    assert calls == [False]
+    assert written.metrics["TableUnavailable"] == [1.0]
+
+
+def test_when_the_claim_of_failed_work_cannot_be_removed_the_works_own_error_is_raised() -> None:
+    table = Table(OK, LOST, LOST)
+
+    with pytest.raises(ZeroDivisionError):
+        table.run(lambda _: 1 // 0)  # type: ignore[return-value]  # it never returns
+    assert [operation for operation, _ in table.asked] == ["PutItem", "DeleteItem", "DeleteItem"]
+
+
 def test_when_the_table_does_not_answer_the_order_is_worked_on_and_remembered_afterwards(written: Written) -> None:
     table = Table(LOST, LOST, OK)
 

@@ -46,6 +46,7 @@ ATTRIBUTES, METAFIELDS, CONSIGNMENTS = Source.ATTRIBUTES, Source.METAFIELDS, Sou
         ("user && items[?company == 'x'] | company", {USER}),
         ("extra_field(company.extraFields, 'ERP ID')", {COMPANY}),
         ("join(', ', consignments.shipping[].line_items[].sku)", {CONSIGNMENTS}),
+        ("consignments.shipping[:1].line_items[].sku", {CONSIGNMENTS}),
         ("customer.notes", {CUSTOMER}),
         ("attribute(customer.attributes, 'Tax code')", {CUSTOMER, ATTRIBUTES}),
         ("metafield(metafields, '*', 'orderType') == 'invoice payment'", {METAFIELDS}),

@@ -31,6 +31,14 @@ def test_a_good_signature_and_a_good_header_prove_together() -> None:
     authenticate(sign(BODY, "shh", time.time()) | {"x-relay-key": "key"}, BODY, BOTH)
 
 
+def test_a_secret_header_alone_is_enough_for_a_store_without_a_client_secret() -> None:
+    header_only = secret(webhook_header={"name": "X-Relay-Key", "value": "key"})
+
+    authenticate({"x-relay-key": "key"}, BODY, header_only)
+    with pytest.raises(Unauthenticated):
+        authenticate({"x-relay-key": "other"}, BODY, header_only)
+
+
 def signed(secret: str = "shh", body: bytes = BODY, seconds: float = 0.0) -> dict[str, str]:
     return sign(body, secret, time.time() + seconds) | {"x-relay-key": "key"}
 
