@@ -66,7 +66,7 @@ def test_the_token_and_the_store_go_along_with_every_call(world: World) -> None:
     assert (create.headers["X-Auth-Token"], create.headers["X-Store-Hash"]) == ("b2b-token", STORE_HASH)
 
 
-def test_an_event_delivered_twice_is_worked_on_once(world: World, written: Written) -> None:
+def test_an_event_delivered_twice_is_processed_once(world: World, written: Written) -> None:
     world.place()
     world.create()
 
@@ -75,7 +75,7 @@ def test_an_event_delivered_twice_is_worked_on_once(world: World, written: Writt
     assert written.metrics["OrderDuplicate"] == [1.0]
 
 
-def test_an_event_delivered_at_the_same_moment_is_worked_on_once(world: World) -> None:
+def test_an_event_of_an_order_in_progress_is_a_duplicate(world: World) -> None:
     world.place()
     world.idempotency.in_progress.add((STORE_HASH, ORDER_ID))
 
@@ -92,7 +92,7 @@ def test_a_guest_is_skipped(world: World, written: Written, detail: dict[str, An
     assert written.metrics == {"OrderSkippedGuest": [1.0]}
 
 
-def test_a_customer_without_a_company_is_skipped_and_asked_for_only_after_a_refusal(
+def test_a_customer_without_a_company_is_skipped_and_looked_up_only_after_a_refusal(
     world: World, written: Written
 ) -> None:
     world.place(customer_id=OUTSIDER)
@@ -107,7 +107,7 @@ def test_a_customer_without_a_company_is_skipped_and_asked_for_only_after_a_refu
     assert written.metrics == {"OrderSkippedNoCompany": [1.0]}
 
 
-def test_an_order_that_a_rule_leaves_alone_is_skipped(written: Written) -> None:
+def test_an_order_that_matches_skip_when_is_skipped(written: Written) -> None:
     world = World(rules=Rules.parse('[all]\nskip_when = "status_id == `0`"'))
     world.place(status_id=0)
 
@@ -116,7 +116,7 @@ def test_an_order_that_a_rule_leaves_alone_is_skipped(written: Written) -> None:
     assert written.metrics == {"OrderSkippedRule": [1.0]}
 
 
-def test_a_rule_that_fails_costs_its_field_and_is_named_in_a_metric(written: Written) -> None:
+def test_a_failed_rule_leaves_its_field_out_and_is_named_in_a_metric(written: Written) -> None:
     rules = "[all]\npo_number = \"first_match(customer_message, '(a+)+$')\"\n[all.extra_fields]\nChannel = 'channel_id'"
     world = World(rules=Rules.parse(rules))
     world.place(customer_message="a" * 64_000 + "b", channel_id=3)
@@ -129,7 +129,7 @@ def test_a_rule_that_fails_costs_its_field_and_is_named_in_a_metric(written: Wri
     assert written.by_rule == ["all.po_number"]
 
 
-def test_an_own_producers_values_stand_above_the_rules_and_need_no_look_up_with_the_customer(world: World) -> None:
+def test_an_event_with_customer_and_all_values_needs_no_look_up(world: World) -> None:
     world.place(customer_message=f"{PO_LINE}typed")
     fields = [{"fieldName": "Team", "fieldValue": "Blue"}]
 
@@ -139,7 +139,7 @@ def test_an_own_producers_values_stand_above_the_rules_and_need_no_look_up_with_
     assert create.body == {"bcOrderId": ORDER_ID, "customerId": BUYER, "poNumber": "given", "extraFields": fields}
 
 
-def test_an_own_producers_values_override_those_of_the_rules() -> None:
+def test_values_of_the_event_override_those_of_the_rules() -> None:
     rules = Rules.parse('[all]\npo_number = "external_order_id"\n[all.extra_fields]\nTeam = "external_order_id"')
     world = World(rules=rules)
     world.place(external_order_id="rule")
@@ -160,7 +160,7 @@ def test_an_own_producers_values_override_those_of_the_rules() -> None:
     [reset(), answer(502), answer(503), hang(), answer(429, headers={"X-Request-Window-Resets-After": "1.2 s"})],
     ids=["reset", "502", "503", "hang", "429"],
 )
-def test_a_passing_fault_is_overcome_inside_the_window(world: World, place: tuple[str, str], fault: Step) -> None:
+def test_a_temporary_fault_is_retried_within_the_window(world: World, place: tuple[str, str], fault: Step) -> None:
     world.place()
     world.exchange.on(*place, fault, fault)
 
@@ -168,7 +168,7 @@ def test_a_passing_fault_is_overcome_inside_the_window(world: World, place: tupl
     assert world.clock.now < NOON + 9.5
 
 
-def test_an_order_that_cannot_be_read_at_first_is_asked_for_again(world: World) -> None:
+def test_an_order_that_cannot_be_read_at_first_is_requested_again(world: World) -> None:
     world.place(readable_after_seconds=2.0)
 
     assert isinstance(world.create(), Created)
@@ -177,7 +177,9 @@ def test_an_order_that_cannot_be_read_at_first_is_asked_for_again(world: World) 
 
 @pytest.mark.parametrize("place", [("GET", LOOK_UP), ("POST", RECORDS)], ids=["look-up", "create"])
 @pytest.mark.parametrize("fault", [hang(), answer(503, seconds=1.7), reset()], ids=["hang", "slow 503", "reset"])
-def test_what_never_heals_is_handed_over_inside_the_window(world: World, place: tuple[str, str], fault: Step) -> None:
+def test_an_order_whose_requests_keep_failing_is_queued_within_the_window(
+    world: World, place: tuple[str, str], fault: Step
+) -> None:
     world.place()
     world.exchange.always(*place, fault)
 
@@ -186,7 +188,7 @@ def test_what_never_heals_is_handed_over_inside_the_window(world: World, place: 
 
 
 @pytest.mark.parametrize("place", [("GET", LOOK_UP), ("POST", RECORDS)], ids=["look-up", "create"])
-def test_nothing_outlives_the_invocation_when_that_is_shorter_than_the_window(
+def test_no_request_outlasts_an_invocation_that_is_shorter_than_the_window(
     world: World, place: tuple[str, str]
 ) -> None:
     world.place()
@@ -198,7 +200,7 @@ def test_nothing_outlives_the_invocation_when_that_is_shorter_than_the_window(
     assert world.clock.now <= NOON + 4.0
 
 
-def test_bringing_a_record_in_line_may_outlast_the_window_but_not_the_invocation(world: World) -> None:
+def test_an_update_may_outlast_the_window_but_not_the_invocation(world: World) -> None:
     world.place(automatic_record_after=0.0, customer_message="")
     world.clock.advance(8.0)
     world.exchange.on("GET", RECORD, hang(), answer(200, {"data": {"poNumber": "old"}}))
@@ -215,7 +217,7 @@ def test_bringing_a_record_in_line_may_outlast_the_window_but_not_the_invocation
 # --- late ---------------------------------------------------------------------------------------------------------
 
 
-def test_a_late_event_is_handed_over_without_a_call(world: World, written: Written) -> None:
+def test_a_late_event_is_queued_without_a_request(world: World, written: Written) -> None:
     world.place(created_ago_seconds=30)
     event = parse_detail(webhook(NOON - 30), NOON)
 
@@ -228,7 +230,7 @@ def test_a_late_event_is_handed_over_without_a_call(world: World, written: Writt
     assert written.metrics == {"OrderLate": [1.0]}
 
 
-def test_the_orders_own_date_can_show_that_the_window_has_closed(world: World) -> None:
+def test_the_orders_own_creation_date_can_show_that_the_window_has_closed(world: World) -> None:
     world.place(created_ago_seconds=8)
     world.clock.advance(3.0)
     event = parse_detail(webhook(NOON - 4), world.clock.now)
@@ -239,7 +241,7 @@ def test_the_orders_own_date_can_show_that_the_window_has_closed(world: World) -
     assert world.exchange.paths("POST") == []
 
 
-def test_an_order_without_a_readable_date_goes_by_its_webhook(world: World) -> None:
+def test_an_order_without_a_readable_date_uses_the_webhooks_date(world: World) -> None:
     order = {"id": ORDER_ID, "customer_id": BUYER, "date_created": "1 Jul 99999 0:0:0 GMT"}
     world.exchange.on("GET", LOOK_UP, answer(200, order))
     world.place()
@@ -247,7 +249,9 @@ def test_an_order_without_a_readable_date_goes_by_its_webhook(world: World) -> N
     assert isinstance(world.create(), Created)
 
 
-def test_a_rate_limit_beyond_the_window_is_handed_over_until_its_end(world: World, written: Written) -> None:
+def test_an_order_that_is_rate_limited_beyond_the_window_is_queued_until_the_limit_ends(
+    world: World, written: Written
+) -> None:
     world.place()
     world.exchange.always("POST", RECORDS, answer(429, headers={"X-Request-Window-Resets-After": "42 s"}))
 
@@ -259,7 +263,7 @@ def test_a_rate_limit_beyond_the_window_is_handed_over_until_its_end(world: Worl
 
 @pytest.mark.parametrize("status", [401, 403])
 @pytest.mark.parametrize("place", [("GET", LOOK_UP), ("POST", RECORDS)], ids=["look-up", "create"])
-def test_a_refused_token_is_handed_over_and_counted(
+def test_an_order_with_a_refused_token_is_queued_and_counted(
     world: World, written: Written, status: int, place: tuple[str, str]
 ) -> None:
     world.place()
@@ -272,7 +276,7 @@ def test_a_refused_token_is_handed_over_and_counted(
     assert written.metrics["Unauthorized"] == [1.0]
 
 
-def test_a_changed_token_is_read_afresh_on_the_first_refusal(world: World) -> None:
+def test_a_changed_token_is_read_again_after_the_first_refusal(world: World) -> None:
     world.place()
     world.credentials.get(STORE_HASH)
     world.store.access_token = "renewed"
@@ -290,7 +294,7 @@ def test_a_changed_token_is_read_afresh_on_the_first_refusal(world: World) -> No
 
 
 @pytest.mark.parametrize("trouble", ["down", "missing", "malformed"])
-def test_without_a_secret_nothing_is_lost(world: World, written: Written, trouble: str) -> None:
+def test_an_order_of_a_store_without_a_usable_secret_is_queued(world: World, written: Written, trouble: str) -> None:
     world.place()
     if trouble == "down":
         world.secrets.error = refusal("InternalServiceError")
@@ -313,7 +317,9 @@ def test_a_store_without_a_secret_is_not_noted_as_a_store(world: World) -> None:
     assert world.table.stores == set()
 
 
-def test_what_is_late_is_noted_with_its_store_and_a_failing_table_costs_nothing(world: World, written: Written) -> None:
+def test_a_late_order_and_its_store_are_noted_and_a_failing_table_changes_nothing(
+    world: World, written: Written
+) -> None:
     world.exchange.always("GET", LOOK_UP, answer(503))
     world.create()
     assert (world.table.stores, list(world.table.notes)) == ({STORE_HASH}, [f"journal#{STORE_HASH}/{ORDER_ID}"])
@@ -340,7 +346,7 @@ def test_a_late_orders_message_holds_nothing_secret_and_nothing_of_the_buyer(wor
     assert [text for text in private if text in message.body] == []
 
 
-def test_when_the_recovery_queue_refuses_lambda_is_told_and_nothing_is_remembered(world: World) -> None:
+def test_when_the_recovery_queue_refuses_the_function_fails_and_the_order_is_not_finished(world: World) -> None:
     world.exchange.always("GET", LOOK_UP, answer(503))
     world.sqs.broken.add(RECOVERY_URL)
 
@@ -376,7 +382,7 @@ def test_a_record_that_is_right_already_is_left_alone(world: World, written: Wri
     assert written.metrics == {"OrderUnchanged": [1.0]}
 
 
-def test_told_that_it_exists_but_finding_none_the_order_waits(world: World) -> None:
+def test_an_order_whose_record_is_said_to_exist_but_is_not_found_is_late(world: World) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, EXISTS)
 
@@ -386,7 +392,7 @@ def test_told_that_it_exists_but_finding_none_the_order_waits(world: World) -> N
     assert outcome.cause is Cause.NOT_THERE_YET
 
 
-def test_a_lost_answer_of_create_order_has_no_second_effect(world: World) -> None:
+def test_a_lost_answer_of_create_order_creates_no_second_record(world: World) -> None:
     world.place(customer_message=f"{PO_LINE}typed")
     simulated = world.exchange.otherwise
     assert simulated is not None
@@ -408,7 +414,7 @@ def test_a_refusal_of_an_order_whose_record_exists_after_all_is_an_update(world:
     assert world.create(poNumber="given") == Updated()
 
 
-def test_a_genuine_refusal_is_a_dead_letter_in_the_apis_words(world: World, written: Written) -> None:
+def test_a_permanent_refusal_is_a_dead_letter_with_the_apis_message(world: World, written: Written) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, REFUSED)
 
@@ -419,14 +425,14 @@ def test_a_genuine_refusal_is_a_dead_letter_in_the_apis_words(world: World, writ
     assert written.metrics == {"OrderDead": [1.0]}
 
 
-def test_a_refusal_without_words_is_a_dead_letter_too(world: World) -> None:
+def test_a_refusal_without_a_message_is_a_dead_letter_too(world: World) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, answer(422, {"code": 422, "data": {}, "meta": {}}))
 
     assert world.create() == Dead(Cause.API_REFUSED, "B2B API: HTTP 422: no message")
 
 
-def test_a_refusal_is_told_in_the_apis_words_without_the_buyers(world: World) -> None:
+def test_the_message_of_a_refusal_is_kept_without_the_buyers_values(world: World) -> None:
     world.place(customer_message=f"{PO_LINE}SECRET-PO")
     said = {"errMsg": {"poNumber": ["SECRET-PO is taken, ask ada@example.com"]}}
     world.exchange.on("POST", RECORDS, answer(422, {"code": 422, "data": said, "meta": {"message": "Parameter Error"}}))
@@ -435,7 +441,7 @@ def test_a_refusal_is_told_in_the_apis_words_without_the_buyers(world: World) ->
 
 
 @pytest.mark.parametrize(("place", "words"), [(RECORD, "GET"), (USER, "GET")], ids=["record", "user"])
-def test_when_asking_about_a_refusal_is_refused_itself_the_order_is_a_dead_letter(
+def test_an_order_is_a_dead_letter_when_the_look_up_after_a_refusal_is_refused_too(
     world: World, place: str, words: str
 ) -> None:
     world.place()
@@ -446,7 +452,7 @@ def test_when_asking_about_a_refusal_is_refused_itself_the_order_is_a_dead_lette
 
 
 @pytest.mark.parametrize("place", [RECORD, USER], ids=["record", "user"])
-def test_when_asking_about_a_refusal_fails_the_order_waits(world: World, place: str) -> None:
+def test_an_order_is_late_when_the_look_up_after_a_refusal_fails(world: World, place: str) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, REFUSED)
     world.exchange.always("GET", place, answer(503))
@@ -472,7 +478,7 @@ def test_when_asking_about_a_refusal_fails_the_order_waits(world: World, place: 
     ],
     ids=str,
 )
-def test_an_answer_that_holds_no_record_is_never_taken_for_one(world: World, record: Any, cause: Cause) -> None:
+def test_an_answer_without_the_orders_record_is_not_used(world: World, record: Any, cause: Cause) -> None:
     world.place()
     world.exchange.on("POST", RECORDS, EXISTS)
     world.exchange.always("GET", RECORD, answer(200, record))
@@ -509,7 +515,7 @@ def test_the_record_of_the_order_is_found_among_several(world: World) -> None:
     assert world.create(poNumber="given") == Unchanged()
 
 
-def test_an_update_of_a_record_that_vanished_waits(world: World) -> None:
+def test_an_order_whose_record_is_gone_at_the_update_is_late(world: World) -> None:
     world.place(automatic_record_after=0.0)
     missing = {"code": 404, "data": {}, "meta": {"message": "Not Found Error"}}
     world.exchange.on("PUT", RECORD, answer(404, missing))
@@ -521,7 +527,7 @@ def test_an_update_of_a_record_that_vanished_waits(world: World) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 410, 204])
-def test_a_look_up_that_is_refused_is_never_taken_for_an_order(world: World, status: int) -> None:
+def test_the_body_of_a_refused_look_up_is_not_used_as_the_order(world: World, status: int) -> None:
     world.exchange.always("GET", LOOK_UP, answer(status))
 
     outcome = world.create()
@@ -546,7 +552,7 @@ OF_ANOTHER_ORDER = {"code": 200, "data": {"bcOrderId": ORDER_ID + 1}}
     ],
     ids=str,
 )
-def test_a_success_that_is_not_the_apis_own_is_no_update(world: World, body: Any) -> None:
+def test_a_success_that_is_not_the_apis_own_does_not_count_as_an_update(world: World, body: Any) -> None:
     world.place(automatic_record_after=0.0)
     world.exchange.always("PUT", RECORD, answer(200, body))
 
@@ -556,7 +562,7 @@ def test_a_success_that_is_not_the_apis_own_is_no_update(world: World, body: Any
     assert outcome.cause in {Cause.UNEXPECTED_ANSWER, Cause.API_UNAVAILABLE}
 
 
-def test_a_success_that_tells_of_another_order_is_no_create(world: World) -> None:
+def test_a_success_for_another_order_does_not_count_as_a_create(world: World) -> None:
     world.place()
     world.exchange.always("POST", RECORDS, answer(200, OF_ANOTHER_ORDER))
 
@@ -566,7 +572,7 @@ def test_a_success_that_tells_of_another_order_is_no_create(world: World) -> Non
     assert world.idempotency.done == set()
 
 
-def test_a_refusal_that_repeats_the_token_does_not_carry_it_on(world: World, written: Written) -> None:
+def test_a_token_in_the_message_of_a_refusal_is_removed(world: World, written: Written) -> None:
     world.place()
     words = f"Token {world.store.access_token} may not do that"
     world.exchange.on("POST", RECORDS, answer(422, {"data": {"errMsg": words}}))
@@ -591,7 +597,7 @@ def test_a_refusal_that_repeats_the_token_does_not_carry_it_on(world: World, wri
     ],
     ids=str,
 )
-def test_what_is_not_the_order_is_never_taken_for_it(world: World, order: Any) -> None:
+def test_an_answer_that_is_not_the_order_is_not_used(world: World, order: Any) -> None:
     world.place()
     world.exchange.always("GET", LOOK_UP, answer(200, json.dumps(order).encode()))
 
@@ -646,7 +652,7 @@ def test_an_answer_that_is_not_the_apis_own_ends_no_order(world: World, written:
 
 
 @pytest.mark.parametrize("step", NOT_THE_API.values(), ids=NOT_THE_API)
-def test_an_answer_that_is_not_the_apis_own_is_asked_for_again_inside_the_window(world: World, step: Step) -> None:
+def test_a_request_whose_answer_is_not_the_apis_own_is_retried_within_the_window(world: World, step: Step) -> None:
     world.place()
     world.exchange.on("GET", LOOK_UP, step)
     world.exchange.on("POST", RECORDS, step)
@@ -702,7 +708,7 @@ def test_values_that_come_after_the_order_was_finished_reach_its_record(world: W
     assert world.create() == Duplicate()
 
 
-def test_values_that_come_later_leave_alone_what_somebody_has_corrected_on_the_record(world: World) -> None:
+def test_values_that_come_later_do_not_overwrite_corrections_on_the_record(world: World) -> None:
     world.place(customer_message=f"{PO_LINE}typed")
     world.create()
     record = world.shop.b2b.record(ORDER_ID)
@@ -723,7 +729,7 @@ def finished_without_a_record(world: World) -> None:
     world.exchange.sent.clear()
 
 
-def test_values_for_a_finished_order_without_a_record_create_it_after_a_look_for_one(world: World) -> None:
+def test_values_for_a_finished_order_without_a_record_create_one_after_get_order(world: World) -> None:
     finished_without_a_record(world)
 
     assert isinstance(world.create(poNumber="given"), Created)
@@ -761,7 +767,7 @@ def test_values_for_a_finished_order_that_come_after_the_window_are_late_if_it_h
     assert world.exchange.paths("POST") == []
 
 
-def test_values_for_an_order_that_is_being_worked_on_are_late(world: World) -> None:
+def test_values_for_an_order_in_progress_are_late(world: World) -> None:
     world.place()
     world.idempotency.in_progress.add((STORE_HASH, ORDER_ID))
 
@@ -777,7 +783,7 @@ def test_values_for_an_order_that_is_being_worked_on_are_late(world: World) -> N
     assert (record.po_number, world.waiting) == ("given", [])
 
 
-def test_a_producers_empty_value_displaces_no_rule(world: World) -> None:
+def test_an_empty_value_of_the_event_does_not_override_a_rule(world: World) -> None:
     world.place(customer_message=f"{PO_LINE}typed")
 
     world.create(poNumber=" ", extraFields=own_fields(Team=""))
@@ -785,7 +791,7 @@ def test_a_producers_empty_value_displaces_no_rule(world: World) -> None:
     assert world.exchange.sent[-1].body == {"bcOrderId": ORDER_ID, "customerId": BUYER, "poNumber": "typed"}
 
 
-def test_the_rules_that_failed_are_remembered_with_the_order(written: Written) -> None:
+def test_the_failed_rules_are_stored_with_the_order(written: Written) -> None:
     world = World(rules=Rules.parse("[all]\npo_number = \"first_match(customer_id, '(x)')\""))
     world.place()
 
@@ -796,7 +802,7 @@ def test_the_rules_that_failed_are_remembered_with_the_order(written: Written) -
     assert written.by_rule == ["all.po_number"]
 
 
-def test_a_rule_whose_value_the_event_has_brought_is_not_remembered_as_failed(written: Written) -> None:
+def test_a_failed_rule_whose_value_is_in_the_event_is_not_stored(written: Written) -> None:
     fails = "first_match(customer_id, '(x)')"
     world = World(rules=Rules.parse(f'[all]\npo_number = "{fails}"\n[all.extra_fields]\nA = "{fails}"\nB = "{fails}"'))
     world.place()
@@ -808,7 +814,7 @@ def test_a_rule_whose_value_the_event_has_brought_is_not_remembered_as_failed(wr
     assert written.by_rule == ["all.po_number", "all.extra_fields.A", "all.extra_fields.B"]
 
 
-def test_a_guest_whose_checkout_came_from_a_quote_is_counted_apart(world: World, written: Written) -> None:
+def test_a_guest_whose_checkout_came_from_a_quote_is_counted_separately(world: World, written: Written) -> None:
     world.place(customer_id=0, customer_message="Quote#: 4711")
 
     assert world.create() == Skipped(SkipReason.GUEST_WITH_QUOTE)
@@ -822,7 +828,7 @@ def refused_for_good(world: World) -> None:
     world.exchange.always("POST", RECORDS, answer(422, {"data": {"errMsg": "[Team] is a required extra field"}}))
 
 
-def test_an_event_with_other_values_that_is_refused_too_has_a_letter_of_its_own(world: World) -> None:
+def test_an_event_with_other_values_that_is_refused_too_has_its_own_dead_letter(world: World) -> None:
     world.place()
     refused_for_good(world)
 
@@ -833,7 +839,7 @@ def test_an_event_with_other_values_that_is_refused_too_has_a_letter_of_its_own(
     assert len(world.dead) == 3
 
 
-def test_a_late_delivery_of_a_dead_order_makes_no_second_letter(world: World) -> None:
+def test_a_late_delivery_of_a_dead_order_makes_no_second_dead_letter(world: World) -> None:
     world.place()
     refused_for_good(world)
     world.create()
@@ -859,7 +865,7 @@ def test_a_refused_order_whose_event_is_delivered_again_has_one_dead_letter(worl
     assert written.metrics["OrderDead"] == [1.0]
 
 
-def test_much_later_the_first_dead_letter_may_be_gone_and_there_is_another(world: World) -> None:
+def test_a_refusal_after_the_hour_makes_another_dead_letter(world: World) -> None:
     world.place()
     refused_for_good(world)
     world.create()
@@ -870,7 +876,7 @@ def test_much_later_the_first_dead_letter_may_be_gone_and_there_is_another(world
     assert len(world.dead) == 2
 
 
-def test_when_the_table_cannot_say_a_second_dead_letter_is_better_than_none(world: World) -> None:
+def test_when_the_table_fails_a_second_dead_letter_is_sent(world: World) -> None:
     world.place()
     refused_for_good(world)
     world.create()

@@ -27,13 +27,13 @@ def secret(**values: Any) -> StoreSecret:
     return StoreSecret.parse(json.dumps({"access_token": "token"} | values))
 
 
-def test_a_secret_shows_nothing_of_itself() -> None:
+def test_repr_of_a_secret_shows_none_of_its_values() -> None:
     shown = repr(secret(client_secret="client-mark", b2b_token="b2b-mark", access_token="access-mark"))
 
     assert "mark" not in shown
 
 
-def test_one_token_serves_both_apis_unless_a_second_is_given() -> None:
+def test_one_token_is_used_for_both_apis_unless_a_second_is_given() -> None:
     assert secret().b2b_token == "token"
     assert secret(b2b_token="second").b2b_token == "second"
 
@@ -55,7 +55,7 @@ def test_one_token_serves_both_apis_unless_a_second_is_given() -> None:
         '{"access_token": "mark", "webhook_header": {"name": "X Y", "value": "v"}}',
     ],
 )
-def test_a_malformed_secret_is_refused_without_repeating_it(text: str) -> None:
+def test_a_malformed_secret_is_refused_with_a_message_without_its_values(text: str) -> None:
     with pytest.raises(SecretInvalid) as refused:
         StoreSecret.parse(text)
 
@@ -214,7 +214,7 @@ def test_a_steady_flood_never_refuses_a_store_that_the_table_lists(world: World)
     assert world.list_reads <= 10
 
 
-def test_a_store_outside_the_list_is_found_again_when_the_flood_is_over(world: World) -> None:
+def test_a_store_outside_the_list_is_accepted_again_when_the_flood_is_over(world: World) -> None:
     world.put("unlisted", client_secret="shh")
     world.flood(MOST_UNKNOWN)
     with pytest.raises(UnknownStore, match="too many unknown stores"):
@@ -225,7 +225,7 @@ def test_a_store_outside_the_list_is_found_again_when_the_flood_is_over(world: W
     assert world.at_door("unlisted") == ["shh"]
 
 
-def test_a_store_in_memory_needs_neither_the_list_nor_the_ration(world: World) -> None:
+def test_a_cached_store_is_accepted_during_a_flood_without_a_read_of_the_list(world: World) -> None:
     world.credentials.get("abcde")
     world.listed = set()
     world.flood(MOST_UNKNOWN)
@@ -235,7 +235,7 @@ def test_a_store_in_memory_needs_neither_the_list_nor_the_ration(world: World) -
     assert world.list_reads == 0
 
 
-def test_the_list_is_read_only_when_it_decides_something(world: World) -> None:
+def test_the_list_is_read_only_during_a_flood(world: World) -> None:
     world.at_door("abcde")
     world.flood(MOST_UNKNOWN)
     assert world.list_reads == 0
@@ -246,7 +246,7 @@ def test_the_list_is_read_only_when_it_decides_something(world: World) -> None:
 
 
 @pytest.mark.parametrize("ask", [Credentials.get, Credentials.refreshed])
-def test_behind_the_door_nothing_is_rationed(world: World, ask: Callable[[Credentials, str], StoreSecret]) -> None:
+def test_the_limit_applies_only_to_webhooks(world: World, ask: Callable[[Credentials, str], StoreSecret]) -> None:
     world.put("unlisted")
     world.flood(500)
 
@@ -277,7 +277,7 @@ def test_when_the_cache_of_unknown_stores_is_full_the_oldest_is_forgotten(ask: C
 # --- a role that is denied what is not there --------------------------------------------------------------------------
 
 
-def test_a_denied_read_of_a_store_that_nobody_knows_is_an_unknown_store(limited_world: World, written: Written) -> None:
+def test_a_denied_read_of_an_unlisted_store_is_an_unknown_store(limited_world: World, written: Written) -> None:
     for _ in range(5):
         with pytest.raises(UnknownStore, match="AccessDeniedException"):
             limited_world.at_door("nobody")
@@ -290,7 +290,7 @@ def test_a_denied_read_of_a_store_that_nobody_knows_is_an_unknown_store(limited_
     assert limited_world.at_door("nobody") == ["shh"]
 
 
-def test_denied_reads_are_rationed_as_those_of_missing_secrets(limited_world: World) -> None:
+def test_denied_reads_are_limited_like_those_of_missing_secrets(limited_world: World) -> None:
     limited_world.flood(500)
 
     assert len(limited_world.manager.asked) == MOST_UNKNOWN
@@ -314,7 +314,7 @@ def test_a_denied_read_is_an_outage_while_the_list_cannot_be_read(limited_world:
     assert not isinstance(error.value, UnknownStore)
 
 
-def test_a_denied_read_of_a_store_in_memory_is_an_outage_and_its_secret_is_used_on(world: World) -> None:
+def test_a_denied_read_of_a_cached_secret_is_an_outage_and_the_cached_secret_is_used(world: World) -> None:
     world.credentials.get("abcde")
     world.now += 400
     world.listed = set()
@@ -345,7 +345,7 @@ def test_new_and_previous_signing_secrets_are_accepted_at_once(world: World) -> 
     assert world.at_door("abcde") == ["first", "second", "first"]
 
 
-def test_a_previous_secret_that_could_not_be_read_is_asked_for_again_soon(world: World) -> None:
+def test_a_previous_secret_that_could_not_be_read_is_read_again_after_ten_seconds(world: World) -> None:
     world.put("abcde", client_secret="second")
     world.quick.error = NO_CONNECTION
     assert world.at_door("abcde") == ["second"]
@@ -356,7 +356,7 @@ def test_a_previous_secret_that_could_not_be_read_is_asked_for_again_soon(world:
     assert world.at_door("abcde") == ["second", "first"]
 
 
-def test_a_refused_token_is_read_afresh_and_tried_once_more(world: World) -> None:
+def test_after_a_refused_token_the_secret_is_read_again_and_the_call_repeated_once(world: World) -> None:
     world.credentials.get("abcde")
     world.put("abcde", access_token="new")
     world.now += 10
@@ -383,7 +383,7 @@ OUTAGES = [
 
 
 @pytest.mark.parametrize("failure", OUTAGES, ids=repr)
-def test_with_a_secret_in_memory_an_outage_costs_one_quick_attempt_and_the_secret_is_used_on(
+def test_during_an_outage_a_cached_secret_is_used_after_one_short_attempt(
     world: World, written: Written, failure: Exception
 ) -> None:
     world.credentials.get("abcde")
@@ -398,7 +398,7 @@ def test_with_a_secret_in_memory_an_outage_costs_one_quick_attempt_and_the_secre
     assert written.metrics == {"SecretReadFailed": [1.0]}
 
 
-def test_the_previous_secret_is_read_with_a_quick_attempt_too(world: World) -> None:
+def test_the_previous_secret_is_read_with_one_short_attempt_too(world: World) -> None:
     world.fail(None)
     world.put("abcde", client_secret="second")
 
@@ -410,7 +410,9 @@ def test_the_previous_secret_is_read_with_a_quick_attempt_too(world: World) -> N
 
 
 @pytest.mark.parametrize("failure", OUTAGES, ids=repr)
-def test_during_an_outage_an_unread_secret_is_for_later(world: World, failure: ClientError | BotoCoreError) -> None:
+def test_during_an_outage_a_secret_that_is_not_cached_raises_retry_later(
+    world: World, failure: ClientError | BotoCoreError
+) -> None:
     world.fail(failure)
 
     with pytest.raises(RetryLater) as error:
@@ -421,7 +423,7 @@ def test_during_an_outage_an_unread_secret_is_for_later(world: World, failure: C
     assert not isinstance(error.value, UnknownStore)
 
 
-def test_an_outage_is_not_remembered(world: World) -> None:
+def test_an_outage_is_not_cached(world: World) -> None:
     world.fail(NO_CONNECTION)
     with pytest.raises(RetryLater):
         world.credentials.get("abcde")
@@ -431,7 +433,7 @@ def test_an_outage_is_not_remembered(world: World) -> None:
     assert world.credentials.get("abcde").client_secret == "first"
 
 
-def test_a_malformed_secret_is_told_apart_and_looked_at_again_after_a_minute(world: World) -> None:
+def test_a_malformed_secret_has_its_own_error_and_is_read_again_after_a_minute(world: World) -> None:
     world.manager.secrets["relay/abcde"]["AWSCURRENT"] = "oops"
     for ask in (world.credentials.get, world.credentials.refreshed):
         with pytest.raises(SecretInvalid, match=r"it must be a JSON object$"):

@@ -46,7 +46,7 @@ def test_the_rules_as_shipped_read_the_po_number_out_of_the_comments(message: st
     assert failed == []
 
 
-def test_a_store_names_its_own_label_in_one_line() -> None:
+def test_a_stores_own_label_is_one_line() -> None:
     rules = """[all]\npo_number = "po_number(customer_message, 'Bestellnummer')" """
 
     content, failed = evaluate(rules, {"customer_message": "PO: 1\nBestellnummer: siehe Maier"})
@@ -83,7 +83,7 @@ def test_a_rule_may_take_a_slice_of_a_list() -> None:
     assert (content.extra_fields, failed) == ((("SKUs", "a, b"),), [])
 
 
-def test_a_stores_own_rules_stand_in_place_and_its_fields_are_added() -> None:
+def test_a_stores_own_rules_replace_those_of_all_and_its_fields_are_added() -> None:
     rules = """
     [all]
     po_number = "customer_message"
@@ -136,7 +136,7 @@ def test_a_stores_own_rules_stand_in_place_and_its_fields_are_added() -> None:
         "catastrophic pattern",
     ],
 )
-def test_a_rule_that_fails_leaves_its_field_out_and_is_named(rule: str, order: dict[str, Any]) -> None:
+def test_a_failed_rule_leaves_its_field_out_and_is_named(rule: str, order: dict[str, Any]) -> None:
     content, failed = evaluate(f'[all]\npo_number = "{rule}"', order)
 
     assert (content, failed) == (Content(), ["all.po_number"])
@@ -186,7 +186,7 @@ def test_a_po_number_is_one_line() -> None:
     )
 
 
-def test_a_pattern_sees_a_text_up_to_its_bound_and_no_more() -> None:
+def test_a_pattern_is_applied_to_the_first_part_of_a_long_text() -> None:
     rules = "[all]\npo_number = \"first_match(text, 'PO(.)')\""
 
     assert evaluate(rules, {"text": "x" * (LONGEST_TEXT - 3) + "PO1"})[0] == Content("1")
@@ -242,7 +242,7 @@ def test_each_order_has_the_whole_time_limit() -> None:
         ('[all]\npo_number = "a && first_match(b, c)"', "must be written out"),
     ],
 )
-def test_a_wrong_rule_is_refused_with_its_place_and_what_was_expected(text: str, expected: str) -> None:
+def test_an_invalid_rule_is_refused_with_its_place_and_what_was_expected(text: str, expected: str) -> None:
     with pytest.raises(ConfigurationError, match=expected):
         Rules.parse(text)
 
@@ -258,7 +258,7 @@ def test_the_check_names_each_file(tmp_path: Path, capsys: pytest.CaptureFixture
     assert main([str(tmp_path / "missing.toml")]) == 1
 
 
-def test_endless_computation_is_ended_and_uses_up_the_limit() -> None:
+def test_an_endless_computation_is_stopped_and_uses_up_the_limit() -> None:
     limit = TimeLimit(0.01)
 
     with pytest.raises(TimeLimitExceeded), limit.running():
@@ -298,7 +298,7 @@ def test_a_limit_that_is_not_used_up_is_left_for_the_next_computation() -> None:
         ("billing.long", "the result has 5000 characters; at most 1000 are allowed"),
     ],
 )
-def test_a_failed_rule_says_why_and_nothing_of_the_buyers_values(rule: str, why: str) -> None:
+def test_a_failed_rule_gives_its_reason_without_the_buyers_values(rule: str, why: str) -> None:
     order = {"customer_id": 4711, "billing": {"tags": ["4711"], "long": "4711" * 1250}, "items": [{"price": 4711}]}
     failed: list[RuleFailed] = []
 

@@ -66,7 +66,7 @@ def no_backoff(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("botocore.endpoint.time.sleep", lambda _seconds: None)
 
 
-def test_a_claim_whose_answer_was_lost_is_recognised_and_the_order_is_worked_on(written: Written) -> None:
+def test_a_claim_whose_answer_was_lost_is_recognized_and_the_order_is_processed(written: Written) -> None:
     table = Table(LOST, lambda request: there_is(request["Item"]))
 
     assert table.run(lambda _: Updated()) == Updated()
@@ -74,7 +74,7 @@ def test_a_claim_whose_answer_was_lost_is_recognised_and_the_order_is_worked_on(
     assert "TableUnavailable" not in written.metrics
 
 
-def test_a_finished_order_is_remembered_for_days() -> None:
+def test_a_finished_order_is_stored_for_remember_done_days() -> None:
     table = Table()
     began = time.time()
 
@@ -85,7 +85,7 @@ def test_a_finished_order_is_remembered_for_days() -> None:
     assert int(request["ExpressionAttributeValues"][":expiry"]["N"]) >= int(began) + REMEMBER_DAYS * 86_400
 
 
-def test_a_repeated_claim_that_meets_somebody_elses_is_a_duplicate() -> None:
+def test_a_repeated_claim_that_finds_another_claim_is_a_duplicate() -> None:
     def another(request: dict[str, Any]) -> dict[str, Any]:
         later = str(int(request["Item"]["in_progress_expiration"]["N"]) + 1)
         return there_is(request["Item"] | {"in_progress_expiration": {"N": later}})
@@ -93,13 +93,13 @@ def test_a_repeated_claim_that_meets_somebody_elses_is_a_duplicate() -> None:
     assert Table(LOST, another).run(lambda _: Updated()) == Duplicate(in_progress=True)
 
 
-def test_a_claim_that_was_not_repeated_is_never_its_own_hindrance() -> None:
+def test_a_claim_that_was_not_repeated_is_not_compared_with_the_one_found() -> None:
     table = Table(lambda request: there_is(request["Item"]))
 
     assert table.run(lambda _: Updated()) == Duplicate(in_progress=True)
 
 
-def test_a_claim_that_meets_another_one_which_is_gone_by_now_is_made_again() -> None:
+def test_a_claim_refused_for_a_record_that_is_gone_is_made_again() -> None:
     refused = there_is({})
     del refused["Item"]
     table = Table(refused)
@@ -130,7 +130,7 @@ def test_when_the_claim_of_failed_work_cannot_be_removed_the_works_own_error_is_
     assert [operation for operation, _ in table.asked] == ["PutItem", "DeleteItem", "DeleteItem"]
 
 
-def test_when_the_table_does_not_answer_the_order_is_worked_on_and_remembered_afterwards(written: Written) -> None:
+def test_when_the_claim_gets_no_answer_the_order_is_processed_and_stored_afterwards(written: Written) -> None:
     table = Table(LOST, LOST, OK)
 
     assert table.run(lambda _: Created(1.0, 9.0, ("all.po_number",))) == Created(1.0, 9.0, ("all.po_number",))
@@ -144,7 +144,7 @@ def test_when_the_table_does_not_answer_the_order_is_worked_on_and_remembered_af
     assert written.metrics["TableUnavailable"] == [1.0]
 
 
-def test_when_the_table_stays_away_nothing_is_lost(written: Written) -> None:
+def test_when_the_table_never_answers_the_order_is_processed(written: Written) -> None:
     table = Table(LOST, LOST, LOST, LOST)
 
     assert table.run(lambda _: Updated()) == Updated()

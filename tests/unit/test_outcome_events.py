@@ -179,7 +179,7 @@ def test_a_duplicate_is_no_outcome(world: World) -> None:
     assert outcomes(world) == [("order.created", None)]
 
 
-def test_a_late_order_is_published_when_it_is_handed_over_and_when_it_ends_and_not_at_each_try(world: World) -> None:
+def test_a_late_order_is_published_when_it_is_queued_and_when_it_ends_but_not_at_each_try(world: World) -> None:
     world.place(automatic_record_after=0.0)
     late(world)
     world.wait_for_late()
@@ -192,7 +192,7 @@ def test_a_late_order_is_published_when_it_is_handed_over_and_when_it_ends_and_n
     assert outcomes(world) == [("order.late", "api_unavailable"), ("order.updated", "unchanged")]
 
 
-def test_an_order_that_lambda_handed_over_is_late_once(world: World) -> None:
+def test_an_order_from_the_on_failure_destination_is_published_as_late_once(world: World) -> None:
     world.place()
     record = {"requestPayload": {"detail-type": "bigCommerceWebhook", "detail": webhook(world.clock.now)}}
     world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody=json.dumps(record))
@@ -241,7 +241,7 @@ def test_nothing_is_published_before_the_orders_work_is_done(world: World) -> No
     ids=["refused", "silent", "entry refused"],
 )
 @EACH_OUTCOME
-def test_a_bus_that_fails_costs_the_event_alone(
+def test_when_the_bus_fails_only_the_event_is_lost(
     trouble: dict[str, Any], happens: Any, world: World, written: Written
 ) -> None:
     happens(world)
@@ -270,7 +270,7 @@ def test_without_time_left_nothing_is_sent(world: World, written: Written) -> No
     assert written.metrics["OutcomeEventFailed"] == [1]
 
 
-def test_many_events_go_in_requests_of_ten_and_a_failed_request_ends_it(
+def test_events_are_sent_in_requests_of_ten_until_one_fails(
     world: World, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for order in range(1, 26):
@@ -292,7 +292,7 @@ def test_many_events_go_in_requests_of_ten_and_a_failed_request_ends_it(
 
 
 @EACH_OUTCOME
-def test_off_there_is_no_event_and_no_client(happens: Any) -> None:
+def test_without_publish_outcomes_there_is_no_event_and_no_client(happens: Any) -> None:
     world = World()
     happens(world)
 
@@ -313,7 +313,7 @@ def test_the_guides_event_is_of_the_schema() -> None:
 
 
 @EACH_OUTCOME
-def test_the_guides_rule_matches_finished_orders_alone(happens: Any, world: World) -> None:
+def test_the_guides_rule_matches_only_finished_orders(happens: Any, world: World) -> None:
     happens(world)
     [event] = publish(world)
     pattern = yaml_parse(guide_block("yaml"))["Resources"]["FinishedOrdersRule"]["Properties"]["EventPattern"]

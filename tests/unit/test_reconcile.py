@@ -129,7 +129,7 @@ def periods(world: World) -> list[tuple[float, float]]:
 # --- which orders -------------------------------------------------------------------------------------------------
 
 
-def test_an_order_that_no_webhook_told_of_is_handed_over_once(world: World) -> None:
+def test_an_order_without_a_webhook_is_queued_once(world: World) -> None:
     [silent] = place(world, 300)
     place(world, 300, customer_id=0)
 
@@ -152,7 +152,7 @@ def test_an_order_is_left_to_the_live_path_for_two_minutes(world: World) -> None
     assert len(handed_over(world)) == 2
 
 
-def test_a_first_look_goes_back_an_hour(world: World) -> None:
+def test_a_first_check_goes_back_an_hour(world: World) -> None:
     [_before, inside] = place(world, HOUR + 60, HOUR - 60)
 
     reconcile(world)
@@ -161,7 +161,7 @@ def test_a_first_look_goes_back_an_hour(world: World) -> None:
     assert periods(world) == [(HOUR, 120)]
 
 
-def test_a_first_look_goes_back_to_the_making_of_the_hook(world: World) -> None:
+def test_a_first_check_goes_back_to_the_creation_of_the_hook(world: World) -> None:
     first, second = (world.shop.hooks.add("store/order/created", WEBHOOK_URL) for _ in range(2))
     first.created_at, second.created_at = int(NOON - 600), int(NOON - 60)
     [_before, inside] = place(world, 700, 500)
@@ -175,7 +175,7 @@ def test_a_first_look_goes_back_to_the_making_of_the_hook(world: World) -> None:
 
 
 @pytest.mark.parametrize("created_at", [None, True, "soon", int(NOON * 1000), [], int(NOON - 9000)])
-def test_a_hook_that_does_not_say_when_it_was_made_is_taken_for_an_old_one(world: World, created_at: Any) -> None:
+def test_a_hook_without_a_creation_time_counts_as_old(world: World, created_at: Any) -> None:
     hook = {"id": 1, "scope": "store/order/created", "destination": WEBHOOK_URL, "is_active": True}
     world.exchange.always("GET", HOOKS, answer(200, {"data": [hook | {"created_at": created_at}]}))
 
@@ -184,7 +184,7 @@ def test_a_hook_that_does_not_say_when_it_was_made_is_taken_for_an_old_one(world
     assert periods(world) == [(HOUR, 120)]
 
 
-def test_an_order_that_the_list_showed_late_is_found_by_the_next_look(world: World) -> None:
+def test_an_order_that_the_list_showed_late_is_found_by_the_next_check(world: World) -> None:
     place(world, 300, readable_after_seconds=600)
     assert reconcile(world) == {STORE_HASH: 0}
     world.clock.now = NOON + 900
@@ -194,7 +194,7 @@ def test_an_order_that_the_list_showed_late_is_found_by_the_next_look(world: Wor
 
 
 @pytest.mark.parametrize(("remember_done_days", "longest_days"), [(35, 30), (31, 30), (10, 9), (2, 1), (1, 0.5)])
-def test_no_look_goes_back_to_orders_that_may_be_finished_and_forgotten(
+def test_no_check_goes_back_to_orders_whose_idempotency_record_may_have_expired(
     remember_done_days: float, longest_days: float
 ) -> None:
     world = a_world(FakeTable(), remember_done_days)
@@ -209,9 +209,7 @@ def test_no_look_goes_back_to_orders_that_may_be_finished_and_forgotten(
 
 
 @pytest.mark.parametrize("number", [150, 250, 600])
-def test_of_many_missing_orders_none_is_left_out_and_each_is_counted(
-    world: World, written: Written, number: int
-) -> None:
+def test_all_of_many_missing_orders_are_queued_and_counted(world: World, written: Written, number: int) -> None:
     orders = place(world, *(HOUR - 60 - 3 * place for place in range(number)))
 
     assert reconcile(world) == {STORE_HASH: number}
@@ -220,7 +218,7 @@ def test_of_many_missing_orders_none_is_left_out_and_each_is_counted(
     assert all(len(blob.get("OrderReconciled", [])) <= 100 for blob in written.blobs()), "CloudWatch reads no more"
 
 
-def test_a_list_that_gives_fewer_rows_than_asked_for_is_read_to_its_end(world: World) -> None:
+def test_a_list_with_smaller_pages_than_requested_is_read_to_its_end(world: World) -> None:
     rows = [row(world, order, HOUR - 60 - order) for order in range(1, 121)]
 
     def page_of_fifty(sent: Sent) -> Step:
@@ -235,7 +233,7 @@ def test_a_list_that_gives_fewer_rows_than_asked_for_is_read_to_its_end(world: W
 # --- what the relay knows -----------------------------------------------------------------------------------------
 
 
-def test_a_finished_order_is_not_handed_over_however_old_it_is(table: Any) -> None:
+def test_a_finished_order_is_not_queued_however_old_it_is(table: Any) -> None:
     world = a_world(table, now=float(int(time.time())))  # Powertools reads the real clock
     world.stores.note(STORE_HASH)
     [finished, _missing] = place(world, 1800, 1800)
@@ -299,7 +297,7 @@ def test_another_stores_order_with_the_same_number_is_not_taken_for_this_one(wor
     assert world.order_notes.unknown(STORE_HASH, [250]) == [250]
 
 
-def test_an_order_whose_function_was_killed_is_handed_over_once_its_claim_is_void(
+def test_an_order_whose_function_was_killed_is_queued_when_its_claim_has_expired(
     world_on_moto: World, table: Any
 ) -> None:
     item = claim("INPROGRESS", claim_ends_in=300)
@@ -328,7 +326,7 @@ def break_off_after_the_first_page(world_on_moto: World) -> None:
     world_on_moto.exchange.always("GET", ORDERS, broken)
 
 
-def test_a_look_that_breaks_off_goes_on_after_the_last_page_it_has_read(world: World) -> None:
+def test_an_interrupted_check_continues_after_the_last_page_that_was_read(world: World) -> None:
     # The later the order, the lower its number: the list is in order only when it is sorted by date.
     ages = [600.0 + 10 * number for number in range(300)]
     orders = place(world, *ages)
@@ -365,7 +363,7 @@ def test_a_page_that_is_not_in_order_does_not_count_as_progress(world: World) ->
     assert periods(world)[-1] == (HOUR, 120)
 
 
-def test_a_store_whose_first_look_never_succeeds_falls_behind(world: World, written: Written) -> None:
+def test_a_store_whose_first_check_never_succeeds_falls_behind(world: World, written: Written) -> None:
     world.exchange.always("GET", ORDERS, answer(503))
     for look in range(4):
         world.clock.now = NOON + look * 900
@@ -378,7 +376,7 @@ def test_a_store_whose_first_look_never_succeeds_falls_behind(world: World, writ
     assert handed_over(world) == [silent], "the first look goes back as far as it would have at first"
 
 
-def test_a_store_that_was_removed_and_comes_back_begins_anew(world_on_moto: World) -> None:
+def test_a_store_that_was_removed_and_added_again_has_a_first_check(world_on_moto: World) -> None:
     reconcile(world_on_moto)
     world_on_moto.stores.forget(STORE_HASH)
     assert world_on_moto.stores.all() == []
@@ -395,7 +393,7 @@ def test_a_store_that_was_removed_and_comes_back_begins_anew(world_on_moto: Worl
 
 
 @pytest.mark.parametrize("age_seconds", [900 * DAY, HOUR + 300, 30, -30, -DAY], ids=str)
-def test_of_a_list_that_ignores_the_dates_nothing_is_handed_over(
+def test_nothing_is_queued_from_a_list_that_ignores_the_dates(
     world: World, written: Written, age_seconds: float
 ) -> None:
     lists(world, [row(world, 250, 300), row(world, 251, age_seconds)])
@@ -410,14 +408,14 @@ def test_of_a_list_that_ignores_the_dates_nothing_is_handed_over(
     assert reconcile(world) == {STORE_HASH: 1}, "and the next look begins where this one did"
 
 
-def test_a_list_whose_orders_have_no_dates_is_not_believed(world: World) -> None:
+def test_nothing_is_queued_from_a_list_without_dates(world: World) -> None:
     lists(world, [row(world, 250) | {"date_created": "last week"}, row(world, 251) | {"date_created": None}])
 
     assert reconcile(world) == {STORE_HASH: 0}
     assert handed_over(world) == []
 
 
-def test_one_order_without_a_date_is_handed_over_with_the_others(world: World) -> None:
+def test_one_order_without_a_date_is_queued_with_the_others(world: World) -> None:
     lists(world, [row(world, 250) | {"date_created": "soon"}, row(world, 251)])
 
     assert reconcile(world) == {STORE_HASH: 2}
@@ -430,7 +428,7 @@ def test_a_date_in_iso_8601_is_read(world: World) -> None:
     assert reconcile(world) == {STORE_HASH: 1}
 
 
-def test_a_list_that_repeats_its_page_ends_the_look(world: World, written: Written) -> None:
+def test_a_list_that_repeats_a_page_ends_the_check(world: World, written: Written) -> None:
     rows = [row(world, order) for order in range(1, 251)]
     world.exchange.always("GET", ORDERS, answer(200, rows, seconds=5))
 
@@ -440,14 +438,14 @@ def test_a_list_that_repeats_its_page_ends_the_look(world: World, written: Writt
 
 
 @pytest.mark.parametrize("body", [{}, {"data": []}, "orders", 7, None])
-def test_what_is_no_list_ends_the_look(world: World, written: Written, body: Any) -> None:
+def test_an_answer_that_is_not_a_list_ends_the_check(world: World, written: Written, body: Any) -> None:
     lists(world, body)
 
     assert reconcile(world) == {STORE_HASH: 0}
     assert written.metrics["ReconcileFailed"] == [1]
 
 
-def test_rows_that_are_no_orders_are_skipped_and_counted(world: World, written: Written) -> None:
+def test_rows_that_are_not_orders_are_skipped_and_counted(world: World, written: Written) -> None:
     bad: list[Any] = [None, "250", [], {}, row(world, None), row(world, True), row(world, "x"), row(world, 0)]
     lists(world, [*bad, row(world, "251"), row(world, 252.0), row(world, 253, customer_id="0")])
 
@@ -466,7 +464,7 @@ def looked_at(world: World) -> list[str]:
     return paths
 
 
-def test_the_store_is_first_whose_look_is_longest_ago_and_a_new_one_before_all(world: World) -> None:
+def test_new_stores_are_checked_first_and_then_those_checked_longest_ago(world: World) -> None:
     for name in ("aaa", "zzz"):
         add_store(world, name)
     world.stores.note_progress("aaa", Progress(NOON - 1000, NOON - 1000, NOON - 1000))
@@ -479,7 +477,7 @@ def test_the_store_is_first_whose_look_is_longest_ago_and_a_new_one_before_all(w
     assert looked_at(world) == ["zzz", STORE_HASH, "aaa"]
 
 
-def test_stores_that_hang_leave_no_store_without_a_look_for_ever(world: World, written: Written) -> None:
+def test_stores_that_hang_do_not_keep_other_stores_from_being_checked(world: World, written: Written) -> None:
     names = [f"store{number}" for number in range(6)]
     for name in names:
         add_store(world, name)
@@ -524,7 +522,7 @@ class SlowSqs(FakeSqs):
         FakeSqs.send_message(self, **message)
 
 
-def test_no_order_is_handed_over_after_the_invocations_time(world: World) -> None:
+def test_no_order_is_queued_when_the_invocations_time_is_over(world: World) -> None:
     place(world, *range(300, 320))
     world.sqs = SlowSqs(world.clock)
 
@@ -545,7 +543,7 @@ BAD_HOOKS: list[Any] = [
 
 
 @pytest.mark.parametrize("body", BAD_HOOKS)
-def test_bad_data_about_hooks_costs_no_look_at_orders(world: World, written: Written, body: Any) -> None:
+def test_orders_are_checked_even_if_the_list_of_hooks_is_invalid(world: World, written: Written, body: Any) -> None:
     add_store(world, "second")
     place(world, 300)
     place(world, 300, store="second")
@@ -556,7 +554,7 @@ def test_bad_data_about_hooks_costs_no_look_at_orders(world: World, written: Wri
     assert world.exchange.paths("PUT") == []
 
 
-def test_a_fault_of_ours_with_one_store_is_logged_with_its_trace_and_costs_the_others_nothing(
+def test_a_bug_with_one_store_is_logged_with_its_trace_and_the_others_are_checked(
     world: World, written: Written
 ) -> None:
     add_store(world, "second")
@@ -575,7 +573,7 @@ def test_a_fault_of_ours_with_one_store_is_logged_with_its_trace_and_costs_the_o
     ("status", "cause"),
     [(503, "api_unavailable"), (418, "unexpected_answer"), (401, "unauthorized"), (429, "rate_limited")],
 )
-def test_a_failed_look_is_logged_with_its_cause(world: World, written: Written, status: int, cause: str) -> None:
+def test_a_failed_check_is_logged_with_its_cause(world: World, written: Written, status: int, cause: str) -> None:
     world.exchange.always("GET", ORDERS, answer(status))
 
     reconcile(world)
@@ -598,12 +596,12 @@ def test_a_table_that_is_gone_is_counted_with_its_error_code(
     assert "cause" not in line
 
 
-def test_without_stores_there_is_nothing_to_look_at(table: Any, written: Written) -> None:
+def test_without_stores_there_is_nothing_to_check(table: Any, written: Written) -> None:
     assert reconcile(a_world(table)) == {}
     assert written.metrics == {"ReconcileRuns": [1]}
 
 
-def test_the_stores_stand_in_the_table_until_they_are_forgotten(world_on_moto: World, table: Any) -> None:
+def test_stores_are_in_the_table_until_they_are_removed(world_on_moto: World, table: Any) -> None:
     add_store(world_on_moto, "second")
     world_on_moto.stores.note_hook("second", paused=True)
     world_on_moto.stores.note_hook(STORE_HASH, paused=True)
@@ -662,7 +660,7 @@ def add_hook(world: World, scope: str = "store/order/created", *, active: bool, 
         ("", False),
     ],
 )
-def test_a_hook_is_ours_when_its_scope_takes_in_created_orders(
+def test_a_hook_counts_as_the_relays_when_its_scope_includes_created_orders(
     world: World, written: Written, scope: str, *, ours: bool
 ) -> None:
     hook = add_hook(world, scope, active=False)
@@ -692,7 +690,7 @@ STORE_WIDE, OF_1, OF_2 = "store/order/created", "store/channel/1/order/created",
         ([("store/order/*", True), (STORE_WIDE, False)], [False, False]),
     ],
 )
-def test_a_hook_is_switched_on_again_when_no_other_announces_its_orders(
+def test_an_inactive_hook_is_activated_when_no_other_hook_covers_its_scope(
     world: World, written: Written, hooks: list[tuple[str, bool]], switched_on: list[bool]
 ) -> None:
     made = [add_hook(world, scope, active=active) for scope, active in hooks]
@@ -705,7 +703,7 @@ def test_a_hook_is_switched_on_again_when_no_other_announces_its_orders(
     assert sum(written.metrics.get("HookReactivated", [])) == sum(switched_on)
 
 
-def test_hooks_to_other_places_and_of_a_paused_store_are_left_alone(world: World, written: Written) -> None:
+def test_hooks_with_another_destination_or_of_a_paused_store_are_not_changed(world: World, written: Written) -> None:
     other = add_hook(world, active=False, to="https://elsewhere.example.com/")
     ours = add_hook(world, active=False)
     world.stores.note_hook(STORE_HASH, paused=True)
@@ -719,7 +717,7 @@ def test_hooks_to_other_places_and_of_a_paused_store_are_left_alone(world: World
     assert sum(written.metrics["HookMissing"]) == 0
 
 
-def test_a_hook_that_cannot_be_switched_on_keeps_neither_the_next_hook_nor_the_orders_from_being_looked_at(
+def test_a_hook_that_cannot_be_activated_does_not_stop_the_next_hook_or_the_check(
     world: World, written: Written
 ) -> None:
     hooks = [add_hook(world, scope, active=False) for scope in (OF_1, OF_2)]

@@ -93,7 +93,7 @@ def test_it_says_what_it_waits_for_before_it_reads_anything(
         watch(context, "abc123", orders=2, lasting="5m")
 
 
-def test_a_line_that_appears_late_is_shown_once_and_so_are_the_others(
+def test_a_line_that_appears_late_is_shown_once_like_all_others(
     logs: FakeLogs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.write(ORDER, webhook(1), at=NOON + 1, visible_after=25)
@@ -109,7 +109,7 @@ def test_a_line_that_appears_late_is_shown_once_and_so_are_the_others(
     ]
 
 
-def test_lines_of_one_look_are_shown_in_the_order_in_which_they_were_written(
+def test_lines_of_one_poll_are_shown_in_the_order_in_which_they_were_written(
     logs: FakeLogs, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.write(RECOVERY, created(1), at=NOON + 1.5)
@@ -121,7 +121,7 @@ def test_lines_of_one_look_are_shown_in_the_order_in_which_they_were_written(
 
 
 @pytest.mark.parametrize("store", ["", "abc123"])
-def test_what_is_no_line_of_the_relays_is_not_shown(
+def test_lines_that_the_relay_did_not_write_are_not_shown(
     logs: FakeLogs, store: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for text in ODD:
@@ -185,7 +185,7 @@ def test_a_step_in_json_has_an_iso_time_and_the_fields_of_the_line(
         ),
     ],
 )
-def test_each_step_is_told_in_words(
+def test_each_step_is_shown_as_text(
     logs: FakeLogs, context: Context, fields: dict[str, Any], words: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     logs.write(ORDER, line(**fields), at=NOON + 1)
@@ -226,7 +226,7 @@ def test_a_late_order_is_awaited_until_it_is_finished(logs: FakeLogs, context: C
     assert logs.clock.now < NOON + 45
 
 
-def test_a_duplicate_says_nothing_of_the_fate_of_an_order(logs: FakeLogs, context: Context) -> None:
+def test_a_duplicate_does_not_count_as_an_outcome(logs: FakeLogs, context: Context) -> None:
     logs.write(ORDER, created(), at=NOON + 1)
     logs.write(ORDER, line(outcome="duplicate"), at=NOON + 2)
 
@@ -245,7 +245,7 @@ def test_a_watch_for_a_time_ends_well_when_no_order_is_left_over(
     assert logs.clock.now == pytest.approx(NOON + 10, abs=0.2)
 
 
-def test_without_an_order_it_names_the_command_that_looks_at_the_webhook(
+def test_without_an_order_it_names_the_command_that_checks_the_webhook(
     context: Context, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert watch(context, "abc123", lasting="3m") == 0
@@ -270,6 +270,6 @@ def test_the_memory_of_shown_lines_is_bounded(logs: FakeLogs, context: Context) 
         assert len(tail.shown) <= OVERLAP_SECONDS + 10
 
 
-def test_a_time_that_is_none_is_wrong_usage(context: Context) -> None:
+def test_a_time_that_cannot_be_parsed_is_a_usage_error(context: Context) -> None:
     with pytest.raises(typer.BadParameter):
         watch(context, "abc123", lasting="soon")

@@ -52,7 +52,7 @@ ATTRIBUTES, METAFIELDS, CONSIGNMENTS = Source.ATTRIBUTES, Source.METAFIELDS, Sou
         ("metafield(metafields, '*', 'orderType') == 'invoice payment'", {METAFIELDS}),
     ],
 )
-def test_a_source_is_mentioned_by_its_name_at_the_root_alone(expression: str, mentioned: set[Source]) -> None:
+def test_a_source_is_found_only_by_its_name_at_the_root(expression: str, mentioned: set[Source]) -> None:
     assert sources_of(jmespath.compile(expression).parsed) == mentioned
 
 
@@ -128,7 +128,7 @@ def test_check_rules_prints_what_an_order_costs_by_store(tmp_path: Any, capsys: 
     ]
 
 
-def test_sources_of_rules_whose_values_the_event_brings_are_not_needed() -> None:
+def test_sources_of_rules_whose_values_are_in_the_event_are_not_needed() -> None:
     rules = Rules.parse(
         '[all]\npo_number = "user.uuid"\n[all.extra_fields]\nA = "company.uuid"\nB = "company.id"'
     ).for_all
@@ -138,7 +138,7 @@ def test_sources_of_rules_whose_values_the_event_brings_are_not_needed() -> None
     assert rules.sources == {COMPANY, USER}
 
 
-def test_a_rule_without_its_source_brings_nothing_and_does_not_fail() -> None:
+def test_a_rule_without_its_source_has_no_result_and_does_not_fail() -> None:
     rules = Rules.parse(
         '[all]\nskip_when = "!user"\n[all.extra_fields]\nA = "company.uuid || \'none\'"\nB = "order_source"'
     ).for_all

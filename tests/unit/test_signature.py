@@ -27,7 +27,7 @@ def secret(**values: Any) -> StoreSecret:
 BOTH = secret(client_secret="shh", webhook_header={"name": "X-Relay-Key", "value": "key"})
 
 
-def test_a_good_signature_and_a_good_header_prove_together() -> None:
+def test_a_valid_signature_with_a_valid_header_is_accepted() -> None:
     authenticate(sign(BODY, "shh", time.time()) | {"x-relay-key": "key"}, BODY, BOTH)
 
 
@@ -58,7 +58,7 @@ def signed(secret: str = "shh", body: bytes = BODY, seconds: float = 0.0) -> dic
         lambda: signed() | {"webhook-timestamp": "soon"},
     ],
 )
-def test_whatever_is_missing_stale_or_foreign_proves_nothing(headers: Callable[[], dict[str, str]]) -> None:
+def test_missing_expired_and_forged_headers_are_refused(headers: Callable[[], dict[str, str]]) -> None:
     with pytest.raises(Unauthenticated):
         authenticate(headers(), BODY, BOTH)
 
@@ -66,7 +66,7 @@ def test_whatever_is_missing_stale_or_foreign_proves_nothing(headers: Callable[[
 @pytest.mark.parametrize(
     "signature", ["", "v1", "v1,", "v1,!", "v1,\u00e9", "v2,abc", "v1,YWJj v1", "a,b,c", "\ud800"], ids=ascii
 )
-def test_a_malformed_signature_proves_nothing(signature: str) -> None:
+def test_a_malformed_signature_is_refused(signature: str) -> None:
     with pytest.raises(Unauthenticated):
         authenticate(signed() | {"webhook-signature": signature}, BODY, BOTH)
 
@@ -97,11 +97,11 @@ def test_the_log_is_told_why_a_signature_fails(
         authenticate(headers(), BODY, secret(client_secret=client_secret))
 
 
-def test_bytes_that_are_no_text_prove_nothing() -> None:
+def test_a_body_that_is_not_utf_8_is_refused() -> None:
     with pytest.raises(Unauthenticated):
         authenticate(sign(b"\xff", "shh", time.time()), b"\xff", secret(client_secret="shh"))
 
 
-def test_a_secret_that_can_check_nothing_proves_nothing() -> None:
+def test_a_secret_without_client_secret_and_header_accepts_nothing() -> None:
     with pytest.raises(Unauthenticated, match="neither client_secret nor webhook_header"):
         authenticate({}, BODY, secret())

@@ -131,7 +131,7 @@ def test_an_order_is_created_with_fields_of_every_source() -> None:
     }
 
 
-def test_what_is_asked_for_is_what_the_documentation_says() -> None:
+def test_the_requests_have_the_documented_form() -> None:
     world = world_with(ALL_RULES)
     world.create()
     queries = {sent.path: dict(sent.query) for sent in world.exchange.sent if sent.method == "GET"}
@@ -164,7 +164,7 @@ def test_without_sources_an_order_costs_one_look_up_and_one_create() -> None:
     ]
 
 
-def test_a_field_that_the_event_brings_needs_no_source(world: World) -> None:
+def test_the_source_of_a_field_that_is_in_the_event_is_not_requested(world: World) -> None:
     world.exchange.always("GET", COMPANIES, hang())
 
     outcome = world.create(extraFields=[{"fieldName": "ERP Id", "fieldValue": "given"}])
@@ -221,7 +221,7 @@ def test_metafields_come_in_pages() -> None:
     assert fields(world)["A"] == "here"
 
 
-def test_an_api_that_repeats_its_first_page_is_not_asked_for_ever() -> None:
+def test_an_api_that_repeats_its_first_page_is_requested_twice() -> None:
     world = world_with("[all.extra_fields]\nA = \"metafield(metafields, '*', 'last')\"")
     many = [{"namespace": "x", "key": str(number), "value": ""} for number in range(250)]
     world.exchange.always("GET", METAFIELDS, rows(*many))
@@ -241,7 +241,7 @@ def orders(world: World, *numbers: int, customer: int = BUYER) -> None:
 
 
 @pytest.mark.parametrize("user", [b2b({"id": 9}), B2B_NOT_FOUND])
-def test_the_orders_of_one_buyer_ask_for_company_and_user_once(user: Step) -> None:
+def test_company_and_user_are_requested_once_for_the_orders_of_one_buyer(user: Step) -> None:
     world = world_with('[all.extra_fields]\nA = "company.companyName"\nB = "user.uuid"')
     world.exchange.always("GET", USER, user)
 
@@ -250,7 +250,7 @@ def test_the_orders_of_one_buyer_ask_for_company_and_user_once(user: Step) -> No
     assert (asked(world, COMPANIES), asked(world, USER)) == (1, 1)
 
 
-def test_after_five_minutes_a_company_is_asked_for_again(world: World) -> None:
+def test_after_five_minutes_a_company_is_requested_again(world: World) -> None:
     orders(world, 1)
     world.clock.advance(module.BUYER_KEPT_SECONDS)
     orders(world, 2)
@@ -266,7 +266,7 @@ def test_another_buyer_has_another_company(world: World) -> None:
     assert asked(world, COMPANIES) == 2
 
 
-def test_the_names_of_attributes_are_kept_for_an_hour() -> None:
+def test_the_names_of_attributes_are_cached_for_an_hour() -> None:
     world = world_with(ALL_RULES)
     orders(world, 1, 2)
     world.clock.advance(module.NAMES_KEPT_SECONDS - 1)
@@ -278,7 +278,7 @@ def test_the_names_of_attributes_are_kept_for_an_hour() -> None:
     assert asked(world, ATTRIBUTES) == 2
 
 
-def test_memory_holds_so_many_buyers_and_the_oldest_goes_first(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_when_the_cache_of_buyers_is_full_the_oldest_is_removed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_KEPT", 2)
     for number in range(4):
         world.store.company_customers.add(BUYER + number)
@@ -291,7 +291,7 @@ def test_memory_holds_so_many_buyers_and_the_oldest_goes_first(world: World, mon
     assert asked(world, COMPANIES) == before + 1
 
 
-def test_a_company_that_is_too_large_is_not_kept(world: World) -> None:
+def test_a_company_that_is_too_large_is_not_cached(world: World) -> None:
     world.exchange.always("GET", COMPANIES, b2b([{"description": "x" * module.LARGEST_KEPT_CHARACTERS}]))
     orders(world, 1, 2)
 
@@ -341,7 +341,7 @@ def test_an_order_whose_source_is_down_is_created_in_the_window_and_completed_af
     assert written.metrics["OrderUpdated"] == [1.0]
 
 
-def test_a_source_that_hangs_costs_its_own_fields_alone() -> None:
+def test_a_source_that_hangs_affects_only_its_own_fields() -> None:
     world = world_with(ALL_RULES)
     world.exchange.always("GET", COMPANIES, hang())
     world.create()
@@ -366,7 +366,7 @@ def test_sources_get_less_time_when_the_look_up_was_slow(world: World) -> None:
     assert began + 4.5 < create.at <= began + 5.2
 
 
-def test_an_order_that_is_old_already_is_created_without_asking_for_sources(world: World) -> None:
+def test_an_order_that_is_looked_up_late_is_created_without_sources(world: World) -> None:
     outcome = world.create(created_at=world.clock.now - 6)
 
     assert isinstance(outcome, Late)
@@ -378,14 +378,14 @@ def test_an_order_that_is_old_already_is_created_without_asking_for_sources(worl
     assert fields(world)["ERP Id"] == "E-1"
 
 
-def test_a_company_in_memory_takes_no_time(world: World) -> None:
+def test_a_cached_company_takes_no_time(world: World) -> None:
     orders(world, 1)
 
     assert isinstance(world.create(created_at=world.clock.now - 6), Created)
     assert fields(world)["ERP Id"] == "E-1"
 
 
-def test_create_order_is_called_when_everything_hangs_before_it() -> None:
+def test_create_order_is_called_in_time_when_all_sources_hang() -> None:
     world = world_with(ALL_RULES)
     for path in (COMPANIES, USER, CUSTOMERS, METAFIELDS, ATTRIBUTES):
         world.exchange.always("GET", path, hang())
@@ -398,7 +398,7 @@ def test_create_order_is_called_when_everything_hangs_before_it() -> None:
     assert create.at <= world.exchange.sent[0].at + 3.0
 
 
-def test_a_skip_rule_whose_source_is_down_skips_nothing_and_nothing_is_waited_for() -> None:
+def test_a_skip_rule_whose_source_is_down_skips_nothing_and_the_order_is_not_late() -> None:
     world = world_with("[all]\nskip_when = \"metafield(metafields, '*', 'orderType') == 'online order'\"")
     world.exchange.always("GET", METAFIELDS, hang())
 
@@ -406,7 +406,7 @@ def test_a_skip_rule_whose_source_is_down_skips_nothing_and_nothing_is_waited_fo
     assert not world.waiting
 
 
-def test_an_event_that_comes_twice_meanwhile_does_no_harm(world: World) -> None:
+def test_an_event_delivered_again_completes_the_order_and_the_message_leaves_the_queue(world: World) -> None:
     world.exchange.always("GET", COMPANIES, hang())
     world.create()
     world.exchange.always("GET", COMPANIES, company())
@@ -421,7 +421,7 @@ def test_an_event_that_comes_twice_meanwhile_does_no_harm(world: World) -> None:
     assert world.effects.creates == 1
 
 
-def test_a_fault_of_ours_in_a_source_costs_no_order(
+def test_a_bug_in_a_source_does_not_stop_the_order(
     world: World, written: Written, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("handler.bigcommerce.b2b_api.B2BApi.get_company", lambda *_: 1 / 0)
@@ -437,7 +437,7 @@ def test_a_fault_of_ours_in_a_source_costs_no_order(
 # --- in the late path ---------------------------------------------------------------------------------------------
 
 
-def test_a_late_order_gets_what_there_is_and_waits_for_the_source(world: World, written: Written) -> None:
+def test_a_late_order_gets_the_available_fields_and_stays_late_for_the_source(world: World, written: Written) -> None:
     world.exchange.always("GET", COMPANIES, answer(500))
     world.create()
     world.wait_for_late()
@@ -459,7 +459,7 @@ def test_a_source_that_stays_down_ends_in_a_dead_letter_with_its_cause(world: Wo
     assert fields(world) == {"Source": "www"}
 
 
-def test_a_late_order_takes_its_sources_out_of_the_stores_share(world: World) -> None:
+def test_the_sources_of_a_late_order_count_against_the_rate_limit(world: World) -> None:
     world.exchange.always("GET", COMPANIES, hang())
     world.create()
     world.exchange.always("GET", COMPANIES, company())
@@ -468,7 +468,7 @@ def test_a_late_order_takes_its_sources_out_of_the_stores_share(world: World) ->
     assert sum(world.table.taken.values()) == 3
 
 
-def test_a_company_in_memory_takes_nothing_of_the_stores_share(world: World) -> None:
+def test_a_cached_company_does_not_count_against_the_rate_limit(world: World) -> None:
     for number, taken in ((1, 3), (2, 3 + 2)):
         world.place(order_id=number)
         world.put_late(data={"type": "order", "id": number})
@@ -476,7 +476,7 @@ def test_a_company_in_memory_takes_nothing_of_the_stores_share(world: World) -> 
         assert sum(world.table.taken.values()) == taken
 
 
-def test_a_late_order_without_a_place_for_its_sources_asks_for_nothing() -> None:
+def test_a_late_order_over_the_rate_limit_requests_no_sources() -> None:
     world = world_with('[all.extra_fields]\nA = "company.companyName"\nB = "user.uuid"')
     world.settings = replace(world.settings, late_requests_per_minute=16)  # four in a slice: one order with two sources
     world.place(order_id=1)
@@ -488,7 +488,7 @@ def test_a_late_order_without_a_place_for_its_sources_asks_for_nothing() -> None
     assert [path for path in world.exchange.paths("GET") if "/v2/orders/" in path] == [LOOK_UP]
 
 
-def test_a_source_that_is_rate_limited_says_when_the_order_comes_back(world: World) -> None:
+def test_a_rate_limited_source_sets_the_delay_of_the_order(world: World) -> None:
     world.exchange.always("GET", COMPANIES, answer(429, None, {"X-Request-Window-Resets-After": "300 s"}))
     world.create()
 
@@ -518,7 +518,7 @@ def test_a_source_that_is_rate_limited_says_when_the_order_comes_back(world: Wor
         (ATTRIBUTES, FORBIDDEN, "attributes", "Customers: read-only", "Tax code"),
     ],
 )
-def test_a_source_that_refuses_costs_its_fields_and_is_not_asked_again_for_ten_minutes(
+def test_a_refused_source_leaves_its_fields_out_and_is_not_requested_for_ten_minutes(
     path: str, step: Step, source: str, scope: str, lost: str, written: Written
 ) -> None:
     world = world_with(ALL_RULES)
@@ -540,7 +540,7 @@ def test_a_source_that_refuses_costs_its_fields_and_is_not_asked_again_for_ten_m
     assert asked(world, path) == 2
 
 
-def test_what_one_environment_was_refused_another_does_not_ask_for(world: World) -> None:
+def test_a_source_that_was_refused_in_one_environment_is_not_requested_in_another(world: World) -> None:
     world.exchange.always("GET", COMPANIES, B2B_FORBIDDEN)
     world.create()
     other = World(rules=world.rules, table=world.table)
@@ -572,7 +572,7 @@ def test_the_table_is_not_read_while_the_source_answers() -> None:
     assert [read for read in CountingTable.reads if read.startswith("refused#")] == [f"refused#{STORE_HASH}"]
 
 
-def test_without_the_table_an_environment_knows_what_it_was_refused_itself(world: World) -> None:
+def test_without_the_table_each_environment_uses_its_own_refusals(world: World) -> None:
     world.exchange.always("GET", COMPANIES, B2B_FORBIDDEN)
     world.table.error = refusal("InternalServerError", ClientError)
 
@@ -581,7 +581,7 @@ def test_without_the_table_an_environment_knows_what_it_was_refused_itself(world
     assert asked(world, COMPANIES) == 1
 
 
-def test_metafields_are_asked_for_again_once_the_order_can_be_read() -> None:
+def test_metafields_are_requested_again_once_the_order_can_be_read() -> None:
     world = world_with("[all.extra_fields]\nA = \"metafield(metafields, '*', 'orderType')\"")
     world.exchange.on("GET", LOOK_UP, NOT_FOUND)
     world.exchange.on("GET", METAFIELDS, NOT_FOUND)
@@ -590,7 +590,7 @@ def test_metafields_are_asked_for_again_once_the_order_can_be_read() -> None:
     assert fields(world)["A"] == "online order"
 
 
-def test_metafields_that_are_not_found_beside_an_order_that_is_count_as_refused(written: Written) -> None:
+def test_metafields_that_are_not_found_for_a_readable_order_count_as_refused(written: Written) -> None:
     world = world_with("[all.extra_fields]\nA = \"metafield(metafields, '*', 'orderType')\"")
     metafields_are(world, NOT_FOUND)
 
@@ -604,7 +604,7 @@ def test_metafields_that_are_not_found_beside_an_order_that_is_count_as_refused(
 # --- threads ------------------------------------------------------------------------------------------------------
 
 
-def test_work_in_the_background_is_waited_for_no_longer_than_said() -> None:
+def test_background_work_is_joined_for_at_most_the_given_seconds() -> None:
     go_on, began = threading.Event(), threading.Event()
 
     def work() -> None:
@@ -619,7 +619,7 @@ def test_work_in_the_background_is_waited_for_no_longer_than_said() -> None:
     go_on.set()
 
 
-def test_what_a_thread_counts_is_recorded_by_the_main_thread(written: Written) -> None:
+def test_metrics_of_a_thread_are_recorded_by_the_main_thread(written: Written) -> None:
     kept: list[Any] = []
     with metrics_aside(kept):
         count(Metric.ATTEMPT_FAILED)
@@ -630,7 +630,7 @@ def test_what_a_thread_counts_is_recorded_by_the_main_thread(written: Written) -
     assert written.metrics == {"AttemptFailed": [1.0]}
 
 
-def test_in_threads_an_order_is_created_with_the_same_fields_and_counts(written: Written) -> None:
+def test_with_threads_an_order_is_created_with_the_same_fields_and_metrics(written: Written) -> None:
     world = world_with(ALL_RULES)
     world.background = in_thread
 
