@@ -542,12 +542,16 @@ BAD_HOOKS: list[Any] = [
 ]
 
 
-@pytest.mark.parametrize("body", BAD_HOOKS)
-def test_orders_are_checked_even_if_the_list_of_hooks_is_invalid(world: World, written: Written, body: Any) -> None:
+@pytest.mark.parametrize(
+    "hooks", [*(answer(200, body) for body in BAD_HOOKS), answer(422, {"status": 422, "title": "no"}), answer(503)]
+)
+def test_orders_are_checked_even_if_the_list_of_hooks_cannot_be_used(
+    world: World, written: Written, hooks: Step
+) -> None:
     add_store(world, "second")
     place(world, 300)
     place(world, 300, store="second")
-    world.exchange.always("GET", HOOKS, answer(200, body))
+    world.exchange.always("GET", HOOKS, hooks)
 
     assert reconcile(world) == {STORE_HASH: 1, "second": 1}
     assert sum(written.metrics["ReconcileFailed"]) >= 1

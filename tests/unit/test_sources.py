@@ -17,7 +17,7 @@ from handler.outcomes import Created, Duplicate, Late, Skipped, SkipReason
 from handler.telemetry import Metric, count, metrics_aside, record_aside
 from support.aws import FakeTable, refusal
 from support.events import BUYER, ORDER_ID, STORE_HASH
-from support.exchange import Step, answer, hang
+from support.exchange import Sent, Step, answer, hang
 from support.world import COMPANIES, LOOK_UP, RECORDS, USER, World
 
 if TYPE_CHECKING:
@@ -231,6 +231,20 @@ def test_an_api_that_repeats_its_first_page_is_requested_twice() -> None:
     assert asked(world, METAFIELDS) == 2
 
 
+def test_of_a_list_without_an_end_four_pages_are_read() -> None:
+    world = world_with("[all.extra_fields]\nA = \"metafield(metafields, '*', '4-0')\"")
+
+    def page(sent: Sent) -> Step:
+        return rows(*({"namespace": "x", "key": f"{sent.query['page']}-{n}", "value": "here"} for n in range(250)))
+
+    world.exchange.always("GET", METAFIELDS, page)
+
+    world.create()
+
+    assert asked(world, METAFIELDS) == 4
+    assert fields(world)["A"] == "here"
+
+
 # --- kept in memory -----------------------------------------------------------------------------------------------
 
 
@@ -339,6 +353,26 @@ def test_an_order_whose_source_is_down_is_created_in_the_window_and_completed_af
     assert not world.waiting
     assert world.effects.creates == 1
     assert written.metrics["OrderUpdated"] == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "source"),
+    [
+        (USER, {"code": 200, "data": {}}, "user"),
+        (CUSTOMERS, {"data": {"id": BUYER}}, "customer"),
+        (CUSTOMERS, [{"id": BUYER}], "customer"),
+        (ATTRIBUTES, {"data": None}, "attributes"),
+    ],
+)
+def test_a_source_that_answers_in_another_shape_is_unavailable(path: str, body: Any, source: str) -> None:
+    world = world_with(ALL_RULES)
+    world.exchange.always("GET", path, answer(200, body))
+
+    outcome = world.create()
+
+    assert isinstance(outcome, Late)
+    assert (outcome.cause, outcome.detail.partition(":")[0]) == (Cause.SOURCE_UNAVAILABLE, source)
+    assert world.record() is not None
 
 
 def test_a_source_that_hangs_affects_only_its_own_fields() -> None:
