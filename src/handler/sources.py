@@ -183,15 +183,17 @@ class Fetching:
         if Source.ATTRIBUTES in self._needed and (kept := self._sources.kept(Source.ATTRIBUTES, self._store_hash, 0)):
             [self._values[Source.ATTRIBUTES]] = kept
         self._order_id = order_id
-        first = [each for each in (Source.METAFIELDS, Source.ATTRIBUTES) if each in self._needed - self._values.keys()]
+        due = self._needed - self._values.keys()
+        first: list[Source | None] = [each for each in (Source.METAFIELDS, Source.ATTRIBUTES) if each in due]
 
-        def work() -> None:
+        def work(source: Source | None) -> None:
             refused = self._sources.refused(self._store_hash, self._needed)
-            for source in first:
+            if source is not None:
                 self._fetch(source, order_id, deadline, refused)
 
         if self._needed:
-            self._start(work, deadline)
+            for source in first or [None]:  # each on its own: one that hangs must not delay the other
+                self._start(partial(work, source), deadline)
 
     def finish(self, customer_id: int, deadline: Deadline) -> SourceValues:
         """All values. Fetches those that depend on the buyer in parallel, until `deadline`."""

@@ -375,12 +375,23 @@ def test_a_source_that_answers_in_another_shape_is_unavailable(path: str, body: 
     assert world.record() is not None
 
 
-def test_a_source_that_hangs_affects_only_its_own_fields() -> None:
+@pytest.mark.parametrize(
+    ("path", "own"),
+    [
+        (COMPANIES, {"Company", "ERP Id"}),
+        (USER, {"Role"}),
+        (CUSTOMERS, {"Notes", "Tax code"}),
+        (ATTRIBUTES, {"Tax code"}),
+        (METAFIELDS, {"Type"}),
+    ],
+)
+def test_a_source_that_hangs_affects_only_its_own_fields(path: str, own: set[str]) -> None:
     world = world_with(ALL_RULES)
-    world.exchange.always("GET", COMPANIES, hang())
+    world.exchange.always("GET", path, hang())
     world.create()
 
-    assert fields(world).keys() == {"Role", "Tax code", "Notes", "Type", "Source", "SKUs"}
+    every = {"Company", "ERP Id", "Role", "Tax code", "Notes", "Type", "Source", "SKUs"}
+    assert fields(world).keys() == every - own
 
 
 def test_a_first_attempt_that_hangs_leaves_time_for_a_second_one(world: World) -> None:
