@@ -48,7 +48,7 @@ def test_every_order_of_the_demonstration_comes_out_as_it_should(stage: Stage, s
     wait_for(lambda: scenario.holds(played) and (not played.deliveries or played.acknowledged))
 
     if scenario.outcome:
-        wait_for(lambda: scenario.outcome in outcomes(stage, played.order.id))
+        wait_for(lambda: scenario.outcome in outcomes(stage, played.order))
 
 
 def test_a_channel_scoped_webhook_without_a_date_is_understood(stage: Stage) -> None:
@@ -214,7 +214,7 @@ def dead_letters_of(stage: Stage, played: Played) -> list[dict[str, Any]]:
 
 def test_outcomes_and_times_are_emitted_as_metrics(stage: Stage) -> None:
     played = play_webhook(customer_message=f"{PO_LINE}PO-METRIC", automatic_record_after=None)(stage)
-    wait_for(lambda: "created" in outcomes(stage, played.order.id))
+    wait_for(lambda: "created" in outcomes(stage, played.order))
 
     blobs = [entry for entry in log_entries(stage) if "_aws" in entry]
 
