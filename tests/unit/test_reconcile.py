@@ -454,6 +454,13 @@ def test_rows_that_are_not_orders_are_skipped_and_counted(world: World, written:
     assert sum(written.metrics["ReconcileFailed"]) == len(bad)
 
 
+def test_a_list_without_a_usable_order_ends_the_check(world: World, written: Written) -> None:
+    lists(world, [{}, row(world, None)])
+
+    assert reconcile(world) == {STORE_HASH: 0}
+    assert "core Orders API: the answer is not a list of orders" in [line.get("detail") for line in written.log]
+
+
 # --- stores -------------------------------------------------------------------------------------------------------
 
 
