@@ -90,7 +90,7 @@ def test_a_late_order_is_read_merged_and_updated(world: World, written: Written)
     assert written.metrics == {"OrderUpdated": [1.0]}
 
 
-def test_the_record_is_read_before_anything_is_sent_and_left_alone_when_right(world: World, written: Written) -> None:
+def test_a_record_that_has_every_value_is_read_and_not_updated(world: World, written: Written) -> None:
     place_late(world, buyer_po_number="typed")
 
     world.recover()
@@ -120,7 +120,7 @@ def test_messages_of_all_shapes_are_finished(world: World, message: Any) -> None
     assert world.idempotency.done == {(STORE_HASH, ORDER_ID)}
 
 
-def test_a_finished_order_costs_one_look_and_no_request(world: World, written: Written) -> None:
+def test_a_finished_order_costs_no_request(world: World, written: Written) -> None:
     world.idempotency.done.add((STORE_HASH, ORDER_ID))
     place_late(world)
 
@@ -139,7 +139,7 @@ def test_a_guest_leaves_the_queue(world: World, written: Written) -> None:
     assert written.metrics == {"OrderSkippedGuest": [1.0]}
 
 
-def test_an_order_that_a_rule_leaves_alone_leaves_the_queue() -> None:
+def test_an_order_that_matches_skip_when_leaves_the_queue() -> None:
     world = World(rules=Rules.parse('[all]\nskip_when = "status_id == `0`"'))
     place_late(world, status_id=0)
 
@@ -161,7 +161,7 @@ def test_an_event_of_another_scope_leaves_the_queue(world: World, written: Writt
 # --- not there yet ------------------------------------------------------------------------------------------------
 
 
-def test_a_record_that_comes_late_is_waited_for_with_growing_delays(world: World) -> None:
+def test_a_record_that_does_not_exist_yet_is_read_again_with_growing_delays(world: World) -> None:
     place_late(world, record=False)
 
     for _ in range(3):
@@ -172,7 +172,7 @@ def test_a_record_that_comes_late_is_waited_for_with_growing_delays(world: World
     assert world.exchange.paths("POST") == []
 
 
-def test_the_note_of_a_failed_try_tells_the_next_try_and_the_end(world: World) -> None:
+def test_the_note_of_a_failed_try_has_the_times_of_the_next_try_and_the_end(world: World) -> None:
     place_late(world, record=False)
     sent_at = world.waiting[0].sent_at
 
@@ -200,7 +200,7 @@ def test_an_order_that_no_function_has_noted_is_noted_when_it_is_first_received(
     assert world.table.notes[note_id(STORE_HASH, ORDER_ID)]["first_cause"]["S"] == "not_delivered"
 
 
-def test_delays_grow_to_the_longest_and_no_further(world: World) -> None:
+def test_delays_grow_up_to_the_longest_delay(world: World) -> None:
     place_late(world)
     world.exchange.always("GET", RECORD, answer(503))
 
@@ -210,7 +210,7 @@ def test_delays_grow_to_the_longest_and_no_further(world: World) -> None:
     assert world.sqs.hidden[-3:] == [900, 900, 900]
 
 
-def test_a_record_that_never_comes_is_created_after_some_tries(world: World, written: Written) -> None:
+def test_a_record_that_never_appears_is_created_after_some_tries(world: World, written: Written) -> None:
     world.store.late_create_without_record = True
     place_late(world, record=False)
 
@@ -226,7 +226,7 @@ def test_a_record_that_never_comes_is_created_after_some_tries(world: World, wri
     assert sum(world.table.taken.values()) == (CREATE_AFTER_TRIES + 1) * REQUESTS_AN_ORDER
 
 
-def test_a_record_that_can_be_created_no_more_is_waited_for_until_it_comes(world: World) -> None:
+def test_when_create_order_is_refused_as_too_late_the_record_is_waited_for(world: World) -> None:
     place_late(world, record=False)
     for _ in range(CREATE_AFTER_TRIES + 2):
         world.wait_for_late()
@@ -264,7 +264,7 @@ def test_a_refusal_to_create_late_is_a_dead_letter(world: World) -> None:
     assert reason(world.dead[0])["detail"] == "B2B API: HTTP 422: [Team] is a required extra field"
 
 
-def test_an_order_that_the_store_denies_is_waited_for_and_then_buried(world: World) -> None:
+def test_an_order_that_the_store_does_not_have_is_a_dead_letter_after_some_tries(world: World) -> None:
     world.put_late()
     for _ in range(NOT_FOUND_TRIES - 1):
         world.wait_for_late()
@@ -281,7 +281,9 @@ def test_an_order_that_the_store_denies_is_waited_for_and_then_buried(world: Wor
 
 @pytest.mark.parametrize("place", [("GET", LOOK_UP), ("GET", RECORD), ("PUT", RECORD)], ids=["look-up", "get", "put"])
 @pytest.mark.parametrize("fault", [reset(), hang(), answer(503), answer(429), answer(401)])
-def test_trouble_postpones_and_its_end_finishes(world: World, place: tuple[str, str], fault: Step) -> None:
+def test_a_failing_order_is_retried_and_finished_when_the_failure_ends(
+    world: World, place: tuple[str, str], fault: Step
+) -> None:
     place_late(world)
     world.waiting.clear()
     world.put_late(poNumber="given")
@@ -312,7 +314,7 @@ def test_an_outage_of_six_hours_is_survived(world: World) -> None:
     assert world.clock.now < began + 6.5 * 3600
 
 
-def test_a_rate_limit_is_honoured_and_no_other_late_order_of_the_store_calls_meanwhile(world: World) -> None:
+def test_during_a_rate_limit_no_late_order_of_the_store_is_requested(world: World) -> None:
     place_late(world)
     world.put_late(data={"type": "order", "id": ORDER_ID + 1})
     world.exchange.always("GET", RECORD, answer(429, headers={"X-Request-Window-Resets-After": "40 s"}))
@@ -323,7 +325,7 @@ def test_a_rate_limit_is_honoured_and_no_other_late_order_of_the_store_calls_mea
     assert [seconds >= 40 for seconds in world.sqs.hidden] == [True, True]
 
 
-def test_a_hold_after_a_rate_limit_lasts_beyond_the_batch(world: World, written: Written) -> None:
+def test_the_pause_after_a_rate_limit_lasts_beyond_the_batch(world: World, written: Written) -> None:
     place_late(world)
     world.exchange.on("GET", RECORD, answer(429, headers={"Retry-After": "100"}))
     world.recover()
@@ -336,7 +338,7 @@ def test_a_hold_after_a_rate_limit_lasts_beyond_the_batch(world: World, written:
     assert written.metrics["LateThrottled"] == [1.0]
 
 
-def test_a_store_in_trouble_does_not_slow_another(world: World) -> None:
+def test_a_failing_store_does_not_delay_another(world: World) -> None:
     other = World(settings=SETTINGS)
     place_late(world)
     world.exchange.always("GET", f"/stores/other/v2/orders/{ORDER_ID}", answer(503))
@@ -350,7 +352,7 @@ def test_a_store_in_trouble_does_not_slow_another(world: World) -> None:
     assert [read_letter(message.body, 0).event.store_hash for message in world.waiting] == ["other"]
 
 
-def test_the_late_path_keeps_to_its_share_of_the_stores_requests() -> None:
+def test_the_late_path_stays_below_its_rate_limit() -> None:
     world = World(settings=replace(SETTINGS, late_requests_per_minute=24))
     for number in range(5):
         world.place(order_id=ORDER_ID + number, created_ago_seconds=20, automatic_record_after=0.0)
@@ -364,7 +366,7 @@ def test_the_late_path_keeps_to_its_share_of_the_stores_requests() -> None:
     assert len(world.waiting) == 2
 
 
-def test_when_its_share_cannot_be_counted_the_order_goes_on(world: World, written: Written) -> None:
+def test_when_requests_cannot_be_counted_the_order_is_processed(world: World, written: Written) -> None:
     place_late(world)
     world.table.error = refusal("ProvisionedThroughputExceededException")
 
@@ -374,7 +376,7 @@ def test_when_its_share_cannot_be_counted_the_order_goes_on(world: World, writte
     assert written.metrics["TableUnavailable"] == [1.0]
 
 
-def test_an_order_being_worked_on_elsewhere_is_waited_for(world: World, written: Written) -> None:
+def test_an_order_in_progress_elsewhere_is_retried_later(world: World, written: Written) -> None:
     place_late(world)
     world.idempotency.in_progress.add((STORE_HASH, ORDER_ID))
 
@@ -385,7 +387,7 @@ def test_an_order_being_worked_on_elsewhere_is_waited_for(world: World, written:
     assert written.metrics == {"OrderRetried": [1.0]}
 
 
-def test_an_order_for_which_the_invocation_has_no_time_goes_back_untouched(world: World) -> None:
+def test_an_order_for_which_the_invocation_has_no_time_is_deferred_without_a_request(world: World) -> None:
     place_late(world)
     event = world.sqs.receive(RECOVERY_URL)
 
@@ -395,7 +397,7 @@ def test_an_order_for_which_the_invocation_has_no_time_goes_back_untouched(world
     assert world.exchange.sent == []
 
 
-def test_nothing_outlives_the_invocation(world: World) -> None:
+def test_no_request_outlasts_the_invocation(world: World) -> None:
     for number in range(6):
         world.put_late(data={"type": "order", "id": ORDER_ID + number}, producer=f"stores/abcd{number}")
         world.secrets.put(f"relay/abcd{number}", world.secrets.secrets[SECRET_NAME]["AWSCURRENT"])
@@ -411,7 +413,7 @@ def test_nothing_outlives_the_invocation(world: World) -> None:
 # --- failures, not receipts -----------------------------------------------------------------------------------------
 
 
-def test_receipts_without_a_place_make_no_delay_grow(world: World) -> None:
+def test_receipts_of_a_deferred_order_do_not_make_its_delay_grow(world: World) -> None:
     place_late(world)
     receive_again(world, 30)
     world.exchange.on("GET", RECORD, answer(503))
@@ -421,7 +423,7 @@ def test_receipts_without_a_place_make_no_delay_grow(world: World) -> None:
     assert world.sqs.hidden == [5]
 
 
-def test_after_a_long_outage_one_denial_does_not_bury_the_order(world: World) -> None:
+def test_after_a_long_outage_one_404_does_not_make_a_dead_letter(world: World) -> None:
     place_late(world)
     world.exchange.always("GET", LOOK_UP, answer(503))
     for _ in range(NOT_FOUND_TRIES + 2):
@@ -449,7 +451,7 @@ def test_after_a_long_outage_a_record_that_is_not_there_yet_is_not_created_at_on
     assert world.exchange.paths("POST") == []
 
 
-def test_an_order_without_a_place_costs_no_request_at_all(written: Written) -> None:
+def test_an_order_over_the_rate_limit_costs_no_request(written: Written) -> None:
     world = World(settings=replace(SETTINGS, late_requests_per_minute=12))
     for number in range(3):
         world.place(order_id=ORDER_ID + number, created_ago_seconds=20, automatic_record_after=0.0)
@@ -462,7 +464,7 @@ def test_an_order_without_a_place_costs_no_request_at_all(written: Written) -> N
     assert written.metrics["LateThrottled"] == [1.0]
 
 
-def test_an_order_without_a_place_waits_longer_each_time_but_no_more_than_minutes() -> None:
+def test_the_delay_of_an_order_over_the_rate_limit_grows_up_to_minutes() -> None:
     world = World(settings=replace(SETTINGS, late_requests_per_minute=4 * REQUESTS_AN_ORDER))  # one order in 15 s
     world.recover_orders.rate_limit.take(STORE_HASH, REQUESTS_AN_ORDER)
     place_late(world)
@@ -476,7 +478,7 @@ def test_an_order_without_a_place_waits_longer_each_time_but_no_more_than_minute
 
 
 @pytest.mark.parametrize("fault", [answer(401), answer(503), answer(404), answer(200, {"customer_id": 0})])
-def test_an_order_that_asked_nothing_of_the_b2b_api_takes_nothing_of_its_share(world: World, fault: Step) -> None:
+def test_an_order_without_b2b_requests_does_not_count_against_the_rate_limit(world: World, fault: Step) -> None:
     place_late(world)
     world.exchange.on("GET", LOOK_UP, fault, fault)
 
@@ -485,7 +487,7 @@ def test_an_order_that_asked_nothing_of_the_b2b_api_takes_nothing_of_its_share(w
     assert set(world.table.taken.values()) == {0}
 
 
-def test_what_was_taken_of_a_slice_that_is_over_is_not_given_back_to_the_next(world: World) -> None:
+def test_requests_reserved_in_a_past_slice_are_not_refunded_in_the_next(world: World) -> None:
     world.recover_orders.rate_limit.take(STORE_HASH, 2)
     world.clock.advance(60)
 
@@ -494,7 +496,9 @@ def test_what_was_taken_of_a_slice_that_is_over_is_not_given_back_to_the_next(wo
     assert sorted(world.table.taken.values()) == [0, 2]
 
 
-def test_when_failures_cannot_be_counted_delays_grow_with_the_receipts_and_nobody_is_buried(world: World) -> None:
+def test_when_failures_cannot_be_counted_delays_grow_with_the_receipts_and_there_is_no_dead_letter(
+    world: World,
+) -> None:
     world.table.error = refusal("InternalServerError")
     world.put_late()
     for _ in range(NOT_FOUND_TRIES + 1):
@@ -507,7 +511,7 @@ def test_when_failures_cannot_be_counted_delays_grow_with_the_receipts_and_nobod
 # --- the end ------------------------------------------------------------------------------------------------------
 
 
-def test_a_permanent_refusal_is_one_dead_letter_and_no_more_a_message(world: World, written: Written) -> None:
+def test_a_permanent_refusal_is_one_dead_letter_and_leaves_the_queue(world: World, written: Written) -> None:
     place_late(world)
     world.waiting.clear()
     world.put_late(poNumber="given")
@@ -521,7 +525,7 @@ def test_a_permanent_refusal_is_one_dead_letter_and_no_more_a_message(world: Wor
     assert world.idempotency.done == set()
 
 
-def test_a_dead_letter_that_is_redriven_is_worked_on_again(world: World) -> None:
+def test_a_dead_letter_that_is_redriven_is_processed_again(world: World) -> None:
     place_late(world)
     world.waiting.clear()
     world.put_late(poNumber="given")
@@ -536,7 +540,7 @@ def test_a_dead_letter_that_is_redriven_is_worked_on_again(world: World) -> None
     assert (record.po_number, world.dead) == ("given", [])
 
 
-def test_a_redriven_letter_that_is_refused_again_is_a_letter_again_and_a_copy_of_its_order_is_none(
+def test_a_redriven_order_that_is_refused_again_is_a_dead_letter_but_a_copy_of_its_event_is_not(
     world: World, written: Written
 ) -> None:
     place_late(world)
@@ -555,7 +559,7 @@ def test_a_redriven_letter_that_is_refused_again_is_a_letter_again_and_a_copy_of
     assert written.metrics == {"OrderDead": [1.0, 1.0], "OrderDuplicate": [1.0]}
 
 
-def test_what_an_operator_has_put_to_work_again_is_never_dropped_as_a_copy(world: World) -> None:
+def test_an_order_that_an_operator_retries_is_not_dropped_as_a_copy(world: World) -> None:
     place_late(world)
     world.exchange.always("GET", LOOK_UP, GONE)
     world.recover()
@@ -567,7 +571,7 @@ def test_what_an_operator_has_put_to_work_again_is_never_dropped_as_a_copy(world
     assert len(world.dead) == 1
 
 
-def test_an_order_that_had_its_time_is_given_up_with_the_last_cause(world: World) -> None:
+def test_an_order_is_given_up_after_the_time_limit_with_the_last_cause(world: World) -> None:
     place_late(world)
     world.exchange.always("GET", RECORD, answer(500))
     world.clock.advance(SETTINGS.give_up_after_minutes * 60)
@@ -578,7 +582,7 @@ def test_an_order_that_had_its_time_is_given_up_with_the_last_cause(world: World
     assert reason(world.dead[0])["detail"] == "given up after 1440 minutes; last: HTTP 500"
 
 
-def test_an_order_of_a_store_that_is_down_is_held_for_as_long_as_the_queue_can(world: World) -> None:
+def test_an_order_of_a_store_that_is_down_is_kept_for_as_long_as_the_queue_can(world: World) -> None:
     place_late(world)
     world.exchange.always("GET", RECORD, answer(503))
     world.clock.advance(13 * 86_400 - 60)
@@ -610,7 +614,7 @@ def test_when_the_dead_letter_queue_refuses_the_message_stays(world: World, kind
     assert world.table.notes == {}
 
 
-def test_what_cannot_be_read_is_buried_as_it_is(world: World, written: Written) -> None:
+def test_an_unreadable_message_is_a_dead_letter_without_a_change(world: World, written: Written) -> None:
     world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody='{"who": "knows"}')
 
     world.recover()
@@ -621,7 +625,7 @@ def test_what_cannot_be_read_is_buried_as_it_is(world: World, written: Written) 
     assert written.metrics == {"OrderDead": [1.0]}
 
 
-def test_one_messages_failure_is_not_anothers(world: World) -> None:
+def test_a_message_that_fails_does_not_stop_the_others(world: World) -> None:
     world.sqs.send_message(QueueUrl=RECOVERY_URL, MessageBody="?")
     world.put_late(data={"type": "order", "id": ORDER_ID + 1})
     place_late(world)
@@ -633,9 +637,7 @@ def test_one_messages_failure_is_not_anothers(world: World) -> None:
     assert [letter.body for letter in world.dead] == ["?"]
 
 
-def test_a_fault_of_our_own_is_tried_again_and_counted(
-    world: World, monkeypatch: pytest.MonkeyPatch, written: Written
-) -> None:
+def test_a_bug_is_retried_and_counted(world: World, monkeypatch: pytest.MonkeyPatch, written: Written) -> None:
     place_late(world)
     monkeypatch.setattr("handler.recover.find_desired", lambda *_, **__: 1 / 0)
 
@@ -645,9 +647,7 @@ def test_a_fault_of_our_own_is_tried_again_and_counted(
     assert written.metrics == {"UnexpectedError": [1.0], "OrderRetried": [1.0]}
 
 
-def test_a_fault_of_our_own_that_does_not_pass_is_a_dead_letter_in_the_end(
-    world: World, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_bug_that_stays_ends_in_a_dead_letter(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     place_late(world)
     monkeypatch.setattr("handler.recover.find_desired", lambda *_, **__: 1 / 0)
     while world.waiting:
@@ -657,7 +657,7 @@ def test_a_fault_of_our_own_that_does_not_pass_is_a_dead_letter_in_the_end(
     assert "ZeroDivisionError" in reason(world.dead[0])["detail"]
 
 
-def test_orders_behind_a_store_in_trouble_are_deferred_and_do_not_blame_other_integrations(
+def test_orders_of_a_failing_store_are_deferred_and_do_not_count_as_rate_limited(
     world: World, written: Written
 ) -> None:
     place_late(world)
@@ -673,7 +673,7 @@ def test_orders_behind_a_store_in_trouble_are_deferred_and_do_not_blame_other_in
     }
 
 
-def test_a_deferred_order_that_had_its_time_is_given_up_with_the_reason_that_brought_it(world: World) -> None:
+def test_a_deferred_order_is_given_up_with_the_cause_of_its_last_try(world: World) -> None:
     world.settings = replace(SETTINGS, late_requests_per_minute=1)
     place_late(world)
     world.put_late(data={"type": "order", "id": ORDER_ID + 1})
@@ -734,7 +734,7 @@ def test_a_message_is_hidden_for_less_than_sqs_allows_from_its_receipt_on(world:
     assert world.sqs.hidden == [43_000]
 
 
-def test_when_the_delay_cannot_be_set_the_queues_own_brings_the_message_back(world: World) -> None:
+def test_when_the_delay_cannot_be_set_the_message_returns_after_the_queues_visibility_timeout(world: World) -> None:
     place_late(world)
     world.exchange.on("GET", RECORD, answer(503))
     world.sqs.errors.append(refusal("InternalError"))
