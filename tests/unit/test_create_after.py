@@ -65,7 +65,9 @@ def test_nothing_that_the_buyer_typed_is_lost_when_the_checkout_posts_two_second
     assert (record.origin, record.po_number) == ("automatic", "PO-TYPED")
     assert record.extra_fields == {"Floor": "3", "Team": "Blue"}
     assert calls(world) == [("GET", LOOK_UP), ("GET", RECORD), ("PUT", RECORD)]
-    assert world.exchange.sent[1].at - world.exchange.sent[0].at == pytest.approx(5, abs=0.1)  # dates have whole seconds
+    assert world.exchange.sent[1].at - world.exchange.sent[0].at == pytest.approx(
+        5, abs=0.1
+    )  # dates have whole seconds
 
 
 def test_a_record_that_has_every_value_is_left_alone(world: World) -> None:
