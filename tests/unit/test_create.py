@@ -322,7 +322,7 @@ def test_a_late_order_and_its_store_are_noted_and_a_failing_table_changes_nothin
 ) -> None:
     world.exchange.always("GET", LOOK_UP, answer(503))
     world.create()
-    assert (world.table.stores, list(world.table.notes)) == ({STORE_HASH}, [f"journal#{STORE_HASH}/{ORDER_ID}"])
+    assert (world.table.stores, list(world.table.notes)) == ({STORE_HASH}, [f"note#{STORE_HASH}/{ORDER_ID}"])
 
     broken = World()
     broken.exchange.always("GET", LOOK_UP, answer(503))
