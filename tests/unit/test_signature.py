@@ -64,7 +64,9 @@ def test_missing_expired_and_forged_headers_are_refused(headers: Callable[[], di
 
 
 @pytest.mark.parametrize(
-    "signature", ["", "v1", "v1,", "v1,!", "v1,\u00e9", "v2,abc", "v1,YWJj v1", "a,b,c", "\ud800"], ids=ascii
+    "signature",
+    ["", "v1", "v1,", "v1,!", "v1,\u00e9", "v2,abc", "v1,YWJj v1", "a,b,c", "\ud800"],
+    ids=lambda signature: ascii(signature).replace("\\", ""),  # a backslash in a name cannot be given to pytest again
 )
 def test_a_malformed_signature_is_refused(signature: str) -> None:
     with pytest.raises(Unauthenticated):
