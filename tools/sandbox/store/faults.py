@@ -1,22 +1,17 @@
 """Faults that the simulated store can be told to have, and the rules by which they strike."""
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from fnmatch import fnmatchcase
-from functools import cache
 from hashlib import sha256
-from http import HTTPStatus
 from typing import Any, Literal
 
 from sandbox.store.b2b_api import refusal_body
 from sandbox.store.messages import Call, Clock, v2_error, v3_error
-from sandbox.store.settings import RefusalShape
 
-BOMB_BYTES = 120 * 1024 * 1024
 _WAIT_HEADERS = {True: "X-Request-Window-Resets-After", False: "X-Retry-After"}
 """Where the B2B API and the core API say when to come again, in seconds."""
 
@@ -48,10 +43,6 @@ class Fault:
     """Goes over the wire before the answer, and before the delay."""
     alter: Callable[[bytes], bytes] | None = None
     """Changes the body of the answer."""
-    other_order: int | None = None
-    """The answer is the one about this order."""
-    endless: bool = False
-    """The body never ends (spaces, some megabytes a second)."""
     closes_after_seconds: float | None = None
     """The connection is closed, politely, so long after the answer."""
     drip_seconds: float = 0.0
@@ -113,57 +104,19 @@ def no_route() -> Fault:
     return edge(404, {"message": "no Route matched with those values"})
 
 
-def refusal(code: int, words: str, shape: RefusalShape = "documented") -> Fault:
-    """Let the B2B API refuse a call, in one of the documented or reported shapes."""
-    return status(code, body=refusal_body(code, words, shape=shape))
+def refusal(code: int, words: str) -> Fault:
+    """Let the B2B API refuse a call."""
+    return status(code, body=refusal_body(code, words))
 
 
-def hints(count: int = 1, code: int = 103, *, delay_seconds: float = 0.0) -> Fault:
-    """Send 1xx answers before the real one (RFC 9110, 15.2), which comes after the delay."""
-    line = f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\nLink: </x>; rel=preload\r\n\r\n"
-    return Fault(name=f"{code} first", first=line.encode() * count, delay_seconds=delay_seconds)
-
-
-def about_order(order_id: int) -> Fault:
-    """Answer as if another order had been asked for."""
-    return Fault(name="another order", other_order=order_id)
+def hints(count: int = 1) -> Fault:
+    """Send answers of status 103 before the real one (RFC 8297)."""
+    return Fault(name="103 first", first=b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n" * count)
 
 
 def byte_order_mark() -> Fault:
     """Put a byte order mark before the answer's JSON."""
     return Fault(name="byte order mark", alter=lambda body: b"\xef\xbb\xbf" + body)
-
-
-def half_emoji(member: str = "customer_message") -> Fault:
-    """Put a lone surrogate, escaped as JSON allows it, at the beginning of a text of the answer."""
-    start = f'"{member}": "'.encode()
-    return Fault(name="half an emoji", alter=lambda body: body.replace(start, start + b"\\ud83d", 1))
-
-
-def gzip_bomb(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
-    """Answer with a body that is small on the wire and unpacks to more than a hundred megabytes; no effect."""
-    fault = edge(code, {}, {"Content-Encoding": "gzip", **(headers or {})})
-    return replace(fault, name="gzip bomb", alter=lambda body: gzip.compress(body) + _spaces())
-
-
-@cache
-def _spaces() -> bytes:
-    return gzip.compress(b" " * 2**20) * (BOMB_BYTES // 2**20)
-
-
-def endless(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
-    """Answer with a body that never ends; the call has no effect."""
-    return replace(edge(code, None, headers), name="endless", endless=True)
-
-
-def latin_1() -> Fault:
-    """Encode the answer's body in ISO 8859-1, and say so."""
-    headers = {"Content-Type": "application/json; charset=iso-8859-1"}
-    return Fault(name="latin 1", headers=headers, alter=_latin_1)
-
-
-def _latin_1(body: bytes) -> bytes:
-    return json.dumps(json.loads(body), ensure_ascii=False).encode("iso-8859-1", "replace") if body else body
 
 
 def hang_up() -> Fault:

@@ -37,7 +37,6 @@ class OrderOptions(TypedDict, total=False):
     customer_message: str
     buyer_po_number: Any
     buyer_extra_fields: dict[str, Any]
-    raw_extra_fields: Any
     form_fields: dict[str, Any]
     shipping_form_fields: dict[str, Any]
     line_items: list[dict[str, Any]]
@@ -72,8 +71,6 @@ class Order:
     """What the checkout itself puts onto an automatic record, in any JSON type. The comments are read by no one else."""
     buyer_extra_fields: dict[str, Any] = field(default_factory=dict)
     """What the buyer typed into B2B Edition's own fields: only an automatic record carries it."""
-    raw_extra_fields: Any = None
-    """`extraFields` of an automatic record as they are, in any JSON shape, in place of `buyer_extra_fields`."""
     form_fields: dict[str, Any] = field(default_factory=dict)
     """Of the billing address: names and values (text, a number or a list of texts)."""
     shipping_form_fields: dict[str, Any] = field(default_factory=lambda: {"License ID": "123BAF"})

@@ -284,7 +284,6 @@ class SandboxStore:
                 options.scope,
                 channel_scoped=options.channel_scoped,
                 created_at=options.created_at,
-                numbers=store.webhook_numbers,
             )
             signed = store.signs_webhooks if options.signed is None else options.signed
             delivery = Delivery(

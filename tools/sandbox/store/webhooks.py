@@ -11,7 +11,6 @@ from typing import Any
 
 from sandbox.store.hooks import Hook
 from sandbox.store.orders import Order
-from sandbox.store.settings import Numbers
 
 ORDER_CREATED = "store/order/created"
 RETRY_DELAYS_SECONDS = (60, 180, 300, 600, 900, 1800, 3600, 7200, 21600, 50400, 86400)
@@ -24,15 +23,13 @@ def webhook_body(
     *,
     channel_scoped: bool = False,
     created_at: bool = True,
-    numbers: Numbers = "number",
 ) -> dict[str, Any]:
     """Make the published payload for an order.
 
     `channel_scoped`: as a hook on one channel gets it, with `data.order_id`. `created_at=False`: without that field,
-    as in some published examples. `numbers`: how its whole numbers are written (dev-docs #371: as text now and then).
+    as in some published examples.
     """
-    written = {"number": int, "text": str, "decimal": float}[numbers]
-    data = {"type": "order", "order_id" if channel_scoped else "id": written(order.id)}
+    data = {"type": "order", "order_id" if channel_scoped else "id": order.id}
     if channel_scoped:
         scope = scope.replace("store/", f"store/channel/{order.channel_id}/", 1)
     body: dict[str, Any] = {"scope": scope, "store_id": order.store_id, "data": data}
@@ -40,7 +37,7 @@ def webhook_body(
         json.dumps([scope, order.store_hash, data, int(order.created_at)]).encode()
     ).hexdigest()
     if created_at:
-        body["created_at"] = written(int(order.created_at))
+        body["created_at"] = int(order.created_at)
     body["producer"] = f"stores/{order.store_hash}"
     return body
 
