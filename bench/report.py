@@ -50,13 +50,6 @@ def _warm_path() -> str:
     return _table(["one call", "p50, in round trips", "p99, in round trips", "p50, in plain POSTs"], rows)
 
 
-def _time_limits() -> str:
-    ratios = _result("time_limits")["ratios"]
-    callers = list(next(iter(ratios.values())))
-    rows = [[name, *(_spread(by[caller]) for caller in callers)] for name, by in ratios.items()]
-    return _table(["the other side", *callers], rows)
-
-
 def _policies() -> str:
     shares = _result("policies")["in_the_window_percent"]
     columns = list(next(iter(shares.values())))
@@ -67,7 +60,6 @@ def _policies() -> str:
 PARTS = {
     "cold_start": _cold_start,
     "warm_path": _warm_path,
-    "time_limits": _time_limits,
     "policies": _policies,
 }
 

@@ -58,19 +58,6 @@ def fields(**values: Any) -> list[dict[str, Any]]:
 
 
 class TestCreateOrder:
-    def test_makes_the_record_inside_the_window(self, world: World) -> None:
-        order = world.place()
-        world.now += 9.9
-        answer = world.create(order, poNumber="4711", extraFields=fields(Dock="3"))
-        assert answer.status == 200
-        assert answer.body["meta"]["message"] == "SUCCESS"
-        assert answer.body["data"]["poNumber"] == "4711"
-        record = world.shop.b2b.record(order.id)
-        assert record is not None
-        assert (record.origin, record.po_number, record.extra_fields) == ("created", "4711", {"Dock": "3"})
-        assert record.window_left == pytest.approx(0.1)
-        assert world.shop.b2b.effects[order.id].creates == 1
-
     def test_counts_the_window_from_the_creation_not_from_a_backdated_date(self, world: World) -> None:
         order = world.place(backdated_seconds=86_400)
         shown = parsedate_to_datetime(order.as_json()["date_created"]).timestamp()
@@ -117,13 +104,6 @@ class TestCreateOrder:
         assert world.create(second, extraFields=fields(Dock="3")).body["data"] == {"errMsg": "Dock must be unique"}
         assert world.b2b("update", order=first, body={"extraFields": fields(Dock="3")}).status == 200
 
-    def test_may_not_know_the_order_at_first(self, world: World) -> None:
-        world.store.order_lag_seconds = 1
-        order = world.place()
-        assert world.create(order).status == 404
-        world.now += 1
-        assert world.create(order).status == 200
-
     @pytest.mark.parametrize(
         "body",
         [
@@ -148,17 +128,6 @@ class TestCreateOrder:
 
 
 class TestTheAutomaticRecord:
-    def test_comes_after_its_delay_with_what_the_buyer_typed(self, world: World) -> None:
-        order = world.place(buyer_po_number="typed", buyer_extra_fields={"Dock": "9"}, automatic_record_after=4)
-        world.now += 3.9
-        assert world.shop.b2b.record(order.id) is None
-        world.now += 60
-        record = world.shop.b2b.record(order.id)
-        assert record is not None
-        assert (record.origin, record.po_number, record.extra_fields) == ("automatic", "typed", {"Dock": "9"})
-        assert record.created_at == NOON + 4
-        assert world.shop.b2b.effects[order.id].creates == 0
-
     def test_is_refused_when_create_order_came_first_and_what_the_buyer_typed_is_lost(self, world: World) -> None:
         late = world.place(buyer_po_number="typed", automatic_record_after=4)
         early = world.place(buyer_po_number="typed", automatic_record_after=0)
@@ -197,15 +166,6 @@ class TestGetOrder:
 
 
 class TestUpdateOrder:
-    def test_has_no_time_limit(self, world: World) -> None:
-        order = world.place(automatic_record_after=4)
-        world.now += 86_400
-        assert world.b2b("update", order=order, body={"poNumber": "late"}).status == 200
-        record = world.shop.b2b.record(order.id)
-        assert record is not None
-        assert (record.po_number, record.updated_at) == ("late", world.now)
-        assert world.shop.b2b.effects[order.id].updates == 1
-
     @pytest.mark.parametrize(
         ("replaces", "expected"), [(True, {"Lane": "1"}), (False, {"Dock": "3", "Gate": "2", "Lane": "1"})]
     )
@@ -233,15 +193,6 @@ class TestUpdateOrder:
         record = world.shop.b2b.record(order.id)
         assert record is not None
         assert json.dumps([record.po_number, record.extra_fields]) == json.dumps([held, {"Own": held, "Lane": "1"}])
-
-    @pytest.mark.parametrize("body", [{"poNumber": "x"}, {"extraFields": fields(**{"Cost Centre": ""})}])
-    def test_wants_the_required_fields_every_time(self, world: World, body: dict[str, Any]) -> None:
-        order = world.place()
-        world.create(order)
-        world.store.extra_fields = (ExtraField(name="Cost Centre", required=True),)
-        answer = world.b2b("update", order=order, body=body)
-        assert (answer.status, answer.body["data"]["errMsg"]) == (422, "Cost Centre is a required extra field")
-        assert world.shop.b2b.effects[order.id].updates == 0
 
 
 class TestCompanies:
@@ -324,18 +275,6 @@ class TestWhoMayCall:
 
 
 class TestTheRateLimit:
-    def test_refuses_what_is_too_much_until_the_window_ends(self, world: World) -> None:
-        world.store.rate_limit, world.store.rate_window_seconds = 2, 30
-        order = world.place()
-        assert [world.b2b("list").status for _ in range(3)] == [200, 200, 429]
-        refused = world.create(order)
-        assert (refused.status, refused.body["code"]) == (429, 429)
-        assert refused.headers["X-Requests-Remaining"] == "0 times"
-        assert refused.headers["X-Request-Window-Resets-After"] == "30.0 s"
-        assert world.shop.b2b.record(order.id) is None
-        world.now += 30
-        assert world.b2b("list").status == 200
-
     def test_is_each_stores_own(self, world: World) -> None:
         world.store.rate_limit = 1
         other = world.bigcommerce.add_store(Store(hash="xyz")).store
@@ -344,14 +283,6 @@ class TestTheRateLimit:
 
 
 class TestCoreOrders:
-    def test_an_order_may_not_be_readable_at_once(self, world: World) -> None:
-        order = world.place(readable_after_seconds=2)
-        assert world.core("get_order", order_id=order.id).status == 404
-        assert world.core("metafields", order_id=order.id).status == 404
-        assert world.core("list_orders").status == 204
-        world.now += 2
-        assert world.core("get_order", order_id=order.id).status == 200
-
     def test_metafields_of_other_apps_are_shown_unless_they_are_private(self, world: World) -> None:
         private = {"namespace": "erp", "key": "margin", "value": "3", "permission_set": "app_only"}
         order = world.place(metafields=[{"namespace": "erp", "key": "route", "value": "N4"}, private])
@@ -363,28 +294,6 @@ class TestCoreOrders:
         second = world.core("metafields", order_id=order.id, query={"page": "2", "limit": "1"}).body
         assert [row["key"] for row in second["data"]] == ["route"]
         assert second["meta"]["pagination"]["total_pages"] == 2
-
-    @pytest.mark.parametrize(
-        ("include", "structure", "first"),
-        [
-            ("consignments.line_items", "object", "PUMP-20"),
-            ("consignments", "object", None),
-            ("consignments.line_items", "", "no consignments"),
-            ("", "object", "no consignments"),
-        ],
-    )
-    def test_an_order_shows_its_consignments_only_when_the_query_says_so_in_full(
-        self, world: World, include: str, structure: str, first: str | None
-    ) -> None:
-        order = world.place(shipping_form_fields={"License ID": "L-1", "Sizes": ["S", "M"]})
-        query = {"include": include, "consignment_structure": structure}
-        shown = world.core("get_order", order_id=order.id, query=query).body["consignments"]
-        if first == "no consignments":
-            assert shown.keys() == {"url", "resource"}
-            return
-        [shipment] = shown["shipping"]
-        assert [row["value"] for row in shipment["form_fields"]] == ["L-1", ["S", "M"]]
-        assert shipment["line_items"][0].get("sku") == first
 
     @pytest.mark.parametrize(
         ("query", "expected"),
