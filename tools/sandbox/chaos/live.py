@@ -113,17 +113,6 @@ def _already_there(shop: ChaosStore) -> None:
     shop.had_effects(order, creates=0, updates=1)
 
 
-@scenario("refused for good, then redriven")
-def _refused(shop: ChaosStore) -> None:
-    order = shop.place()
-    words = {"code": 422, "data": {"errMsg": "[Team] is a required extra field"}, "meta": {}}
-    shop.fault(faults.status(422, body=words), "b2b.create", order=order)
-    shop.announce(order)
-    letter = shop.is_dead_once(order, "[Team] is a required extra field")
-    shop.field.put_late(letter["Body"])
-    shop.carries(order)
-
-
 @scenario("Create Order's answer is cut off: Get Order is asked before anything is sent again")
 def _cut_off(shop: ChaosStore) -> None:
     order = shop.place()

@@ -1,4 +1,4 @@
-"""Scenarios of the secrets: changed, missing, malformed, out of reach, guessed at."""
+"""Scenarios of the secrets: revoked, missing, out of reach, guessed at."""
 
 from __future__ import annotations
 
@@ -8,27 +8,13 @@ import time
 import requests
 
 from sandbox.aws.proxy import AwsFault
-from sandbox.chaos.field import ACCEPTED, RETRIED_SOON, TRY_AGAIN, UNPROVEN, ChaosStore, Violated
+from sandbox.chaos.field import RETRIED_SOON, TRY_AGAIN, UNPROVEN, ChaosStore, Violated
 from sandbox.chaos.registry import scenario
 from sandbox.demo.scenarios import secret_of
 from sandbox.store.webhooks import DeliveryOptions, sign, webhook_body
 
 FORGERIES = 100
 READ = "secretsmanager.GetSecretValue"
-
-
-@scenario("token changed: the next order is still in time")
-def _token_changed(shop: ChaosStore) -> None:
-    first = shop.place()
-    shop.announce(first)
-    shop.carries(first)
-    time.sleep(11)  # a secret that was read moments ago is not read again
-    shop.field.sandbox.configure(shop.store, access_token="the-new-one")  # noqa: S106  made up
-    shop.field.cloud.put_secret(shop.store.hash, secret_of(shop.store))
-    second = shop.place()
-    shop.announce(second)
-    shop.carries(second)
-    shop.is_created_in_time(second)
 
 
 @scenario("token revoked, then mended")
@@ -74,20 +60,6 @@ def _no_secret_late(shop: ChaosStore) -> None:
         shop.put_on_bus(order)
         shop.says(order, "late")
     shop.carries(order)
-
-
-@scenario("signing secret rotated")
-def _rotated(shop: ChaosStore) -> None:
-    old = shop.store.client_secret
-    shop.field.cloud.put_secret(shop.store.hash, secret_of(shop.store) | {"client_secret": "the-new-one"})
-    for secret in ("the-new-one", old):
-        order = shop.place()
-        body = json.dumps(webhook_body(order)).encode()
-        headers = sign(body, secret, time.time())
-        answer = requests.post(shop.field.cloud.webhook_url, data=body, headers=headers, timeout=30)
-        if answer.status_code != ACCEPTED:
-            raise Violated(f"expected 200 for a webhook signed with either secret, found {answer.status_code}")
-        shop.carries(order)
 
 
 @scenario("a flood of forgeries")

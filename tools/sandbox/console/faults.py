@@ -130,7 +130,6 @@ class ActiveFaults:
                 "id": fault.id,
                 "words": fault.words,
                 "for_whom": fault.for_whom,
-                "struck": fault.rule.struck if fault.rule else 0,
                 "verb": "Mend" if MENU[fault.request.key].mended else "Remove",
             }
             for fault in self.active
