@@ -52,7 +52,7 @@ def test_every_order_of_the_demonstration_comes_out_as_it_should(stage: Stage, s
 
 
 def test_the_webhook_is_acknowledged_at_once_while_the_b2b_api_takes_seven_seconds(stage: Stage) -> None:
-    slow = faults.delay(7.0, effect=True)
+    slow = faults.delay(7.0)
 
     played = play_webhook(slow, customer_message=f"{PO_LINE}PO-SLOW", automatic_record_after=None)(stage)
 

@@ -4,7 +4,6 @@ import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from fnmatch import fnmatchcase
 from hashlib import sha256
 from typing import Any, Literal
@@ -16,20 +15,13 @@ _WAIT_HEADERS = {True: "X-Request-Window-Resets-After", False: "X-Retry-After"}
 """Where the B2B API and the core API say when to come again, in seconds."""
 
 
-class Effect(Enum):
-    """When a call that meets a fault does what it asks for."""
-
-    AT_ONCE = "at once"
-    AFTER_DELAY = "after the delay"
-    NEVER = "never"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """What happens to a call. Made by the functions below."""
 
     name: str
-    effect: Effect = Effect.AT_ONCE
+    effect: bool = True
+    """Whether a call that meets it does what it asks for."""
     delay_seconds: float = 0.0
     cut: bool = False
     """The connection is reset instead of an answer."""
@@ -53,16 +45,14 @@ class Fault:
     """The connection is closed, politely, before the answer, or in the middle of its headers or its body."""
 
 
-def delay(seconds: float, *, effect: bool = True) -> Fault:
-    """Answer slowly. The effect comes at once, or (`effect=False`) only when the delay is over."""
-    when = Effect.AT_ONCE if effect else Effect.AFTER_DELAY
-    return Fault(name="delay", effect=when, delay_seconds=seconds)
+def delay(seconds: float) -> Fault:
+    """Answer slowly. The effect comes at once."""
+    return Fault(name="delay", delay_seconds=seconds)
 
 
 def hang(seconds: float = 120.0, *, effect: bool = False) -> Fault:
     """No answer for so long, then a reset. The effect comes at once (`effect=True`) or never."""
-    when = Effect.AT_ONCE if effect else Effect.NEVER
-    return Fault(name="hang", effect=when, delay_seconds=seconds, cut=True)
+    return Fault(name="hang", effect=effect, delay_seconds=seconds, cut=True)
 
 
 def drip(seconds: float = 1.0) -> Fault:
@@ -77,7 +67,7 @@ def drip_headers(seconds: float = 1.0) -> Fault:
 
 def reset() -> Fault:
     """Reset the connection before anything happens."""
-    return Fault(name="reset", effect=Effect.NEVER, cut=True)
+    return Fault(name="reset", effect=False, cut=True)
 
 
 def reset_after() -> Fault:
@@ -88,8 +78,7 @@ def reset_after() -> Fault:
 def status(code: int, headers: Mapping[str, str] | None = None, body: Any = None, *, effect: bool = False) -> Fault:
     """Give this answer instead of the real one; `body` is text as it is, or JSON."""
     content = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
-    when = Effect.AT_ONCE if effect else Effect.NEVER
-    return Fault(name=f"status {code}", effect=when, status=code, headers=dict(headers or {}), content=content)
+    return Fault(name=f"status {code}", effect=effect, status=code, headers=dict(headers or {}), content=content)
 
 
 def edge(code: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Fault:
@@ -121,7 +110,7 @@ def byte_order_mark() -> Fault:
 
 def hang_up() -> Fault:
     """Close the connection without a byte, as when the server had closed a kept connection that is used once more."""
-    return Fault(name="hang up", effect=Effect.NEVER, ends_in="start")
+    return Fault(name="hang up", effect=False, ends_in="start")
 
 
 def close_idle(seconds: float = 0.0) -> Fault:
@@ -143,14 +132,12 @@ def _cut_off(part: Literal["headers", "body"], *, effect: bool) -> Fault:
     if effect:
         return Fault(name=f"cut {part}", ends_in=part)
     success = b'{"code": 200, "data": {}, "meta": {"message": "SUCCESS"}}'
-    return Fault(name=f"cut {part}", effect=Effect.NEVER, status=200, content=success, ends_in=part)
+    return Fault(name=f"cut {part}", effect=False, status=200, content=success, ends_in=part)
 
 
-def garbage(body: Any = "<html>It works!</html>", *, effect: bool = False) -> Fault:
+def garbage(body: Any = "<html>It works!</html>") -> Fault:
     """Status 200 with a body that is no JSON, or JSON of an unexpected shape."""
-    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    when = Effect.AT_ONCE if effect else Effect.NEVER
-    return Fault(name="garbage", effect=when, status=200, content=content)
+    return replace(status(200, body=body), name="garbage")
 
 
 SOURCES = {
@@ -237,10 +224,6 @@ class FaultBoard:
     def remove(self, rule: Rule) -> None:
         """Take a rule back; harmless when it is gone already."""
         self._rules = [other for other in self._rules if other is not rule]
-
-    def clear(self) -> None:
-        """Take all rules back."""
-        self._rules = []
 
     def strike(self, call: Call) -> Fault | None:
         """Return the fault that this call meets."""

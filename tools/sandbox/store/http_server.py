@@ -13,7 +13,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from sandbox.store.bigcommerce import BigCommerce
-from sandbox.store.faults import Effect, Fault
+from sandbox.store.faults import Fault
 from sandbox.store.messages import Call
 
 _CORE = "/stores/{store_hash:[^/]+}"
@@ -100,10 +100,8 @@ class HttpServer:
         """Return what is to be sent; None when the connection is to be cut."""
         if fault is None:
             return self._answer(call)
-        reply = self._answer(call) if fault.effect is Effect.AT_ONCE else None
+        reply = self._answer(call) if fault.effect else None
         await asyncio.sleep(fault.delay_seconds)
-        if fault.effect is Effect.AFTER_DELAY:
-            reply = self._answer(call)
         if fault.cut:
             return None
         if reply is None:

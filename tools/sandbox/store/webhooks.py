@@ -72,10 +72,6 @@ class DeliveryOptions:
     """False: the payload lacks `created_at`."""
     body: bytes | None = None
     """Sent instead of the payload (and signed all the same)."""
-    signed: bool | None = None
-    """None: as the store is set up."""
-    custom_header: bool = True
-    """Whether the hook's (or store's) own header is sent."""
     forged: bool = False
     """Signed by somebody who does not know the secrets; the custom header is wrong, too."""
     stale_seconds: float = 0.0
@@ -148,8 +144,7 @@ class Delivery:
     def request_headers(self, at: float) -> dict[str, str]:
         """Make the headers of a try, signed afresh."""
         headers = {"Content-Type": "application/json", "User-Agent": "bigcommerce-sandbox"}
-        if self.options.custom_header:
-            headers |= {name: "forged" if self.options.forged else value for name, value in self.headers.items()}
+        headers |= {name: "forged" if self.options.forged else value for name, value in self.headers.items()}
         if self.secret:
             key = "not-the-secret" if self.options.forged else self.secret
             headers |= sign(self.content, key, at - self.options.stale_seconds)
