@@ -95,14 +95,6 @@ def _not_heard_of(shop: ChaosStore) -> None:
     shop.carries(order)
 
 
-@scenario("order not readable at first")
-def _not_readable(shop: ChaosStore) -> None:
-    order = shop.place(readable_after_seconds=2)
-    shop.announce(order)
-    shop.carries(order)
-    shop.is_created_in_time(order)
-
-
 @scenario(
     "record already there, the API replaces, data is an array", update_replaces_extra_fields=True, data_as_array=True
 )
