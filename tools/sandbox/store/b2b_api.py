@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """Return the B2B record of an order. `po_number` and `rows` are JSON of any type, shown as they are."""
+    """The B2B record of an order. `po_number` and the values of `rows` are JSON of any type, shown as they are."""
 
     order_id: int
     customer_id: int
@@ -32,17 +32,16 @@ class Record:
     created_at: float
     updated_at: float
     po_number: Any = ""
-    rows: Any = field(default_factory=list)
-    """`extraFields`: a list of rows, unless a test wants another shape."""
+    rows: list[Row] = field(default_factory=list)
+    """`extraFields`."""
     window_left: float | None = None
     """Seconds of the window that were left when it was created by call; None for an automatic record."""
     invoice: bool = False
 
     @property
-    def extra_fields(self) -> Any:
-        """The extra fields by name; where they are no list of rows, as they are."""
-        rows = _as_rows(self.rows)
-        return self.rows if rows is None else {row["fieldName"]: row.get("fieldValue") for row in rows}
+    def extra_fields(self) -> dict[str, Any]:
+        """The extra fields by name."""
+        return {row["fieldName"]: row.get("fieldValue") for row in self.rows}
 
 
 @dataclass(slots=True)
@@ -136,8 +135,8 @@ class B2BOrders:
             origin="created",
             created_at=now,
             updated_at=now,
-            po_number=po_number,
-            rows=_union([], rows or []),
+            po_number=po_number or "",
+            rows=rows or [],
             window_left=left,
             invoice=order.order_type == INVOICE_PAYMENT,
         )
@@ -214,14 +213,14 @@ class B2BOrders:
         until = self._clock() + self._store.read_lag_seconds
         self._seen_before[order_id] = until, copy.deepcopy(self._as_read(order_id))
 
-    def _rows(self, body: dict[str, Any], order_id: int, present: Any) -> list[Row] | None:
+    def _rows(self, body: dict[str, Any], order_id: int, present: list[Row]) -> list[Row] | None:
         """Take `extraFields` out of a body and check them; None when the body has none.
 
         Documented are texts only. What the record holds already, of whatever type, may be sent back as it is.
         """
         sent = body.get("extraFields")
         rows = [] if sent is None else _as_rows(sent)
-        known = {_text(row) for row in _as_rows(present) or []}
+        known = {_text(row) for row in present}
         if rows is None or not all(isinstance(row.get("fieldValue"), str) or _text(row) in known for row in rows):
             words = "extraFields is a list of fieldName and fieldValue, both strings"
             raise Refused(422, words, words)
@@ -243,10 +242,9 @@ class B2BOrders:
         configured = next((field for field in self._store.extra_fields if field.name == name), None)
         if configured is None:
             return f"{name} is not an extra field"
-        if value and configured.unique:
-            others = (other.extra_fields for other in self.records() if other.order_id != order_id)
-            if any(isinstance(fields, dict) and fields.get(name) == value for fields in others):
-                return f"{name} must be unique"
+        others = (record.extra_fields for record in self.records() if record.order_id != order_id)
+        if value and configured.unique and any(fields.get(name) == value for fields in others):
+            return f"{name} must be unique"
         return configured.objection(value) if value else ""
 
     def _shown(self, record: Record) -> Any:
@@ -314,10 +312,10 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _union(present: Any, sent: list[Row]) -> list[Row]:
-    """Merge the fields that were sent into those of a record; a shape that is no list of rows is replaced."""
+def _union(present: list[Row], sent: list[Row]) -> list[Row]:
+    """Merge the fields that were sent into those of a record."""
     names = {row["fieldName"] for row in sent}
-    return [row for row in _as_rows(present) or [] if row["fieldName"] not in names] + sent
+    return [row for row in present if row["fieldName"] not in names] + sent
 
 
 def success(data: Any) -> Answer:
