@@ -1,7 +1,6 @@
 """The simulated store's answers, checked without a socket and with a clock that is moved by hand."""
 
 import json
-from email.utils import parsedate_to_datetime
 from typing import Any
 
 import pytest
@@ -58,12 +57,6 @@ def fields(**values: Any) -> list[dict[str, Any]]:
 
 
 class TestCreateOrder:
-    def test_counts_the_window_from_the_creation_not_from_a_backdated_date(self, world: World) -> None:
-        order = world.place(backdated_seconds=86_400)
-        shown = parsedate_to_datetime(order.as_json()["date_created"]).timestamp()
-        assert shown == int(NOON - 86_400)
-        assert world.create(order).status == 200
-
     @pytest.mark.parametrize("customer_id", [OTHER_BUYER, 0])
     def test_refuses_a_customer_without_a_company_user(self, world: World, customer_id: int) -> None:
         assert world.create(world.place(customer_id=customer_id)).status == 400

@@ -56,6 +56,7 @@ def _table_fails(operation: str, code: str, status: int) -> None:
 
 
 _table_fails("dynamodb.PutItem", "InternalServerError", 500)
+_table_fails("dynamodb.PutItem", "ProvisionedThroughputExceededException", 400)
 _table_fails("dynamodb.UpdateItem", "InternalServerError", 500)
 
 
