@@ -37,6 +37,9 @@ a second one before the window's deadline at 9.5 s. An order that is looked up l
 RESERVED_SECONDS = 2.0
 """The part of the invocation's time that is kept for the queues and the idempotency record."""
 
+DATE_ROUNDING_SECONDS = 1.0
+"""Dates have whole seconds: an order can be up to a second younger than its date says."""
+
 CREATE_SECONDS = 1.5
 """Of the window before hand-over, left after `create_after_seconds`: half for Get Order, half for Create Order."""
 
@@ -124,7 +127,7 @@ class CreateOrder:
         after_seconds = self.rules.of_store(event.store_hash).create_after_seconds
         if not after_seconds:
             return None
-        until = min(event.created_at + after_seconds, window.ends_at - CREATE_SECONDS)
+        until = min(event.created_at + after_seconds + DATE_ROUNDING_SECONDS, window.ends_at - CREATE_SECONDS)
         self.sleep(max(until - self.clock(), 0.0))
         deadline = Deadline.after(window.remaining_seconds / 2, self.clock)
         try:

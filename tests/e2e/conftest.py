@@ -14,6 +14,8 @@ from sandbox.store.server import SandboxStore
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from sandbox.store.orders import Order
+
 PARAMETERS = {
     "RecoveryFirstDelaySeconds": "1",
     "RecoveryLongestDelaySeconds": "3",
@@ -40,10 +42,12 @@ def log_entries(stage: Stage, function: str = "OrderFunction") -> list[dict[str,
     return stage.cloud.log_entries(function)
 
 
-def outcomes(stage: Stage, order_id: int) -> list[str]:
+def outcomes(stage: Stage, order: Order) -> list[str]:
     """What the functions' logs say became of an order, in the relay's own words."""
     return [
         entry["outcome"]
         for entry in stage.cloud.log_entries("OrderFunction", "RecoveryFunction")
-        if entry.get("order") == order_id and "outcome" in entry and "status" not in entry
+        if (entry.get("store"), entry.get("order")) == (order.store_hash, order.id)
+        and "outcome" in entry
+        and "status" not in entry
     ]

@@ -48,7 +48,7 @@ def test_an_order_whose_webhook_never_came_is_found_and_finished_once(stage: Sta
 
     assert found["forgetful"] == 1
     wait_for(lambda: (r := stage.sandbox.record(on_store.store, order.id)) and r.po_number == "PO-SILENT")
-    wait_for(lambda: "updated" in outcomes(stage, order.id))
+    wait_for(lambda: "updated" in outcomes(stage, order))
     assert stage.sandbox.requests("b2b", order=place_guest) == []
     seen = len(stage.sandbox.requests("b2b", order=order))
     assert reconcile(stage)["forgetful"] == 0

@@ -48,7 +48,7 @@ def test_every_order_of_the_demonstration_comes_out_as_it_should(stage: Stage, s
     wait_for(lambda: scenario.holds(played) and (not played.deliveries or played.acknowledged))
 
     if scenario.outcome:
-        wait_for(lambda: scenario.outcome in outcomes(stage, played.order.id))
+        wait_for(lambda: scenario.outcome in outcomes(stage, played.order))
 
 
 def test_the_webhook_is_acknowledged_at_once_while_the_b2b_api_takes_seven_seconds(stage: Stage) -> None:
@@ -73,19 +73,19 @@ def test_ten_deliveries_at_the_same_moment_create_once(stage: Stage) -> None:
 
     assert [delivery.wait(60).status for delivery in deliveries] == [200] * 10
     wait_for(lambda: stage.sandbox.record(stage.store, placed.id))
-    wait_for(lambda: len(outcomes(stage, placed.id)) >= 10)
+    wait_for(lambda: len(outcomes(stage, placed)) >= 10)
     assert stage.sandbox.effects(stage.store, placed.id).creates == 1
     assert len(stage.sandbox.requests("b2b.create", order=placed)) == 1
 
 
 def test_a_webhook_delivered_again_later_is_a_duplicate(stage: Stage) -> None:
     played = play_webhook(customer_message=f"{PO_LINE}PO-AGAIN", automatic_record_after=None)(stage)
-    wait_for(lambda: "created" in outcomes(stage, played.order.id))
+    wait_for(lambda: "created" in outcomes(stage, played.order))
     seen = len(stage.sandbox.requests(order=played.order))
 
     stage.sandbox.deliver(played.order, stage.cloud.webhook_url, ONCE)[0].wait()
 
-    wait_for(lambda: "duplicate" in outcomes(stage, played.order.id))
+    wait_for(lambda: "duplicate" in outcomes(stage, played.order))
     assert len(stage.sandbox.requests(order=played.order)) == seen
 
 
@@ -260,7 +260,7 @@ def test_what_lambda_and_eventbridge_could_not_deliver_is_finished_by_the_late_p
     )
 
     wait_for(lambda: (r := stage.sandbox.record(stage.store, placed.id)) and r.po_number == "PO-LEFT")
-    wait_for(lambda: outcomes(stage, placed.id))
+    wait_for(lambda: outcomes(stage, placed))
 
 
 def test_a_refused_order_is_a_dead_letter_with_the_apis_own_words_and_can_be_redriven(stage: Stage) -> None:
@@ -320,7 +320,7 @@ def test_orders_without_a_secret_for_their_store_wait_and_are_finished_once_it_i
     store = stage.sandbox.add_store(Store(hash="nosecret", company_customers={BUYER}))
     placed = stage.sandbox.place_order(store, customer_id=BUYER, customer_message=f"{PO_LINE}PO-WAITS")
     put_event(stage, webhook_body(placed))
-    wait_for(lambda: "late" in outcomes(stage, placed.id))
+    wait_for(lambda: "late" in outcomes(stage, placed))
 
     stage.cloud.put_secret(store.hash, {"access_token": store.access_token, "client_secret": store.client_secret})
 
@@ -332,7 +332,7 @@ def test_orders_without_a_secret_for_their_store_wait_and_are_finished_once_it_i
 
 def test_outcomes_and_times_are_emitted_as_metrics(stage: Stage) -> None:
     played = play_webhook(customer_message=f"{PO_LINE}PO-METRIC", automatic_record_after=None)(stage)
-    wait_for(lambda: "created" in outcomes(stage, played.order.id))
+    wait_for(lambda: "created" in outcomes(stage, played.order))
 
     blobs = [entry for entry in log_entries(stage) if "_aws" in entry]
 

@@ -85,7 +85,7 @@ class Shop:
 
     def finish(self, order: Order, outcome: str) -> None:
         """Waits until the functions' logs say that this became of the order."""
-        wait_for(lambda: outcome in outcomes(self.stage, order.id))
+        wait_for(lambda: outcome in outcomes(self.stage, order))
 
     def requests(self, endpoint: str = "*", order: Order | None = None) -> int:
         """How many requests arrived, of this order only if one is given."""

@@ -264,7 +264,7 @@ def test_a_preview_shows_record_and_rules_and_writes_nothing(relay_cli: RelayCli
 
 @pytest.mark.parametrize(
     ("customer", "conclusion"),
-    [(BUYER, "would create a record"), (OUTSIDER, "belongs to no company"), (GUEST, "customer is a guest")],
+    [(BUYER, "would create the record"), (OUTSIDER, "belongs to no company"), (GUEST, "customer is a guest")],
 )
 def test_a_preview_says_what_would_be_done(relay_cli: RelayCli, customer: int, conclusion: str) -> None:
     order = relay_cli.sandbox.place_order(relay_cli.store, customer_id=customer, external_order_id="Blue")

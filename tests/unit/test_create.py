@@ -316,7 +316,7 @@ def test_a_store_without_a_secret_is_not_noted_as_a_store(world: World) -> None:
 def test_what_is_late_is_noted_with_its_store_and_a_failing_table_costs_nothing(world: World, written: Written) -> None:
     world.exchange.always("GET", LOOK_UP, answer(503))
     world.create()
-    assert (world.table.stores, list(world.table.notes)) == ({STORE_HASH}, [f"journal#{STORE_HASH}/{ORDER_ID}"])
+    assert (world.table.stores, list(world.table.notes)) == ({STORE_HASH}, [f"note#{STORE_HASH}/{ORDER_ID}"])
 
     broken = World()
     broken.exchange.always("GET", LOOK_UP, answer(503))

@@ -85,7 +85,7 @@ def test_a_later_note_leaves_what_is_known_of_the_dead_letter(table: Any) -> Non
 
     order_notes.note(EVENT, LATE)
 
-    note = table.get_item(TableName=TABLE, Key={"id": {"S": "journal#abcde/250"}})["Item"]
+    note = table.get_item(TableName=TABLE, Key={"id": {"S": "note#abcde/250"}})["Item"]
     assert (note["outcome"]["S"], note["cause"]["S"], note["detail"]["S"]) == ("Late", "no_answer", "late")
     assert note["expiration"]["N"] == str(int(NOON) + 35 * 86_400)
     assert order_notes.is_dead_letter(EVENT)
@@ -123,22 +123,22 @@ def test_failures_are_counted_by_cause_and_a_note_begins_anew(table: Any) -> Non
 
 def test_the_late_paths_share_is_dealt_out_in_slices_and_given_back(table: Any) -> None:
     clock = FakeClock()
-    pace = LateRateLimit(TABLE, table, 16, clock)  # four in each slice of 15 s
-    pace.take("abcde", 2)
-    pace.take("abcde", 2)
+    rate_limit = LateRateLimit(TABLE, table, 16, clock)  # four in each slice of 15 s
+    rate_limit.take("abcde", 2)
+    rate_limit.take("abcde", 2)
     with pytest.raises(Deferred):
-        pace.take("abcde", 1)
+        rate_limit.take("abcde", 1)
 
-    pace.give_back("abcde", 2)
-    pace.take("abcde", 2)
+    rate_limit.give_back("abcde", 2)
+    rate_limit.take("abcde", 2)
     with pytest.raises(Deferred):
-        pace.take("abcde", 1)
-    pace.take("other", 4)
+        rate_limit.take("abcde", 1)
+    rate_limit.take("other", 4)
     clock.advance(15)
-    pace.give_back("abcde", 2)  # out of the slice that is over: the new one has all its places and no more
-    pace.take("abcde", 4)
+    rate_limit.give_back("abcde", 2)  # out of the slice that is over: the new one has all its places and no more
+    rate_limit.take("abcde", 4)
     with pytest.raises(Deferred) as full:
-        pace.take("abcde", 1)
+        rate_limit.take("abcde", 1)
 
     assert 0 < (full.value.retry_after_seconds or 0.0) <= 15
 
@@ -174,7 +174,7 @@ def test_a_store_that_could_not_be_noted_is_noted_with_the_next_order() -> None:
 
 def note_of(table: Any) -> dict[str, Any]:
     """The order's note, without DynamoDB's types."""
-    item = table.get_item(TableName=TABLE, Key={"id": {"S": "journal#abcde/250"}})["Item"]
+    item = table.get_item(TableName=TABLE, Key={"id": {"S": "note#abcde/250"}})["Item"]
     return {name: value.get("S", value.get("N")) for name, value in item.items()}
 
 
@@ -186,7 +186,7 @@ def test_a_failed_try_is_noted_with_why_it_failed_and_what_the_next_one_needs(ta
     note_failure(order_notes, WITH_VALUES, Cause.UNAUTHORISED, Attempt("handle", 0.825, 30.0, NOON + 500))
 
     assert note_of(table) == {
-        "id": "journal#abcde/250",
+        "id": "note#abcde/250",
         "outcome": "Late",
         "cause": "unauthorized",
         "detail": "in words",

@@ -147,8 +147,7 @@ def test_thousands_of_late_orders_are_found(context: Context) -> None:
     }  # fmt: skip
     for first in range(0, 2000, 25):
         puts: Any = [
-            {"PutRequest": {"Item": item | {"id": {"S": f"journal#abc123/{order}"}}}}
-            for order in range(first, first + 25)
+            {"PutRequest": {"Item": item | {"id": {"S": f"note#abc123/{order}"}}}} for order in range(first, first + 25)
         ]
         context.dynamodb.batch_write_item(RequestItems={TABLE: puts})
     looked_at: list[int] = []

@@ -1,10 +1,10 @@
 """All keys of the table. An item has `id` (text) and its attributes; DynamoDB deletes it after `expiration` (unix seconds).
 
 order#<md5>                      an order that is finished or in progress (Powertools' idempotency record)
-journal#<store>/<order>          the note of an order that is late or dead (`order_notes`)
+note#<store>/<order>             the note of an order that is late or dead (`order_notes`)
 stores                           the stores that the relay knows (`store_registry`)
 reconciled#<store>               how far the store was reconciled (`store_registry`)
-pace#<store>#<quarter minute>    requests of the late path in 15 seconds (`rate_limit`)
+rate#<store>#<quarter minute>    requests of the late path in 15 seconds (`rate_limit`)
 refused#<store>                  the sources that the store refused, and until when not to request them (`refused_sources`)
 """
 
@@ -16,7 +16,7 @@ import json
 ORDER_PREFIX = "order"
 """Shared by all functions; without it, Powertools uses the function's name."""
 
-NOTE_PREFIX = "journal#"
+NOTE_PREFIX = "note#"
 STORES_ID = "stores"
 
 
@@ -43,7 +43,7 @@ def progress_id(store_hash: str) -> str:
 
 def rate_limit_id(store_hash: str, slice_number: int) -> str:
     """The id of the number of late requests to a store in one slice of time."""
-    return f"pace#{store_hash}#{slice_number}"
+    return f"rate#{store_hash}#{slice_number}"
 
 
 def refused_sources_id(store_hash: str) -> str:
