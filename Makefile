@@ -146,7 +146,7 @@ test-teeth: setup ## Run the end-to-end tests without a relay: each must fail (a
 .PHONY: mutation
 mutation: .venv/.installed ## Change the code that keeps the promises: each change must fail a test (half an hour)
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/mutation.txt
-	@$(BIN)/mutmut run $(ARGS)
+	@HYPOTHESIS_PROFILE=mutation $(BIN)/mutmut run $(ARGS)
 	@echo "Changes that no test noticed (docs/mutation.md says why, for those that are known):"
 	@$(BIN)/mutmut results
 

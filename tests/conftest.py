@@ -5,13 +5,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 from support.telemetry import Written, writing
 
 END_TO_END = Path(__file__).parent / "e2e"
 
 settings.register_profile("repeatable", derandomize=True, deadline=None, max_examples=150)
+# `make mutation`: a counterexample is enough, a small one is not needed.
+settings.register_profile(
+    "mutation", derandomize=True, deadline=None, max_examples=30, phases=[Phase.explicit, Phase.generate]
+)
 settings.register_profile("search", deadline=None, max_examples=5_000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "repeatable"))
 

@@ -56,7 +56,9 @@ def test_whatever_is_missing_stale_or_foreign_proves_nothing(headers: Callable[[
 
 
 @pytest.mark.parametrize(
-    "signature", ["", "v1", "v1,", "v1,!", "v1,\u00e9", "v2,abc", "v1,YWJj v1", "a,b,c", "\ud800"], ids=ascii
+    "signature",
+    ["", "v1", "v1,", "v1,!", "v1,\u00e9", "v2,abc", "v1,YWJj v1", "a,b,c", "\ud800"],
+    ids=lambda signature: ascii(signature).replace("\\", ""),  # a backslash in a name cannot be given to pytest again
 )
 def test_a_malformed_signature_proves_nothing(signature: str) -> None:
     with pytest.raises(Unauthenticated):
