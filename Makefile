@@ -122,7 +122,7 @@ redrive: .venv/.installed ## Redrive dead letters (ARGS="--all --dry-run"; ARGS=
 ##@ Measure and draw
 .PHONY: bench
 bench: setup ## Measure again what docs/performance.md says (about two minutes; writes bench/results)
-	@for name in cold_start warm_path time_limits policies; do $(BIN)/python bench/$$name.py --save || exit 1; done
+	@for name in cold_start warm_path policies; do $(BIN)/python bench/$$name.py --save || exit 1; done
 	@$(BIN)/python bench/report.py
 
 .PHONY: browser

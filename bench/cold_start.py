@@ -18,8 +18,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
-
 from deployment.build import runtime_python
 from loopback import environment, loopback
 from measuring import Spread, arguments, hand_in, say
@@ -134,11 +132,7 @@ def main() -> None:
         "ratios": {name: spread.as_json() for name, spread in ratios.items()},
         "as_built_ms": round(Spread.of(base).median * 1000),
     }
-    table = Table("whole process", "ratio to as built: median (min to max)", title="Cold start")
-    for name, spread in ratios.items():
-        table.add_row(name, str(spread))
-
-    hand_in("cold_start", options, result, table)
+    hand_in("cold_start", options, result)
 
 
 if __name__ == "__main__":

@@ -16,12 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
+from report import TABLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -40,9 +38,6 @@ class Spread:
 
     def as_json(self) -> dict[str, float]:
         return {"median": round(self.median, 3), "min": round(self.least, 3), "max": round(self.greatest, 3)}
-
-    def __str__(self) -> str:
-        return f"{self.median:.2f} ({self.least:.2f} to {self.greatest:.2f})"
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
@@ -64,13 +59,10 @@ def say(text: str) -> None:
     print(text, file=sys.stderr, flush=True)
 
 
-def hand_in(name: str, options: argparse.Namespace, result: dict[str, Any], table: Table) -> None:
+def hand_in(name: str, options: argparse.Namespace, result: dict[str, Any]) -> None:
     """Shows a result; with `--save` it is also written to bench/results/NAME.json."""
     whole = {"measured_with": {"python": platform.python_version(), "processors": os.cpu_count()}, **result}
-    if options.json:
-        print(json.dumps(whole, indent=2))
-    else:
-        Console().print(table)
+    print(json.dumps(whole, indent=2) if options.json else TABLES[name](whole))
     if options.save:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{name}.json").write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")

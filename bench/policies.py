@@ -12,8 +12,6 @@ import random
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from rich.table import Table
-
 from handler.deadline import Deadline
 from handler.errors import RetryLater
 from handler.http.exchange import NoAnswer, Response
@@ -138,12 +136,7 @@ def main() -> None:
         "orders": options.repeats,
         "in_the_window_percent": shares,
     }
-    columns = [f"{trouble:.0%}" for trouble in TROUBLE]
-    table = Table("policy", *(f"{column} errors" for column in columns), title="Orders in the window, of a hundred")
-    for name, row in shares.items():
-        table.add_row(name, *(f"{row[column]:.2f}" for column in columns))
-
-    hand_in("policies", options, result, table)
+    hand_in("policies", options, result)
 
 
 if __name__ == "__main__":

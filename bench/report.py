@@ -28,54 +28,43 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     return "".join(f"| {' | '.join(row)} |\n" for row in [head, ruler, *rows])
 
 
-def _result(name: str) -> dict[str, Any]:
-    result: dict[str, Any] = json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8"))
-    return result
-
-
 def _spread(ratio: dict[str, float]) -> str:
     return f"{ratio['median']:.2f} ({ratio['min']:.2f} to {ratio['max']:.2f})"
 
 
-def _cold_start() -> str:
-    rows = [[name, _spread(ratio)] for name, ratio in _result("cold_start")["ratios"].items()]
+def _cold_start(result: dict[str, Any]) -> str:
+    rows = [[name, _spread(ratio)] for name, ratio in result["ratios"].items()]
     return _table(["whole process", "ratio: median (min to max)"], rows)
 
 
-def _warm_path() -> str:
+def _warm_path(result: dict[str, Any]) -> str:
     rows = [
         [name, f"{row['p50_round_trips']:.1f}", f"{row['p99_round_trips']:.1f}", f"{row['p50_plain_posts']:.2f}"]
-        for name, row in _result("warm_path")["ratios"].items()
+        for name, row in result["ratios"].items()
     ]
     return _table(["one call", "p50, in round trips", "p99, in round trips", "p50, in plain POSTs"], rows)
 
 
-def _time_limits() -> str:
-    ratios = _result("time_limits")["ratios"]
-    callers = list(next(iter(ratios.values())))
-    rows = [[name, *(_spread(by[caller]) for caller in callers)] for name, by in ratios.items()]
-    return _table(["the other side", *callers], rows)
-
-
-def _policies() -> str:
-    shares = _result("policies")["in_the_window_percent"]
+def _policies(result: dict[str, Any]) -> str:
+    shares = result["in_the_window_percent"]
     columns = list(next(iter(shares.values())))
     rows = [[name, *(f"{row[column]:.2f}" for column in columns)] for name, row in shares.items()]
     return _table(["policy", *(f"503 for {column} of the time" for column in columns)], rows)
 
 
-PARTS = {
-    "cold_start": _cold_start,
-    "warm_path": _warm_path,
-    "time_limits": _time_limits,
-    "policies": _policies,
-}
+TABLES = {"cold_start": _cold_start, "warm_path": _warm_path, "policies": _policies}
+"""The Markdown table of each benchmark's result."""
+
+
+def saved(name: str) -> str:
+    """The table of the result in bench/results."""
+    return TABLES[name](json.loads((ROOT / "bench" / "results" / f"{name}.json").read_text(encoding="utf-8")))
 
 
 def main() -> None:
     text = DOCUMENT.read_text(encoding="utf-8")
-    for name, table in PARTS.items():
-        text = text.replace(part(name), table())
+    for name in TABLES:
+        text = text.replace(part(name), saved(name))
     DOCUMENT.write_text(text, encoding="utf-8")
 
 

@@ -13,9 +13,9 @@ import pytest
 from e2e.test_relay import wait_for
 from sandbox.aws.cloud import Cloud
 from sandbox.aws.emulator import ROOT
+from sandbox.console.fault_menu import FaultyStore
 from sandbox.console.faults import ActiveFaults
 from sandbox.console.requests import FaultRequest
-from sandbox.console.store_faults import store_faults
 from sandbox.demo.scenarios import BUYER, Stage, demo_store, secret_of
 from sandbox.store import faults
 from sandbox.store.orders import PO_LINE
@@ -173,7 +173,7 @@ def page(stage: Stage) -> Iterator[ActiveFaults]:
     if not stage.sandbox.hooks(stage.store):
         stage.cloud.put_secret(stage.store.hash, secret_of(stage.store))
         stage.sandbox.add_hook(stage.store, stage.cloud.webhook_url)
-    context = ActiveFaults(stage.sandbox, store_faults(stage.sandbox, stage.store, stage.cloud.store_secrets))
+    context = ActiveFaults(FaultyStore(stage.sandbox, stage.store, stage.cloud.store_secrets))
     yield context
     for fault in context.active:
         context.remove(fault.id)

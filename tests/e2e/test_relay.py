@@ -51,6 +51,44 @@ def test_every_order_of_the_demonstration_comes_out_as_it_should(stage: Stage, s
         wait_for(lambda: scenario.outcome in outcomes(stage, played.order))
 
 
+def test_the_webhook_is_acknowledged_at_once_while_the_b2b_api_takes_seven_seconds(stage: Stage) -> None:
+    slow = faults.delay(7.0)
+
+    played = play_webhook(slow, customer_message=f"{PO_LINE}PO-SLOW", automatic_record_after=None)(stage)
+
+    acknowledged = wait_for(lambda: played.acknowledged)
+    assert acknowledged[0] == 200
+    assert acknowledged[1] < 7.0
+    record = wait_for(lambda: played.record)
+    assert record.po_number == "PO-SLOW"
+    assert played.creates == 1
+
+
+def test_ten_deliveries_at_the_same_moment_create_once(stage: Stage) -> None:
+    placed = stage.sandbox.place_order(
+        stage.store, customer_id=BUYER, customer_message=f"{PO_LINE}PO-TEN", automatic_record_after=None
+    )
+
+    deliveries = stage.sandbox.deliver(placed, stage.cloud.webhook_url, DeliveryOptions(copies=10, retries=0))
+
+    assert [delivery.wait(60).status for delivery in deliveries] == [200] * 10
+    wait_for(lambda: stage.sandbox.record(stage.store, placed.id))
+    wait_for(lambda: len(outcomes(stage, placed)) >= 10)
+    assert stage.sandbox.effects(stage.store, placed.id).creates == 1
+    assert len(stage.sandbox.requests("b2b.create", order=placed)) == 1
+
+
+def test_a_webhook_delivered_again_later_is_a_duplicate(stage: Stage) -> None:
+    played = play_webhook(customer_message=f"{PO_LINE}PO-AGAIN", automatic_record_after=None)(stage)
+    wait_for(lambda: "created" in outcomes(stage, played.order))
+    seen = len(stage.sandbox.requests(order=played.order))
+
+    stage.sandbox.deliver(played.order, stage.cloud.webhook_url, ONCE)[0].wait()
+
+    wait_for(lambda: "duplicate" in outcomes(stage, played.order))
+    assert len(stage.sandbox.requests(order=played.order)) == seen
+
+
 def test_a_channel_scoped_webhook_without_a_date_is_understood(stage: Stage) -> None:
     placed = stage.sandbox.place_order(
         stage.store, customer_id=BUYER, customer_message=f"{PO_LINE}PO-CHANNEL", automatic_record_after=None
@@ -208,8 +246,88 @@ def test_a_bus_event_of_no_known_shape_becomes_a_dead_letter_as_it_is(stage: Sta
     assert letter["MessageAttributes"]["reason"]["StringValue"].startswith("unreadable: ")
 
 
+@pytest.mark.parametrize("shape", ["on-failure record", "bare event"])
+def test_what_lambda_and_eventbridge_could_not_deliver_is_finished_by_the_late_path(stage: Stage, shape: str) -> None:
+    placed = stage.sandbox.place_order(
+        stage.store, customer_id=BUYER, customer_message=f"{PO_LINE}PO-LEFT", created_ago_seconds=20
+    )
+    event = {"version": "0", "detail-type": "bigCommerceWebhook", "source": "x", "detail": webhook_body(placed)}
+    message = {"requestContext": {"condition": "RetriesExhausted"}, "requestPayload": event, "responseContext": {}}
+
+    stage.cloud.client("sqs").send_message(
+        QueueUrl=stage.cloud.outputs["RecoveryQueueUrl"],
+        MessageBody=json.dumps(message if shape == "on-failure record" else event),
+    )
+
+    wait_for(lambda: (r := stage.sandbox.record(stage.store, placed.id)) and r.po_number == "PO-LEFT")
+    wait_for(lambda: outcomes(stage, placed))
+
+
+def test_a_refused_order_is_a_dead_letter_with_the_apis_own_words_and_can_be_redriven(stage: Stage) -> None:
+    refusal = faults.status(422, body={"code": 422, "data": {"errMsg": "[Team] is a required extra field"}, "meta": {}})
+    played = play_webhook(refusal, "b2b.create", 1, automatic_record_after=None)(stage)
+
+    [letter] = wait_for(lambda: dead_letters_of(stage, played))
+    assert "[Team] is a required extra field" in json.loads(letter["Body"])["reason"]["detail"]
+
+    sqs = stage.cloud.client("sqs")
+    sqs.send_message(QueueUrl=stage.cloud.outputs["RecoveryQueueUrl"], MessageBody=letter["Body"])
+    sqs.delete_message(QueueUrl=stage.cloud.outputs["DeadLetterQueueUrl"], ReceiptHandle=letter["ReceiptHandle"])
+    stage.sandbox.configure(stage.store, late_create_without_record=True)
+    try:
+        wait_for(lambda: played.record)
+    finally:
+        stage.sandbox.configure(stage.store, late_create_without_record=False)
+
+
 def dead_letters_of(stage: Stage, played: Played) -> list[dict[str, Any]]:
     return [m for m in stage.cloud.dead_letters() if f'"id": {played.order.id}' in m["Body"]]
+
+
+def test_a_new_token_is_noticed_on_the_first_refusal_without_a_redeploy(stage: Stage) -> None:
+    store = stage.sandbox.add_store(Store(hash="rotates", company_customers={BUYER}))
+    secret = {"access_token": store.access_token, "client_secret": store.client_secret}
+    stage.cloud.put_secret(store.hash, secret)
+    on_store = Stage(stage.sandbox, stage.cloud, store)
+    first = play_webhook(customer_message=f"{PO_LINE}PO-OLD", automatic_record_after=None)(on_store)
+    wait_for(lambda: first.record)
+
+    stage.sandbox.configure(store, access_token="a-new-token")
+    stage.cloud.put_secret(store.hash, secret | {"access_token": "a-new-token"})
+    time.sleep(10)  # a secret is read afresh at most every ten seconds
+    second = play_webhook(customer_message=f"{PO_LINE}PO-NEW", automatic_record_after=None)(on_store)
+
+    assert wait_for(lambda: second.record).po_number == "PO-NEW"
+    assert second.record is not None
+    assert second.record.origin == "created"
+
+
+def test_a_webhook_signed_with_the_previous_secret_is_still_accepted(stage: Stage) -> None:
+    store = stage.sandbox.add_store(Store(hash="resigns", company_customers={BUYER}))
+    stage.cloud.put_secret(store.hash, {"access_token": store.access_token, "client_secret": store.client_secret})
+    stage.cloud.put_secret(store.hash, {"access_token": store.access_token, "client_secret": "the-new-secret"})
+    placed = stage.sandbox.place_order(store, customer_id=BUYER, automatic_record_after=None)
+    body = json.dumps(webhook_body(placed)).encode()
+
+    with_new = post(stage, body, sign(body, "the-new-secret", time.time()))
+    with_previous = post(stage, body, sign(body, store.client_secret, time.time()))
+    with_neither = post(stage, body, sign(body, "another secret", time.time()))
+
+    assert (with_new.status_code, with_previous.status_code, with_neither.status_code) == (200, 200, 401)
+
+
+def test_orders_without_a_secret_for_their_store_wait_and_are_finished_once_it_is_there(stage: Stage) -> None:
+    store = stage.sandbox.add_store(Store(hash="nosecret", company_customers={BUYER}))
+    placed = stage.sandbox.place_order(store, customer_id=BUYER, customer_message=f"{PO_LINE}PO-WAITS")
+    put_event(stage, webhook_body(placed))
+    wait_for(lambda: "late" in outcomes(stage, placed))
+
+    stage.cloud.put_secret(store.hash, {"access_token": store.access_token, "client_secret": store.client_secret})
+
+    ends_at = time.monotonic() + 90  # an unknown store is asked for again after a minute
+    while (record := stage.sandbox.record(store, placed.id)) is None or record.po_number != "PO-WAITS":
+        assert time.monotonic() < ends_at
+        time.sleep(0.5)
 
 
 def test_outcomes_and_times_are_emitted_as_metrics(stage: Stage) -> None:

@@ -8,12 +8,11 @@ from typing import Any
 
 import pytest
 import requests
-from standardwebhooks.webhooks import Webhook
 
 from sandbox.store import faults
 from sandbox.store.bigcommerce import Request
 from sandbox.store.faults import Fault
-from sandbox.store.orders import PO_LINE, Order
+from sandbox.store.orders import Order
 from sandbox.store.server import SandboxStore
 from sandbox.store.settings import Store
 from sandbox.store.webhooks import DeliveryOptions
@@ -34,7 +33,6 @@ class Shopper:
                 automatic_record_after=None,
                 read_lag_seconds=0.0,
                 create_writes_customer_message=False,
-                webhook_header=("X-Relay", "let-me-in"),
             )
         )
 
@@ -102,21 +100,6 @@ def receiver() -> Iterator[Receiver]:
 
 
 class TestTheApis:
-    def test_take_an_order_from_look_up_to_update(self, shopper: Shopper) -> None:
-        order = shopper.order(customer_message=f"{PO_LINE}4711")
-        assert shopper.look_up(order).json()["customer_message"] == f"{PO_LINE}4711"
-        created = shopper.create(order, poNumber="4711")
-        assert created.json()["data"]["poNumber"] == "4711"
-        assert created.headers["X-Requests-Remaining"] == "149 times"
-        fields = [{"fieldName": "Dock", "fieldValue": "3"}]
-        assert shopper.call("PUT", f"/api/v3/io/orders/{order.id}", json={"extraFields": fields}).ok
-        assert shopper.call("GET", f"/api/v3/io/orders/{order.id}").json()["data"]["extraFields"] == fields
-        record = shopper.sandbox.record(shopper.store, order.id)
-        assert record is not None
-        assert (record.po_number, record.extra_fields) == ("4711", {"Dock": "3"})
-        effects = shopper.sandbox.effects("abc", order.id)
-        assert (effects.creates, effects.updates) == (1, 1)
-
     @pytest.mark.parametrize(
         ("path", "status"),
         [
@@ -142,42 +125,6 @@ class TestTheApis:
     def test_are_where_bigcommerce_has_them(self, shopper: Shopper, path: str, status: int) -> None:
         assert shopper.call("GET", path).status_code == status
 
-    def test_can_be_set_up_anew_while_they_run(self, shopper: Shopper) -> None:
-        order = shopper.order()
-        old = shopper.store.access_token
-        shopper.sandbox.configure("abc", access_token="rotated")
-        headers = {"X-Auth-Token": old}
-        url = f"{shopper.sandbox.url}/stores/abc/v2/orders/{order.id}"
-        assert requests.get(url, headers=headers, timeout=5).status_code == 401
-        assert shopper.look_up(order).ok
-        with pytest.raises(TypeError, match="acess_token"):
-            shopper.sandbox.configure("abc", acess_token="typo")
-
-    def test_show_what_is_changed_of_a_buyer_while_they_run(self, shopper: Shopper) -> None:
-        shopper.sandbox.edit_buyer("abc", BUYER, company_extra_fields={"ERP ID": "C-2"})
-        [company] = shopper.call("GET", "/api/v3/io/companies?isIncludeExtraFields=1").json()["data"]
-        assert [row["fieldValue"] for row in company["extraFields"]] == ["C-2"]
-        with pytest.raises(TypeError, match="rolle"):
-            shopper.sandbox.edit_buyer("abc", BUYER, rolle=1)
-
-    def test_remember_every_request(self, shopper: Shopper) -> None:
-        order, other = shopper.order(), shopper.order(created_ago_seconds=60)
-        shopper.look_up(order)
-        shopper.create(order, poNumber="4711")
-        shopper.create(other)
-        looked_up, created = shopper.sandbox.requests(order=order)
-        assert (looked_up.endpoint, looked_up.method, looked_up.status) == ("core.get_order", "GET", 200)
-        assert created.body == {"bcOrderId": order.id, "customerId": BUYER, "poNumber": "4711"}
-        assert created.customer_id == BUYER
-        assert created.window_left is not None
-        assert 5 < created.window_left < 10
-        [late] = shopper.sandbox.requests("b2b", order=other)
-        assert late.status == 400
-        assert late.window_left is not None
-        assert late.window_left < 0
-        assert len(shopper.sandbox.requests(store="abc")) == 3
-        assert shopper.sandbox.requests(store="xyz") == []
-
     def test_cannot_be_had_on_a_port_that_is_taken(self, shopper: Shopper) -> None:
         port = int(shopper.sandbox.url.rsplit(":", 1)[1])
         with pytest.raises(OSError, match=str(port)), SandboxStore.run(port=port):
@@ -185,13 +132,6 @@ class TestTheApis:
 
 
 class TestFaults:
-    def test_of_a_source_strike_the_customer_of_an_order(self, shopper: Shopper) -> None:
-        fault = faults.SOURCE_FAULTS["403"]("b2b.company")
-        shopper.sandbox.fault(fault, "b2b.company", order=shopper.order(), times=None)
-        answers = [shopper.call("GET", f"/api/v3/io/companies?customerId={number}") for number in (BUYER, 8)]
-        assert [answer.status_code for answer in answers] == [403, 200]
-        assert [request.customer_id for request in shopper.sandbox.requests("b2b.company")] == [BUYER, 8]
-
     @pytest.mark.parametrize(
         "fault", [faults.reset(), faults.reset_after(), faults.hang(0.1), faults.hang(0.1, effect=True)]
     )
@@ -201,22 +141,19 @@ class TestFaults:
         with pytest.raises(requests.ConnectionError, match="reset by peer"):
             shopper.create(order)
         happened = shopper.sandbox.effects("abc", order.id).creates
-        assert happened == (1 if fault.effect is faults.Effect.AT_ONCE else 0)
+        assert happened == int(fault.effect)
         [request] = shopper.sandbox.requests("b2b.create")
         assert (request.fault, request.status) == (fault.name, 0)
         assert rule.struck == 1
         assert shopper.create(order).status_code == (400 if happened else 200)
 
-    @pytest.mark.parametrize("at_once", [True, False])
-    def test_that_delay_have_their_effect_before_or_after(self, shopper: Shopper, at_once: bool) -> None:
+    def test_that_delay_have_their_effect_at_once(self, shopper: Shopper) -> None:
         order = shopper.order()
-        shopper.sandbox.fault(faults.delay(1.0, effect=at_once), "b2b.create")
+        shopper.sandbox.fault(faults.delay(0.5), "b2b.create")
         with pytest.raises(requests.ReadTimeout):
             shopper.create(order, timeout=0.1)
-        assert shopper.sandbox.effects("abc", order.id).creates == int(at_once)
-        # The store goes on although nobody is listening any more.
-        assert shopper.answered(0).status == 0
         assert shopper.sandbox.effects("abc", order.id).creates == 1
+        assert shopper.answered(0).status == 0
 
     @pytest.mark.parametrize("fault", [faults.drip(0.01), faults.drip_headers(0.01)])
     def test_that_drip_outlast_a_time_limit_for_single_reads(self, shopper: Shopper, fault: Fault) -> None:
@@ -244,19 +181,6 @@ class TestFaults:
         shopper.sandbox.fault(faults.status(503, body={"code": 503}))
         assert shopper.create(order).headers["X-Requests-Remaining"] == "148 times"
 
-    def test_of_an_outage_hold_until_they_are_lifted(self, shopper: Shopper) -> None:
-        order = shopper.order()
-        outage = shopper.sandbox.down("core")
-        assert [shopper.look_up(order).status_code for _ in range(2)] == [503, 503]
-        assert shopper.create(order).status_code == 200
-        shopper.sandbox.remove_fault(outage)
-        assert shopper.look_up(order).ok
-        shopper.sandbox.down(fault=faults.reset(), seconds=60)
-        with pytest.raises(requests.ConnectionError):
-            shopper.look_up(order)
-        shopper.sandbox.clear_faults()
-        assert shopper.look_up(order).ok
-
     def test_that_hang_do_not_keep_the_sandbox_from_ending(self) -> None:
         with SandboxStore.run() as sandbox:
             shopper = Shopper(sandbox)
@@ -269,19 +193,6 @@ class TestFaults:
 
 
 class TestWebhooks:
-    def test_arrive_signed_and_with_the_custom_header(self, shopper: Shopper, receiver: Receiver) -> None:
-        order = shopper.order()
-        [delivery] = shopper.sandbox.deliver(order, receiver.url)
-        attempt = delivery.first(5)
-        assert (attempt.status, attempt.acknowledged, delivery.wait(5)) == (200, True, attempt)
-        assert 0 < attempt.seconds < 5
-        [(headers, body)] = receiver.received
-        assert headers["X-Relay"] == "let-me-in"
-        lower = {name.lower(): value for name, value in headers.items()}
-        verified: Any = Webhook(shopper.store.client_secret.encode()).verify(body, lower)
-        assert verified["data"] == {"type": "order", "id": order.id}
-        assert shopper.sandbox.deliveries(order) == [delivery]
-
     def test_come_again_until_they_are_acknowledged(self, shopper: Shopper, receiver: Receiver) -> None:
         receiver.answers = [500, 302]
         options = DeliveryOptions(time_compression=2000)
@@ -292,30 +203,6 @@ class TestWebhooks:
         gaps = [second.at - first.at for first, second in zip(delivery.attempts, delivery.attempts[1:], strict=False)]
         assert gaps[0] >= 60 / 2000
         assert gaps[1] >= 180 / 2000
-
-    def test_that_nobody_receives_are_given_up_in_the_end(self, shopper: Shopper) -> None:
-        options = DeliveryOptions(retries=2, time_compression=1e6)
-        [delivery] = shopper.sandbox.deliver(shopper.order(), f"http://127.0.0.1:{closed_port()}/", options)
-        assert delivery.wait(5).status is None
-        assert len(delivery.attempts) == 3
-        assert "ClientConnector" in delivery.attempts[0].error
-        assert delivery.acknowledged is None
-
-    def test_come_several_times_at_the_same_moment(self, shopper: Shopper, receiver: Receiver) -> None:
-        deliveries = shopper.sandbox.deliver(shopper.order(), receiver.url, DeliveryOptions(copies=10))
-        starts = [delivery.first(5).at for delivery in deliveries]
-        assert len(starts) == 10
-        assert max(starts) - min(starts) < 1
-        assert len({body for _, body in receiver.received}) == 1
-
-    def test_may_carry_anything_else(self, shopper: Shopper, receiver: Receiver) -> None:
-        options = DeliveryOptions(body=b"\xff not json", signed=False, custom_header=False)
-        [delivery] = shopper.sandbox.deliver(shopper.order(), receiver.url, options)
-        delivery.first(5)
-        [(headers, body)] = receiver.received
-        assert body == b"\xff not json"
-        assert "X-Relay" not in headers
-        assert "webhook-signature" not in headers
 
     def test_go_to_active_hooks_by_themselves(self, shopper: Shopper, receiver: Receiver) -> None:
         hook = shopper.sandbox.add_hook("abc", receiver.url, headers={"X-Own": "hook"})
@@ -347,16 +234,6 @@ class TestWebhooks:
         assert len(delivery.attempts) == 12
         assert not hook.is_active
         assert shopper.sandbox.deliveries(shopper.order()) == []
-
-    def test_end_when_their_hook_is_deactivated_in_between(self, shopper: Shopper, receiver: Receiver) -> None:
-        receiver.answers = [500] * 20
-        shopper.sandbox.hook_options = DeliveryOptions(time_compression=200)
-        hook = shopper.sandbox.add_hook("abc", receiver.url)
-        [delivery] = shopper.sandbox.deliveries(shopper.order())
-        delivery.first(5)
-        hook.is_active = False
-        delivery.wait(5)
-        assert len(delivery.attempts) == 1
 
     def test_are_held_back_from_a_blocked_domain(self, shopper: Shopper, receiver: Receiver) -> None:
         shopper.sandbox.block_domain("abc", "127.0.0.1")

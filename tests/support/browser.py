@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
 
     from playwright.sync_api import BrowserContext
 
@@ -50,35 +50,27 @@ class NoBrowser(Exception):  # noqa: N818  says what is missing
     """There is no Chromium; the text says how to get one."""
 
 
-def find(environment: Mapping[str, str], which: Callable[[str], str | None] = shutil.which) -> str:
+def find() -> str:
     """The path of this machine's Chromium. Raises NoBrowser."""
-    if named := environment.get(VARIABLE):
-        if found := which(named):
+    if named := os.environ.get(VARIABLE):
+        if found := shutil.which(named):
             return found
         raise NoBrowser(f"{VARIABLE} names {named}, which is no program.")
     for name in (*NAMES, *USUAL_PLACES):
-        if found := which(name):
+        if found := shutil.which(name):
             return found
     raise NoBrowser(HOW_TO)
 
 
-def install(
-    run: Callable[[tuple[str, ...]], int],
-    which: Callable[[str], str | None] = shutil.which,
-    *,
-    is_root: bool,
-    is_debian: bool,
-) -> None:
+def install() -> None:
     """Installs Debian's own. Raises NoBrowser where this machine or this user does not allow it."""
-    if not is_debian or not which("apt-get"):
+    as_root = [] if os.geteuid() == 0 else ["sudo", "-n"]
+    if not Path("/etc/debian_version").exists() or (as_root and not shutil.which("sudo")):
         raise NoBrowser(HOW_TO)
-    if not is_root and (not which("sudo") or run(("sudo", "-n", "true")) != 0):
-        raise NoBrowser(f"{HOW_TO}\n(You are not root, and sudo wants a password.)")
     for command in APT:
-        as_root = command if is_root else ("sudo", "-n", *command)
-        print(f"Installing Chromium for the page's tests: {' '.join(as_root)}", flush=True)
-        if run(as_root) != 0:
-            raise NoBrowser(f"`{' '.join(as_root)}` failed.\n{HOW_TO}")
+        print(f"Installing Chromium for the page's tests: {' '.join([*as_root, *command])}", flush=True)
+        if subprocess.run([*as_root, *command], check=False).returncode != 0:
+            raise NoBrowser(f"`{' '.join(command)}` failed.\n{HOW_TO}")
 
 
 @contextmanager
@@ -87,7 +79,7 @@ def browsing(**settings: object) -> Iterator[BrowserContext]:
     # Only here: what merely looks for the program shall not need Playwright.
     from playwright.sync_api import sync_playwright  # noqa: PLC0415
 
-    program = find(os.environ)
+    program = find()
     as_root = ["--no-sandbox"] if os.geteuid() == 0 else []
     with (
         tempfile.TemporaryDirectory(prefix="sandbox-browser-", ignore_cleanup_errors=True) as profile,
@@ -110,16 +102,12 @@ def main() -> int:
     """Finds a Chromium, or installs one; the exit code."""
     try:
         try:
-            program = find(os.environ)
+            program = find()
         except NoBrowser:
             if os.environ.get(VARIABLE):
                 raise
-            install(
-                lambda command: subprocess.run(command, check=False).returncode,
-                is_root=os.geteuid() == 0,
-                is_debian=Path("/etc/debian_version").exists(),
-            )
-            program = find(os.environ)
+            install()
+            program = find()
     except NoBrowser as error:
         print(error, file=sys.stderr)
         return 1

@@ -52,39 +52,6 @@ def test_missing_data_means_what_awss_tables_say(drawn: str, m: int, treatment: 
     assert judge(points(drawn), definition) == expected
 
 
-def test_a_statistic_is_taken_of_each_period_and_of_exactly_these_dimensions() -> None:
-    metrics = Metrics()
-    for value, at in ((1.0, NOW - 110), (2.0, NOW - 70), (4.0, NOW - 10), (8.0, NOW)):
-        metrics.put("N", "m", {"service": "a"}, value, at)
-    metrics.put("N", "m", {"service": "b"}, 100.0, NOW - 10)
-    metrics.put("N", "m", {"service": "a", "rule": "r"}, 100.0, NOW - 10)
-    stat = {
-        "Metric": {"Namespace": "N", "MetricName": "m", "Dimensions": [{"Name": "service", "Value": "a"}]},
-        "Period": 60,
-    }
-
-    assert metrics.series(stat | {"Stat": "Sum"}, NOW, 3) == [None, 3.0, 4.0]
-    assert metrics.series(stat | {"Stat": "Maximum"}, NOW, 2) == [2.0, 4.0]
-    assert metrics.series(stat | {"Stat": "Average"}, NOW, 2) == [1.5, 4.0]
-
-
-def test_embedded_metrics_count_once_for_each_set_of_dimensions_and_each_value() -> None:
-    metrics = Metrics()
-    directive = {
-        "Namespace": "N",
-        "Dimensions": [["service"], ["service", "cause"]],
-        "Metrics": [{"Name": "m", "Unit": "Count"}, {"Name": "n", "Unit": "Count"}],
-    }
-    blob = {"_aws": {"Timestamp": 1, "CloudWatchMetrics": [directive]}, "service": "a", "cause": "c"}
-    metrics.put_embedded(blob | {"m": [1.0, 2.0], "n": 5}, NOW - 1)
-
-    service, cause = {"Name": "service", "Value": "a"}, {"Name": "cause", "Value": "c"}
-    for dimensions in ([service], [service, cause]):
-        for name, total in (("m", 3.0), ("n", 5.0)):
-            metric = {"Namespace": "N", "MetricName": name, "Dimensions": dimensions}
-            assert metrics.series({"Metric": metric, "Period": 60, "Stat": "Sum"}, NOW, 1) == [total]
-
-
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [

@@ -6,7 +6,7 @@ import pytest
 
 from sandbox.store import faults
 from sandbox.store.bigcommerce import BigCommerce
-from sandbox.store.faults import FaultBoard, Rule, pattern_of
+from sandbox.store.faults import FaultBoard, Rule
 from sandbox.store.messages import Call
 from sandbox.store.settings import Store
 
@@ -79,12 +79,6 @@ def test_the_first_rule_that_still_strikes_decides(board: Board) -> None:
     assert [fault.status if fault else None for fault in struck] == [429, 503, 429]
 
 
-def test_a_probability_is_about_kept(board: Board) -> None:
-    board.add(times=None, probability=0.3)
-    calls = [Call(endpoint="b2b.create", store_hash="abc", order_id=number) for number in range(1000)]
-    assert 250 < sum(board.strikes(call)[0] for call in calls) < 350
-
-
 def test_chance_is_the_same_for_a_seed_whatever_the_order_of_calls() -> None:
     orders = range(60)
 
@@ -96,17 +90,6 @@ def test_chance_is_the_same_for_a_seed_whatever_the_order_of_calls() -> None:
 
     assert drawn(1, backwards=False) == drawn(1, backwards=True)
     assert drawn(1, backwards=False) != drawn(2, backwards=False)
-
-
-@pytest.mark.parametrize("name", faults.SOURCE_FAULTS)
-@pytest.mark.parametrize("endpoint", faults.SOURCES.values())
-def test_each_source_can_fail_in_each_way(name: str, endpoint: str) -> None:
-    fault = faults.SOURCE_FAULTS[name](endpoint)
-    assert (fault.cut, fault.delay_seconds, fault.status) == {
-        "hang": (True, 30.0, None),
-        "slow": (False, 4.0, None),
-    }.get(name, (False, 0.0, int(name) if name.isdecimal() else None))
-    assert not fault.edge
 
 
 @pytest.mark.parametrize(
@@ -121,13 +104,6 @@ def test_a_source_refuses_in_the_words_of_its_own_api(endpoint: str, kind: type,
     refusal = faults.SOURCE_FAULTS["403"](endpoint).content
     assert isinstance(json.loads(refusal), kind)
     assert f'"{words}"' in refusal.decode()
-
-
-@pytest.mark.parametrize(
-    ("group", "pattern"), [("b2b", "b2b.*"), ("core", "core.*"), ("*", "*"), ("b2b.get", "b2b.get")]
-)
-def test_a_group_names_all_its_endpoints(group: str, pattern: str) -> None:
-    assert pattern_of(group) == pattern
 
 
 def test_requests_that_a_fault_answers_are_counted_by_the_rate_limit() -> None:

@@ -18,10 +18,8 @@ class Logs:
 
     def __init__(self) -> None:
         self.events: list[dict[str, Any]] = []
-        self.requests: list[int] = []
 
     def filter_log_events(self, **request: Any) -> dict[str, Any]:
-        self.requests.append(request["startTime"])
         found = [
             event
             for event in sorted(self.events, key=lambda event: event["timestamp"])
@@ -71,40 +69,6 @@ def test_an_event_that_becomes_readable_after_a_newer_one_is_read(written: Logs,
     written.write(9_000, line("first"))
 
     assert outcomes(follower) == ["first", "second"]
-
-
-def test_the_events_of_a_function_come_oldest_first(written: Logs, follower: LogFollower) -> None:
-    written.write(2, "b")
-    written.write(1, "a")
-    written.write(1, "a")  # two environments may write the same
-    follower.refresh()
-
-    assert follower.events("OrderFunction") == [(1, "a"), (1, "a"), (2, "b")]
-    assert follower.events("RecoveryFunction") == []
-
-
-def test_a_fresh_follower_is_not_refreshed(written: Logs, follower: LogFollower) -> None:
-    follower.refresh()
-    follower.refresh(max_age_seconds=60)
-
-    assert len(written.requests) == 2  # one for each function
-
-
-def test_a_line_has_its_own_time_and_the_version_that_wrote_it() -> None:
-    entry = {
-        "level": "INFO",
-        "message": "order created",
-        "timestamp": "1970-01-01 00:16:40,250+0000",
-        "function_arn": "arn:aws:lambda:us-east-1:0:function:order:3",
-        "store": "sandbox",
-        "order": 105,
-        "outcome": "created",
-    }
-
-    found = LogLine.read("OrderFunction", 1_001_000, json.dumps(entry))
-
-    assert found
-    assert (found.at, found.version, found.order, found.outcome) == (1000.25, "3", 105, "created")
 
 
 @pytest.mark.parametrize("text", ["START RequestId: 1", "[]", '{"_aws": {}}', "7"])

@@ -14,7 +14,6 @@ from handler.order_event import OrderEvent
 from handler.queues import Letter
 from relay.dead_letters import DeadLetter
 from sandbox.aws.logs import LogLine
-from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU
 from sandbox.console.live_rules import LiveRules
 from sandbox.console.order_seen import Seen, request_as_json
 from sandbox.console.order_sources import sources_as_json
@@ -25,8 +24,6 @@ from sandbox.store.b2b_api import Record, rows_of
 from sandbox.store.bigcommerce import Request
 from sandbox.store.orders import Order
 from sandbox.store.webhooks import Attempt, Delivery, DeliveryOptions
-from support import browser
-from support.browser import NoBrowser
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -96,21 +93,10 @@ class TestVerdict:
         assert verdict_of(seen(TAKEN)).key == "underway"
         assert not verdict_of(seen(TAKEN)).settled
 
-    def test_created_in_the_window(self) -> None:
-        verdict = verdict_of(seen(TAKEN, CREATED))
-
-        assert (verdict.key, verdict.tone, verdict.words) == ("created", "good", "created in the window, after 0.6 s")
-
     def test_created_by_the_late_path_is_not_called_in_the_window(self) -> None:
         late = line(30.0, outcome="created", window_left_seconds=-20.0)
 
         assert verdict_of(seen(LATE, late)).words == "created late, after 30.0 s"
-
-    def test_late_says_why_and_is_not_the_end(self) -> None:
-        verdict = verdict_of(seen(LATE))
-
-        assert (verdict.words, verdict.why) == ("late, waiting in RecoveryQueue", "api_unavailable: HTTP 503")
-        assert not verdict.settled
 
     def test_finished_is_finished_whatever_a_duplicate_says_afterwards(self) -> None:
         assert verdict_of(seen(CREATED, line(1.0, outcome="duplicate"), LATE)).key == "created"
@@ -125,9 +111,6 @@ class TestVerdict:
         assert verdict_of(seen(DEAD, redriven=True)).key == "underway"
         assert verdict_of(seen(DEAD, redriven=True, dropped=True)).key == "dropped"
 
-    def test_skipped_says_why(self) -> None:
-        assert "guest" in verdict_of(seen(line(0.2, outcome="skipped", reason="guest"))).words
-
     def test_refused_when_every_delivery_was_refused(self) -> None:
         both = [delivery(401), delivery(401)]
 
@@ -135,23 +118,8 @@ class TestVerdict:
         assert verdict_of(seen(deliveries=[delivery(401), delivery()])).key == "underway"
         assert verdict_of(seen(deliveries=[delivery(503)])).key == "underway"
 
-    def test_silent_when_no_webhook_went_out(self) -> None:
-        assert verdict_of(seen(announced=False)).key == "silent"
-        assert verdict_of(seen(deliveries=[])).key == "silent"
-
 
 class TestSteps:
-    def test_of_an_order_that_is_created(self) -> None:
-        story = seen(TAKEN, CREATED, requests=[request("core.get_order", 200), request("b2b.create", 200)])
-
-        assert states(story) == {
-            "webhook": "done",
-            "bus": "done",
-            "look_up": "done",
-            "create": "done",
-            "late": "left out",
-        }
-
     def test_of_an_order_whose_create_is_tried_again(self) -> None:
         story = seen(
             TAKEN, requests=[request("core.get_order", 200), request("b2b.create", 503), request("b2b.create", None)]
@@ -167,12 +135,6 @@ class TestSteps:
         assert states(story)["late"] == "now"
         assert words(story)["late"] == "queued 2 times"
 
-    def test_of_a_dead_letter(self) -> None:
-        assert states(seen(TAKEN, DEAD, requests=[request("b2b.create", 422)]))["late"] == "failed"
-
-    def test_of_a_redriven_one(self) -> None:
-        assert words(seen(TAKEN, DEAD, redriven=True))["late"] == "back in RecoveryQueue"
-
     def test_of_a_webhook_that_is_held_back(self) -> None:
         assert words(seen(deliveries=[delivery(delay_seconds=6)]))["webhook"] == "delayed by 6 s"
         assert states(seen(deliveries=[delivery(delay_seconds=6)]))["bus"] == "waiting"
@@ -185,32 +147,11 @@ class TestSteps:
 
         assert states(seen(refused, TAKEN))["bus"] == "failed"
 
-    def test_the_bus_is_passed_when_the_store_is_asked_although_no_line_was_written_yet(self) -> None:
-        assert states(seen(requests=[request("core.get_order", None)]))["bus"] == "done"
-
 
 class TestWindow:
-    def test_runs_from_the_creation(self) -> None:
-        story = seen(TAKEN)
-
-        assert window_of(story, verdict_of(story)) == {
-            "closes_at": MADE_AT + 10,
-            "seconds": 10.0,
-            "left": None,
-            "use": "open",
-        }
-
     def test_stops_when_the_order_is_finished(self) -> None:
         assert window_of(seen(CREATED), verdict_of(seen(CREATED)))["left"] == pytest.approx(9.4)
         assert window_of(seen(UPDATED), verdict_of(seen(UPDATED)))["left"] == 0.0
-
-    def test_does_not_count_for_an_order_without_a_record(self) -> None:
-        story = seen(line(0.2, outcome="skipped", reason="guest"))
-
-        assert window_of(story, verdict_of(story))["use"] == "none"
-
-    def test_is_not_made_good_use_of_by_a_dead_letter(self) -> None:
-        assert window_of(seen(DEAD), verdict_of(seen(DEAD)))["use"] == "stopped"
 
 
 def test_a_request_that_was_cut_off_says_so_and_by_which_fault() -> None:
@@ -256,9 +197,6 @@ class TestWishes:
         assert (options["buyer_po_number"], options["automatic_record_after"]) == ("T-1", None)
         assert request.words == ["checkout never posts the record"]
 
-    def test_an_order_whose_webhook_never_comes(self) -> None:
-        assert OrderRequest.parse(b'{"webhook": "never"}').delay_seconds is None
-
     @pytest.mark.parametrize(
         ("body", "sentence"),
         [
@@ -295,18 +233,6 @@ class TestWishes:
     def test_a_fault_that_is_not_on_the_menu_is_refused(self, body: bytes) -> None:
         with pytest.raises(InvalidRequest, match="is one of"):
             FaultRequest.parse(body)
-
-    @pytest.mark.parametrize("key", MENU)
-    def test_everything_on_the_menu_can_be_asked_for(self, key: str) -> None:
-        body = {"fault": key, "endpoint": next(iter(ENDPOINTS)), "extent": next(iter(EXTENTS))}
-
-        assert FaultRequest.parse(json.dumps(body).encode()).key == key
-
-    def test_a_missing_scope_is_refused_in_the_words_of_the_endpoints_own_api(self) -> None:
-        make = MENU["403"].make
-        assert make
-        assert b'"meta"' in make("b2b.company").content
-        assert b'"title"' in make("core.metafields").content
 
 
 RULES = """[all.extra_fields]
@@ -383,19 +309,6 @@ def rules(tmp_path: Path) -> Rules:
 
 
 class TestLiveRules:
-    def test_what_is_deployed_is_not_brought_again(self, rules: Rules) -> None:
-        rules.edit(VALID)
-
-        assert rules.brought == []
-
-    def test_an_edit_is_brought_into_the_functions_once(self, rules: Rules) -> None:
-        rules.edit(OTHER)
-        rules.live.refresh()
-
-        assert rules.brought == [OTHER]
-        assert rules.running == "b"
-        assert rules.live.as_json("sandbox")["version"] == "2"
-
     def test_a_file_that_is_still_being_written_is_not_taken(self, rules: Rules) -> None:
         rules.file.write_text("", encoding="utf-8")
         rules.live.refresh()
@@ -405,20 +318,6 @@ class TestLiveRules:
 
         rules.live.refresh()
         assert rules.brought == [OTHER]
-
-    def test_wrong_rules_are_explained_and_the_old_ones_go_on(self, rules: Rules) -> None:
-        rules.edit(WRONG)
-
-        assert "rules.toml: all.po_number" in rules.live.problem
-        assert rules.brought == []
-        assert rules.running == "a"
-
-    def test_going_back_to_what_runs_ends_the_problem(self, rules: Rules) -> None:
-        rules.edit(WRONG)
-        rules.edit(VALID)
-
-        assert rules.live.problem == ""
-        assert rules.brought == []
 
     def test_a_file_that_is_gone_is_explained(self, rules: Rules) -> None:
         rules.file.unlink()
@@ -440,43 +339,3 @@ class TestLiveRules:
         rules.live._bring = rules.bring
         rules.live.refresh()
         assert rules.running == "b"
-
-
-class TestBrowser:
-    def test_what_a_variable_names_comes_first(self) -> None:
-        assert browser.find({"CHROMIUM": "/mine"}, lambda name: name) == "/mine"
-
-    def test_a_variable_that_names_nothing_is_an_error_and_not_a_reason_to_take_another(self) -> None:
-        with pytest.raises(NoBrowser, match="/mine, which is no program"):
-            browser.find({"CHROMIUM": "/mine"}, lambda name: name if name == "chromium" else None)
-
-    def test_without_one_it_says_how_to_get_one(self) -> None:
-        with pytest.raises(NoBrowser, match="apt install chromium"):
-            browser.find({}, lambda _name: None)
-
-    @pytest.mark.parametrize(("is_root", "prefix"), [(True, ()), (False, ("sudo", "-n"))])
-    def test_debians_own_is_installed_as_root_or_with_sudo(
-        self, is_root: bool, prefix: tuple[str, ...], capsys: pytest.CaptureFixture[str]
-    ) -> None:
-        ran: list[tuple[str, ...]] = []
-
-        def run(command: tuple[str, ...]) -> int:
-            ran.append(command)
-            return 0
-
-        browser.install(run, lambda name: name, is_root=is_root, is_debian=True)
-
-        update, install = ran[-2:]
-        assert update == (*prefix, "apt-get", "update")
-        assert install[: len(prefix)] == prefix
-        assert install[-2:] == ("--no-install-recommends", "chromium")
-        assert "Installing Chromium" in capsys.readouterr().out
-
-    def test_nothing_is_installed_elsewhere_or_without_the_right(self) -> None:
-        for is_debian in (True, False):
-            with pytest.raises(NoBrowser, match="brew install"):
-                browser.install(lambda _command: 1, lambda name: name, is_root=False, is_debian=is_debian)
-
-    def test_an_installation_that_fails_is_an_error(self) -> None:
-        with pytest.raises(NoBrowser, match="apt-get update` failed"):
-            browser.install(lambda _command: 100, lambda name: name, is_root=True, is_debian=True)

@@ -52,7 +52,7 @@ SERVICES = {"DynamoDB_20120810": "dynamodb", "AmazonSQS": "sqs", "AWSEvents": "e
 class AwsFault:
     """Fails calls of an operation, such as `sqs.SendMessage` or `dynamodb.*`, with an error code.
 
-    Or hangs, or resets the connection, or refuses single entries, or only counts.
+    Or hangs, or resets the connection, or only counts.
     """
 
     operation: str
@@ -67,8 +67,6 @@ class AwsFault:
     """Waits so long before failing."""
     resets: bool = False
     """The request is read, and the connection reset instead of an answer."""
-    refuses_entries: bool = False
-    """PutEvents answers 200 and says that the entry failed."""
     only_counts: bool = False
     """The calls go on; `struck` is how many there were."""
     struck: int = 0
@@ -180,9 +178,6 @@ class AwsProxy:
     ) -> web.StreamResponse:
         if fault is not None:
             await asyncio.sleep(fault.hang_seconds)
-            if fault.refuses_entries:
-                refused = {"FailedEntryCount": 1, "Entries": [{"ErrorCode": fault.code, "ErrorMessage": "refused"}]}
-                return web.json_response(refused, content_type=JSON)
             return _refusal(fault.code, "made to fail", fault.status)
         answer = await self._pass_on(request, body)
         if operation == GET_SECRET and _is_not_found(answer):

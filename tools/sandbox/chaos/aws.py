@@ -27,7 +27,6 @@ def _bus_refuses(name: str, fault: AwsFault) -> None:
 
 
 _bus_refuses("the bus fails", AwsFault("events.PutEvents"))
-_bus_refuses("the bus refuses the entry", AwsFault("events.PutEvents", refuses_entries=True))
 _bus_refuses("the bus hangs", AwsFault("events.PutEvents", hang_seconds=4))
 
 
@@ -43,18 +42,6 @@ def _nothing_takes_it(shop: ChaosStore) -> None:
         if (status := delivery.first().status) != TRY_AGAIN:
             raise Violated(f"expected 503, found {status}")
     shop.carries(order)
-
-
-@scenario("the bus delivers an event twice, and once more")
-def _twice(shop: ChaosStore) -> None:
-    order = shop.place()
-    shop.put_on_bus(order)
-    shop.put_on_bus(order)
-    shop.carries(order)
-    shop.put_on_bus(order)
-    shop.until(lambda: "duplicate" in shop.outcomes(order)[-1:], "the log says 'duplicate' last", order)
-    shop.called(order, "core.get_order", 1)
-    shop.called(order, "b2b.*", 1)
 
 
 def _table_fails(operation: str, code: str, status: int) -> None:

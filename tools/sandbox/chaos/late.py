@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sandbox.aws.proxy import AwsFault
-from sandbox.chaos.field import ChaosStore, Violated, struck
+from sandbox.chaos.field import OUTSIDER, ChaosStore, Violated, struck
 from sandbox.chaos.live import PASSING_FAULTS
 from sandbox.chaos.registry import scenario
 from sandbox.store import faults
-from sandbox.store.orders import PO_LINE
 from sandbox.store.webhooks import webhook_body
 
 if TYPE_CHECKING:
@@ -33,19 +32,25 @@ def late_fault(endpoint: str, name: str, fault: Fault) -> None:
         shop.carries(order, "PO-LATE", own="kept", team="blue")
 
 
-for _name in ("503", "reset", "closed in the body", "429 until soon", "401 once"):
+for _name in ("503", "a gateway's 404"):
     late_fault("b2b.get", _name, PASSING_FAULTS[_name])
 late_fault("b2b.get", "garbage", faults.garbage())
-for _name in ("503", "reset", "hang", "drip in the headers", "closed in the headers"):
+for _name in ("reset", "hang", "closed in the headers"):
     late_fault("b2b.update", _name, PASSING_FAULTS[_name])
 
 
-@scenario("late, and already as it should be")
-def _unchanged(shop: ChaosStore) -> None:
-    order = shop.place(created_ago_seconds=15, automatic_record_after=0.0, buyer_po_number="PO-1")
-    shop.put_late(order)
-    shop.says(order, "unchanged")
-    shop.called(order, "b2b.update", 0)
+@scenario("a gateway's 404 from every endpoint of both APIs for twelve seconds")
+def _gateway(shop: ChaosStore) -> None:
+    shop.fault(faults.no_route(), "*", times=None, seconds=12)
+    live, late, outsider = shop.place(), shop.place(created_ago_seconds=15), shop.place(customer_id=OUTSIDER)
+    shop.announce(live)
+    shop.announce(outsider)
+    shop.put_late(late)
+    shop.carries(live)
+    shop.carries(late)
+    shop.is_skipped(outsider, "no_company")
+    if dead := [order.id for order in (live, late, outsider) if shop.dead_letters(order)]:
+        raise Violated(f"dead letters: {dead}")
 
 
 @scenario("Update Order's answer is lost")
@@ -111,46 +116,6 @@ def _never_appears(shop: ChaosStore) -> None:
     shop.carries(order)
 
 
-@scenario("values of any type survive an update, also where the API replaces", update_replaces_extra_fields=True)
-def _odd_values(shop: ChaosStore) -> None:
-    odd: dict[str, Any] = {
-        "own": ["x", "y"],
-        "number": 7,
-        "no": False,
-        "zero": 0,
-        "half": 1.5,
-        "deep": {"a": [1, None]},
-    }
-    typed, numbered = (
-        shop.place(created_ago_seconds=15, buyer_extra_fields=odd, buyer_po_number=4711, customer_message=message)
-        for message in (f"{PO_LINE}PO-1", "")
-    )
-    for order in (typed, numbered):
-        shop.put_on_bus(order, extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
-    shop.carries(typed, "PO-1", **odd, team="blue")
-    shop.carries(numbered, 4711, **odd, team="blue")
-
-
-@scenario("extra fields of a shape that nobody knows are never overwritten", update_replaces_extra_fields=True)
-def _odd_shapes(shop: ChaosStore) -> None:
-    shapes = ({"own": "kept"}, "own=kept", [["own", "kept"]], [{"name": "own", "value": "kept"}])
-    orders = [shop.place(created_ago_seconds=15, raw_extra_fields=shape) for shape in shapes]
-    for order in orders:
-        shop.put_on_bus(order, extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
-    for order, shape in zip(orders, shapes, strict=True):
-        shop.says(order, "late", times=3)  # handed over, and left in the queue twice
-        record = shop.field.sandbox.record(shop.store, order.id)
-        if record is None or record.rows != shape:
-            raise Violated(f"expected extraFields as they were, {shape}; found {record}")
-
-
-@scenario("the store itself denies the order")
-def _denied(shop: ChaosStore) -> None:
-    order = shop.place(readable_after_seconds=100_000)
-    shop.announce(order)
-    shop.is_dead_once(order, "order_not_found")
-
-
 @scenario("one poisoned message among nine good ones")
 def _poisoned(shop: ChaosStore) -> None:
     orders = [shop.place(created_ago_seconds=15, automatic_record_after=0.0) for _ in range(9)]
@@ -171,16 +136,6 @@ def _poisoned(shop: ChaosStore) -> None:
     shop.field.sandbox.remove_fault(rule)
     shop.field.sandbox.remove_fault(broken)
     shop.carries(poisoned, "PO-LATE")
-
-
-@scenario("a message nobody can read")
-def _unreadable(shop: ChaosStore) -> None:
-    shop.field.put_late(f"{shop.store.hash}?")
-
-    def buried() -> list[object]:
-        return [letter for letter in shop.field.cloud.dead_letters() if letter["Body"] == f"{shop.store.hash}?"]
-
-    shop.until(lambda: len(buried()) == 1, "one dead letter, as it was")
 
 
 @scenario("DeadLetterQueue refuses", long=True)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import time
 from typing import TYPE_CHECKING
 
-from sandbox.chaos.field import BUYER, GUEST, OUTSIDER, RETRIED_SOON, ChaosStore, Violated, struck
+from sandbox.chaos.field import BUYER, RETRIED_SOON, ChaosStore, Violated, struck
 from sandbox.chaos.registry import scenario
 from sandbox.store import faults
 from sandbox.store.webhooks import DeliveryOptions, webhook_body
@@ -20,7 +19,6 @@ OTHER_BUYER = 9
 OTHER_COPIES = 5
 PASSING_FAULTS: dict[str, Fault] = {
     "503": faults.status(503),
-    "502": faults.status(502),
     "reset": faults.reset(),
     "hang": faults.hang(),
     "drip in the body": faults.drip(1.0),
@@ -29,6 +27,11 @@ PASSING_FAULTS: dict[str, Fault] = {
     "closed in the body": faults.cut_body(effect=False),
     "429 until soon": faults.status(429, headers={"X-Request-Window-Resets-After": "0.5 s"}),
     "401 once": faults.status(401),
+    "HTML 400": faults.edge(400, "<html><body>It is not you, it is us.</body></html>"),
+    "a gateway's 404": faults.no_route(),
+    "several 103 first": faults.hints(3),
+    "byte order mark": faults.byte_order_mark(),
+    "closed without a byte": faults.hang_up(),
 }
 """One of these leaves the window time enough."""
 
@@ -36,28 +39,17 @@ LATE_MAKING_FAULTS: dict[str, Fault] = {
     "429 until after the window": faults.status(429, headers={"X-Request-Window-Resets-After": "12 s"}),
     "garbage": faults.garbage(),
 }
-LOST_ANSWERS: dict[str, Fault] = {
-    "reset": faults.reset_after(),
-    "hang": faults.hang(effect=True),
-    "502": faults.status(502, effect=True),
-    "closed in the headers": faults.cut_headers(),
-    "closed in the body": faults.cut_body(),
-}
 
 
-def live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool, next_order: bool = False) -> None:
-    """Enter a scenario in which the endpoint fails once for an order; `next_order`: and the next one meets no fault."""
+def live_fault(endpoint: str, name: str, fault: Fault, *, in_time: bool) -> None:
+    """Enter a scenario in which the endpoint fails once for an order."""
 
     @scenario(f"{endpoint}: {name}")
     def play(shop: ChaosStore) -> None:
         order = shop.place()
-        others = [shop.place("PO-2")] if next_order else []
         rule = shop.fault(fault, endpoint, order=order)
-        for announced in (order, *others):
-            shop.announce(announced)
+        shop.announce(order)
         shop.carries(order)
-        for other in others:
-            shop.carries(other, "PO-2")
         struck(rule)
         if in_time:
             shop.is_created_in_time(order)
@@ -73,11 +65,12 @@ def _nothing_fails(shop: ChaosStore) -> None:
     shop.carries(late, "PO-LATE")
 
 
-for _endpoint in ("core.get_order", "b2b.create"):
-    for _name, _fault in PASSING_FAULTS.items():
-        live_fault(_endpoint, _name, _fault, in_time=True)
-    for _name, _fault in LATE_MAKING_FAULTS.items():
-        live_fault(_endpoint, _name, _fault, in_time=False)
+for _name in ("503", "hang", "drip in the headers"):
+    live_fault("core.get_order", _name, PASSING_FAULTS[_name], in_time=True)
+for _name, _fault in PASSING_FAULTS.items():
+    live_fault("b2b.create", _name, _fault, in_time=True)
+for _name, _fault in LATE_MAKING_FAULTS.items():
+    live_fault("b2b.create", _name, _fault, in_time=False)
 
 
 def _lost_answer(name: str, fault: Fault) -> None:
@@ -91,37 +84,15 @@ def _lost_answer(name: str, fault: Fault) -> None:
         shop.had_effects(order, creates=1, updates=0)
 
 
-for _name, _fault in LOST_ANSWERS.items():
-    _lost_answer(_name, _fault)
+_lost_answer("reset", faults.reset_after())
+_lost_answer("hang", faults.hang(effect=True))
 
 
-@scenario("b2b.create: 429 until four seconds later")
-def _limit_ends_in_time(shop: ChaosStore) -> None:
+@scenario("B2B Edition has not heard of the order yet", order_lag_seconds=1.5)
+def _not_heard_of(shop: ChaosStore) -> None:
     order = shop.place()
-    limited = faults.status(429, headers={"X-Request-Window-Resets-After": "4 s"})
-    shop.fault(limited, "b2b.create", order=order, times=None, seconds=4)
     shop.announce(order)
     shop.carries(order)
-    shop.is_created_in_time(order)
-    shop.called(order, "b2b.create", 2)
-
-
-@scenario("Create Order answers 204 without a body")
-def _no_body(shop: ChaosStore) -> None:
-    order = shop.place()
-    shop.fault(faults.status(204, effect=True), "b2b.create", order=order)
-    shop.announce(order)
-    shop.is_finished(order)
-    shop.carries(order)
-    shop.called(order, "b2b.create", 1)
-
-
-@scenario("order not readable at first")
-def _not_readable(shop: ChaosStore) -> None:
-    order = shop.place(readable_after_seconds=2)
-    shop.announce(order)
-    shop.carries(order)
-    shop.is_created_in_time(order)
 
 
 @scenario(
@@ -132,42 +103,6 @@ def _already_there(shop: ChaosStore) -> None:
     shop.put_on_bus(order, extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
     shop.carries(order, own="kept", team="blue")
     shop.had_effects(order, creates=0, updates=1)
-
-
-@scenario("refused for good, then redriven")
-def _refused(shop: ChaosStore) -> None:
-    order = shop.place()
-    words = {"code": 422, "data": {"errMsg": "[Team] is a required extra field"}, "meta": {}}
-    shop.fault(faults.status(422, body=words), "b2b.create", order=order)
-    shop.announce(order)
-    letter = shop.is_dead_once(order, "[Team] is a required extra field")
-    shop.field.put_late(letter["Body"])
-    shop.carries(order)
-
-
-@scenario("customer without a company")
-def _outsider(shop: ChaosStore) -> None:
-    order = shop.place(customer_id=OUTSIDER)
-    shop.announce(order)
-    shop.is_skipped(order, "no_company")
-
-
-@scenario("guest, while the API fails")
-def _guest(shop: ChaosStore) -> None:
-    order = shop.place(customer_id=GUEST)
-    shop.fault(faults.status(503), "core", order=order, times=2)
-    shop.announce(order)
-    shop.is_skipped(order, "guest")
-
-
-@scenario("the webhook is acknowledged while the API takes seven seconds")
-def _slow(shop: ChaosStore) -> None:
-    order = shop.place()
-    shop.fault(faults.delay(7.0), "b2b", order=order)
-    [delivery] = shop.announce(order, RETRIED_SOON)
-    if (seconds := delivery.first().seconds) > 7.0 / 2:
-        raise Violated(f"the acknowledgement took {seconds:.1f} s")
-    shop.carries(order)
 
 
 @scenario("Create Order's answer is cut off: Get Order is asked before anything is sent again")
@@ -212,44 +147,14 @@ def _forged_values(shop: ChaosStore) -> None:
         raise Violated(f"the webhook's values were sent: {sent}")
 
 
-def _own_event(name: str, *, while_working: bool) -> None:
-    @scenario(f"the merchant's own event, {name}")
-    def play(shop: ChaosStore) -> None:
-        order = shop.place()
-        if while_working:
-            shop.fault(faults.delay(3.0), "b2b.create", order=order)
-        shop.announce(order)
-        shop.request("b2b.create", order)
-        if not while_working:
-            shop.is_finished(order)
-        shop.put_on_bus(order, poNumber="PO-ERP", extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
-        shop.carries(order, "PO-ERP", team="blue")
-
-
-_own_event("after the order was finished", while_working=False)
-_own_event("while the order is being worked on", while_working=True)
-
-
-BUYERS_TEXTS = {
-    "PO Number / Reference Number 1: 7": "7",
-    "Please ring.\rP.O. No.: 4711": "4711",
-    "Leave at the door<br />PO#\u00a0A&amp;B-12<br />Thanks": "A&B-12",
-    "Purchase Order Number\uff1a 04152025-0002": "04152025-0002",
-    "PO Number: tbd\n---------------\nPO Number / Reference Number: REAL-9\nQuote#: 55\n---------------": "REAL-9",
-    "Please send the PO number by mail. Quote#: 4711": "",
-    "Deliver to P.O. Box 12, Springfield": "",
-}
-"""What buyers write, and the PO number in it."""
-
-
-@scenario("PO numbers in the words of buyers")
-def _buyers_texts(shop: ChaosStore) -> None:
-    orders = [(shop.place(customer_message=text), po_number) for text, po_number in BUYERS_TEXTS.items()]
-    for order, _ in orders:
-        shop.announce(order)
-    for order, po_number in orders:
-        shop.is_finished(order)
-        shop.carries(order, po_number)
+@scenario("the merchant's own event comes while the order is being worked on")
+def _own_event(shop: ChaosStore) -> None:
+    order = shop.place()
+    shop.fault(faults.delay(3.0), "b2b.create", order=order)
+    shop.announce(order)
+    shop.request("b2b.create", order)
+    shop.put_on_bus(order, poNumber="PO-ERP", extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
+    shop.carries(order, "PO-ERP", team="blue")
 
 
 @scenario("an emoji in the PO number")
@@ -260,26 +165,3 @@ def _emoji(shop: ChaosStore) -> None:
     shop.carries(live, "PO-🧾-1")
     shop.is_created_in_time(live)
     shop.carries(late, "PO-👩‍🚀-2")
-
-
-@scenario("a connection that was idle for long is not trusted")
-def _idle(shop: ChaosStore) -> None:
-    pause_seconds, longest_idle_seconds = 7.0, 5.5
-    first, second = shop.place(), None
-    shop.announce(first)
-    shop.carries(first)
-    used_at = {request.caller_port: request.at for request in shop.field.sandbox.requests(store=shop.store)}
-    time.sleep(pause_seconds)
-    second = shop.place()
-    shop.announce(second)
-    shop.carries(second)
-    # Other scenarios may have kept a connection of that process busy meanwhile; those requests count, too.
-    for request in shop.field.sandbox.requests():
-        idle_seconds = request.at - used_at.get(request.caller_port, request.at)
-        if (
-            request.order_id == second.id
-            and request.store_hash == shop.store.hash
-            and idle_seconds > longest_idle_seconds
-        ):
-            raise Violated(f"a connection was used again after {idle_seconds:.1f} s")
-        used_at[request.caller_port] = request.at

@@ -6,10 +6,9 @@ import threading
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from sandbox.console.fault_menu import MENU
+from sandbox.console.fault_menu import MENU, FaultyStore
 from sandbox.console.faults import ActiveFaults
 from sandbox.console.requests import InvalidRequest
-from sandbox.console.store_faults import store_faults
 from sandbox.store.webhooks import DeliveryOptions
 
 if TYPE_CHECKING:
@@ -54,7 +53,7 @@ class Commands:
         self._webhook_url = webhook_url
         self._lock = threading.Lock()
         self._placed: list[Placed] = []
-        self.faults = ActiveFaults(sandbox, store_faults(sandbox, store, store_secrets))
+        self.faults = ActiveFaults(FaultyStore(sandbox, store, store_secrets))
 
     @property
     def placed(self) -> list[Placed]:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sandbox.console.store_faults import REQUIRED_FIELD
 from sandbox.demo.scenarios import STORE_HASH
 from sandbox.store import faults
+from sandbox.store.settings import ExtraField
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from relay.store_secrets import StoreSecrets
     from sandbox.store.faults import Fault
+    from sandbox.store.server import SandboxStore
+    from sandbox.store.settings import Store
 
 ENDPOINTS = {
     "b2b.create": "Create Order",
@@ -34,6 +38,7 @@ EXTENTS: dict[str, tuple[str, int | None]] = {
 """For whom and how often; with `all` for everybody."""
 
 NOT_READABLE_SECONDS = 3.0
+REQUIRED_FIELD = ExtraField(name="Approver", required=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +49,50 @@ class Choice:
     hint: str
     make: Callable[[str], Fault] | None = None
     """Makes the fault for an endpoint."""
-    for_order: bool = True
-    """False: it is one of `store_faults`, and in force at once."""
+    outage: str = ""
+    """These endpoints answer every call 503, from now on until it is removed."""
+    of_store: Callable[[FaultyStore], None] | None = None
+    """Makes the fault part of the store, from now on until `end`, or until an operator has mended it."""
+    end: Callable[[FaultyStore], None] = lambda _: None
     mended: str = ""
-    """What taking it back does in an operator's place."""
+    """What `end` does in an operator's place."""
+    is_mended: Callable[[FaultyStore], bool] = lambda _: False
+
+    @property
+    def for_order(self) -> bool:
+        """Whether it is for one order or for all; otherwise it is in force at once."""
+        return not self.outage and self.of_store is None
+
+
+@dataclass(frozen=True, slots=True)
+class FaultyStore:
+    """A store that can have faults of its own; `store_secrets` holds what the relay knows of it."""
+
+    sandbox: SandboxStore
+    store: Store
+    store_secrets: StoreSecrets
+
+    def configure_fields(self, *more: ExtraField) -> None:
+        """Let the store have these extra fields beside its own."""
+        fields = tuple(field for field in self.store.extra_fields if field != REQUIRED_FIELD)
+        self.sandbox.configure(self.store, extra_fields=fields + more)
+
+    def revoke_token(self) -> None:
+        """Give the store a new token, of which the relay does not know."""
+        self.sandbox.configure(self.store, access_token=f"{self.store.hash}-{secrets.token_hex(12)}")
+
+    def known(self) -> dict[str, object]:
+        """What the relay knows of the store."""
+        return self.store_secrets.read(self.store.hash) or {}
+
+    def tell_token(self) -> None:
+        """Let the relay know the store's token."""
+        self.store_secrets.write(self.store.hash, self.known() | {"access_token": self.store.access_token})
+
+    def switch_hooks(self, *, on: bool) -> None:
+        """Activate or deactivate the store's hooks."""
+        for hook in self.sandbox.hooks(self.store):
+            hook.is_active = on
 
 
 MENU = {
@@ -75,28 +120,33 @@ MENU = {
     ),
     "forged": Choice("webhook forged", "Somebody who does not know the secrets sends it."),
     "b2b-down": Choice(
-        "B2B API down", "Every call of the B2B API is answered 503, until this is removed.", for_order=False
+        "B2B API down", "Every call of the B2B API is answered 503, until this is removed.", outage="b2b"
     ),
     "both-down": Choice(
-        "both APIs down", "Every call of both APIs is answered 503, until this is removed.", for_order=False
+        "both APIs down", "Every call of both APIs is answered 503, until this is removed.", outage="*"
     ),
     "required": Choice(
         "required extra field",
         f"The store {STORE_HASH} requires the field {REQUIRED_FIELD.name}. Create Order and Update Order without it are "
         "answered 422, a redrive included, until this is removed.",
-        for_order=False,
+        of_store=lambda faulty: faulty.configure_fields(REQUIRED_FIELD),
+        end=lambda faulty: faulty.configure_fields(),
     ),
     "token": Choice(
         "token revoked",
         f"All APIs refuse the token of the store {STORE_HASH}. The new one is shown under Stores.",
-        for_order=False,
+        of_store=lambda faulty: faulty.revoke_token(),
+        end=lambda faulty: faulty.tell_token(),
         mended="the relay's secret has the new token",
+        is_mended=lambda faulty: faulty.known().get("access_token") == faulty.store.access_token,
     ),
     "hook-off": Choice(
         "webhook off",
         f"The hook of the store {STORE_HASH} is deactivated, as BigCommerce does after two days of failed deliveries.",
-        for_order=False,
+        of_store=lambda faulty: faulty.switch_hooks(on=False),
+        end=lambda faulty: faulty.switch_hooks(on=True),
         mended="the hook is active again",
+        is_mended=lambda faulty: any(hook.is_active for hook in faulty.sandbox.hooks(faulty.store)),
     ),
 }
 """By the word that stands for each in requests."""

@@ -9,13 +9,10 @@ from typing import TYPE_CHECKING, Any
 from sandbox.console.fault_menu import ENDPOINTS, EXTENTS, MENU, NOT_READABLE_SECONDS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
+    from sandbox.console.fault_menu import FaultyStore
     from sandbox.console.requests import FaultRequest
-    from sandbox.console.store_faults import StoreFault
     from sandbox.store.faults import Rule
     from sandbox.store.orders import Order, OrderOptions
-    from sandbox.store.server import SandboxStore
 
 ALL = "all"
 
@@ -64,16 +61,18 @@ class ActiveFault:
 class ActiveFaults:
     """Adds faults, binds them to orders and removes them. Not thread-safe."""
 
-    def __init__(self, sandbox: SandboxStore, store_faults: Mapping[str, StoreFault]) -> None:
-        self._sandbox = sandbox
-        self._of_store = store_faults
+    def __init__(self, faulty: FaultyStore) -> None:
+        """`faulty` is the store that can have faults of its own."""
+        self._sandbox, self._faulty = faulty.sandbox, faulty
         self._ids = count(1)
         self._taken: list[ActiveFault] = []
 
     @property
     def active(self) -> list[ActiveFault]:
         """Those that strike, or wait for an order. Raises botocore's errors."""
-        self._taken = [fault for fault in self._taken if not (fault.spent or self._mended(fault))]
+        self._taken = [
+            fault for fault in self._taken if not (fault.spent or MENU[fault.request.key].is_mended(self._faulty))
+        ]
         return list(self._taken)
 
     def take(self, request: FaultRequest) -> ActiveFault:
@@ -82,8 +81,11 @@ class ActiveFaults:
         if not choice.for_order:
             if same := next((fault for fault in self.active if fault.request.key == request.key), None):
                 return same
-            self._of_store[request.key].begin()
+            if choice.of_store:
+                choice.of_store(self._faulty)
         fault = ActiveFault(next(self._ids), request)
+        if choice.outage:
+            fault.rule = self._sandbox.down(choice.outage)
         if choice.make and request.extent == ALL:
             fault.rule = self._sandbox.fault(choice.make(request.endpoint), request.endpoint, times=None)
         self._taken.append(fault)
@@ -97,8 +99,7 @@ class ActiveFaults:
         self._taken.remove(fault)
         if fault.rule:
             self._sandbox.remove_fault(fault.rule)
-        if not MENU[fault.request.key].for_order:
-            self._of_store[fault.request.key].end()
+        MENU[fault.request.key].end(self._faulty)
         return fault
 
     def before(self, options: OrderOptions) -> list[ActiveFault]:
@@ -122,9 +123,6 @@ class ActiveFaults:
                     make(fault.request.endpoint), fault.request.endpoint, order=order, times=times
                 )
 
-    def _mended(self, fault: ActiveFault) -> bool:
-        return not MENU[fault.request.key].for_order and self._of_store[fault.request.key].mended()
-
     def as_json(self) -> list[dict[str, Any]]:
         """For the page."""
         return [
@@ -132,7 +130,6 @@ class ActiveFaults:
                 "id": fault.id,
                 "words": fault.words,
                 "for_whom": fault.for_whom,
-                "struck": fault.rule.struck if fault.rule else 0,
                 "verb": "Mend" if MENU[fault.request.key].mended else "Remove",
             }
             for fault in self.active

@@ -30,7 +30,7 @@ def sources_as_json(seen: Seen, rules: StoreRules) -> list[dict[str, Any]]:
     # Several lines of one invocation tell of the same calls.
     calls = {json.dumps(call): call for observed in told for call in observed.get("calls", [])}.values()
     named = [("PO number", rules.po_number), *rules.extra_fields, ("skip when", rules.skip_when)]
-    held = {"PO number": seen.record.po_number, **_fields(seen.record.extra_fields)} if seen.record else {}
+    held = {"PO number": seen.record.po_number, **seen.record.extra_fields} if seen.record else {}
 
     def row(name: str, endpoint: str, source: Source | None) -> dict[str, Any]:
         asked = [call for call in calls if call.get("endpoint") == endpoint]
@@ -54,7 +54,3 @@ def _state(observed: dict[str, Any], source: Source | None) -> str:
     """Whether the source had no value at the last outcome."""
     states = {"refused": "sources_refused", "unavailable": "sources_unavailable"}
     return next((state for state, name in states.items() if source in observed.get(name, [])), "")
-
-
-def _fields(extra_fields: Any) -> dict[str, Any]:
-    return extra_fields if isinstance(extra_fields, dict) else {}

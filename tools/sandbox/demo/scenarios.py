@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Unpack
 
 from sandbox.store import faults
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 STORE_HASH, OUTLET_HASH, ERP_HASH = "sandbox", "outlet", "erp"
 BUYER, OUTSIDER, GUEST, OTHER_BUYER = 7, 8, 0, 9
 ACCEPTED, UNAUTHENTICATED = 200, 401
-TRIES_ONCE = 0
+ONCE = DeliveryOptions(retries=0)
 SOURCE_HANGS_SECONDS = 8.0
 
 
@@ -110,19 +110,14 @@ class Scenario:
 
 
 def play_webhook(
-    fault: faults.Fault | None = None, endpoint: str = "b2b.create", times: int = 1, **order: Unpack[OrderOptions]
-) -> Callable[[Stage], Played]:
-    """An order announced by a signed webhook, with a fault on its way if there is one."""
-    return _play(DeliveryOptions(retries=TRIES_ONCE), fault, endpoint, times, **order)
-
-
-def _play(
-    delivery: DeliveryOptions,
     fault: faults.Fault | None = None,
     endpoint: str = "b2b.create",
     times: int = 1,
+    delivery: DeliveryOptions = ONCE,
     **order: Unpack[OrderOptions],
 ) -> Callable[[Stage], Played]:
+    """An order announced by a signed webhook, with a fault on its way if there is one."""
+
     def play(stage: Stage) -> Played:
         options: OrderOptions = {"customer_id": BUYER, **order}
         placed = stage.sandbox.place_order(stage.store, **options)
@@ -148,8 +143,7 @@ def _play_at_erp(
         placed = stage.sandbox.place_order(ERP_HASH, **options)
         if fault is not None:
             stage.sandbox.fault(fault, endpoint, order=placed, times=None, seconds=SOURCE_HANGS_SECONDS)
-        delivery = DeliveryOptions(retries=TRIES_ONCE)
-        return Played(stage, placed, stage.sandbox.deliver(placed, stage.cloud.webhook_url, delivery))
+        return Played(stage, placed, stage.sandbox.deliver(placed, stage.cloud.webhook_url, ONCE))
 
     return play
 
@@ -264,21 +258,21 @@ SCENARIOS = (
     Scenario("customer without a company", play_webhook(customer_id=OUTSIDER), "skipped", "skipped", no_record),
     Scenario(
         "forged webhook",
-        _play(DeliveryOptions(forged=True, retries=TRIES_ONCE), automatic_record_after=None),
+        play_webhook(delivery=replace(ONCE, forged=True), automatic_record_after=None),
         "refused with 401",
         "",
         _refused,
     ),
     Scenario(
         "signature ten minutes old",
-        _play(DeliveryOptions(stale_seconds=600, retries=TRIES_ONCE), automatic_record_after=None),
+        play_webhook(delivery=replace(ONCE, stale_seconds=600), automatic_record_after=None),
         "refused with 401",
         "",
         _refused,
     ),
     Scenario(
         "delivered five times at once",
-        _play(DeliveryOptions(copies=5, retries=TRIES_ONCE), customer_message=_message("PO-1003")),
+        play_webhook(delivery=replace(ONCE, copies=5), customer_message=_message("PO-1003")),
         "created once",
         "created",
         created("PO-1003", calls=1),

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from sandbox.store.messages import Answer, Call, Clock
 from sandbox.store.orders import STATUSES, Order
-from sandbox.store.settings import RefusalShape, Store
+from sandbox.store.settings import Store
 
 ALREADY_EXISTS = "The order already exists."
 """The one answer for two facts: the window is over, or there is a record."""
@@ -24,7 +24,7 @@ Row = dict[str, Any]
 
 @dataclass(slots=True, kw_only=True)
 class Record:
-    """Return the B2B record of an order. `po_number` and `rows` are JSON of any type, shown as they are."""
+    """The B2B record of an order. `po_number` and the values of `rows` are JSON of any type, shown as they are."""
 
     order_id: int
     customer_id: int
@@ -32,17 +32,16 @@ class Record:
     created_at: float
     updated_at: float
     po_number: Any = ""
-    rows: Any = field(default_factory=list)
-    """`extraFields`: a list of rows, unless a test wants another shape."""
+    rows: list[Row] = field(default_factory=list)
+    """`extraFields`."""
     window_left: float | None = None
     """Seconds of the window that were left when it was created by call; None for an automatic record."""
     invoice: bool = False
 
     @property
-    def extra_fields(self) -> Any:
-        """The extra fields by name; where they are no list of rows, as they are."""
-        rows = _as_rows(self.rows)
-        return self.rows if rows is None else {row["fieldName"]: row.get("fieldValue") for row in rows}
+    def extra_fields(self) -> dict[str, Any]:
+        """The extra fields by name."""
+        return {row["fieldName"]: row.get("fieldValue") for row in self.rows}
 
 
 @dataclass(slots=True)
@@ -61,26 +60,10 @@ class Refused(Exception):  # noqa: N818 - not a failure of the sandbox, but an a
         self.status, self.message, self.detail = status, message, detail
 
 
-def refusal_body(
-    status: int, message: str, detail: str | None = None, shape: RefusalShape = "documented", empty: Any = None
-) -> Any:
-    """Return the JSON of an error answer: `message`, and `detail` where the API says more; `empty` is an empty `data`.
-
-    Documented: B2B Edition's order.yaml and user.yaml. The other shapes: user.yaml (`errMsg` an object), channel.yaml
-    (`message` at the top), bigcommerce-api-php #158 and #184, api-specs #1178 (lists and `error`, `errors`).
-    """
-    words = detail or message
+def refusal_body(status: int, message: str, detail: str | None = None, empty: Any = None) -> dict[str, Any]:
+    """Return the JSON of an error answer: `message`, and `detail` where the API says more; `empty` is an empty `data`."""
     data = {"errMsg": detail} if detail else {} if empty is None else empty
-    bodies: dict[RefusalShape, Any] = {
-        "documented": {"code": status, "data": data, "meta": {"message": message}},
-        "errMsg object": {"code": status, "data": {"errMsg": {"order": {"0": [words]}}}, "meta": {"message": message}},
-        "message": {"code": status, "data": {}, "message": words},
-        "list": [{"status": status, "message": words}],
-        "error": {"error": words},
-        "errors object": {"status": status, "title": message, "errors": {"order": [words]}},
-        "errors list": {"status": status, "title": message, "errors": [{"message": words}]},
-    }
-    return bodies[shape]
+    return {"code": status, "data": data, "meta": {"message": message}}
 
 
 class B2BOrders:
@@ -97,15 +80,13 @@ class B2BOrders:
     def refusal(self, refused: Refused) -> Answer:
         """Put a refusal into the shape that the store's answers have; an empty `data` is an object or an array."""
         empty: Any = [] if self._store.data_as_array else {}
-        shape = self._store.refusal_shape
-        return Answer(refused.status, refusal_body(refused.status, refused.message, refused.detail, shape, empty))
+        return Answer(refused.status, refusal_body(refused.status, refused.message, refused.detail, empty))
 
     def record(self, order_id: int) -> Record | None:
         """Return the record of an order. An automatic one comes into being here, once its time has come."""
         order = self._orders.get(order_id)
         due = order.automatic_record_at if order else None
         if order and order_id not in self._records and due is not None and self._clock() >= due:
-            rows = rows_of(order.buyer_extra_fields) if order.raw_extra_fields is None else order.raw_extra_fields
             self._records[order_id] = Record(
                 order_id=order_id,
                 customer_id=order.customer_id,
@@ -113,7 +94,7 @@ class B2BOrders:
                 created_at=due,
                 updated_at=due,
                 po_number=order.buyer_po_number,
-                rows=copy.deepcopy(rows),
+                rows=rows_of(copy.deepcopy(order.buyer_extra_fields)),
                 invoice=order.order_type == INVOICE_PAYMENT,
             )
         return self._records.get(order_id)
@@ -146,17 +127,16 @@ class B2BOrders:
         if late or (present and not replaceable):
             raise Refused(400, ALREADY_EXISTS)
         if customer_id != order.customer_id or self._store.company_of(customer_id) is None:
-            raise Refused(*self._store.outsider_refusal)
+            raise Refused(400, "Customer does not belong to any company.")  # documented nowhere
         po_number, rows = _po_number(body, ""), self._rows(body, order_id, [])
-        kept = self._store.create_keeps_buyer_values
         record = Record(
             order_id=order_id,
             customer_id=customer_id,
             origin="created",
             created_at=now,
             updated_at=now,
-            po_number=po_number or (order.buyer_po_number if kept else ""),
-            rows=_union(rows_of(order.buyer_extra_fields) if kept else [], rows or []),
+            po_number=po_number or "",
+            rows=rows or [],
             window_left=left,
             invoice=order.order_type == INVOICE_PAYMENT,
         )
@@ -211,17 +191,16 @@ class B2BOrders:
         theirs = [order for order in self._orders.values() if order.customer_id == customer_id]
         moved = [order for order in theirs if order.id not in self._assigned and self.record(order.id) is None]
         self._assigned.update(order.id for order in moved)
-        if self._store.assign_makes_records:
-            now = self._clock()
-            for order in moved:
-                self._records[order.id] = Record(
-                    order_id=order.id,
-                    customer_id=customer_id,
-                    origin="assigned",
-                    created_at=now,
-                    updated_at=now,
-                    invoice=order.order_type == INVOICE_PAYMENT,
-                )
+        now = self._clock()
+        for order in moved:
+            self._records[order.id] = Record(
+                order_id=order.id,
+                customer_id=customer_id,
+                origin="assigned",
+                created_at=now,
+                updated_at=now,
+                invoice=order.order_type == INVOICE_PAYMENT,
+            )
         return Answer(200, {"code": 200, "data": {"total": len(moved)}, "message": "SUCCESS"})
 
     def _as_read(self, order_id: int) -> Record | None:
@@ -234,14 +213,14 @@ class B2BOrders:
         until = self._clock() + self._store.read_lag_seconds
         self._seen_before[order_id] = until, copy.deepcopy(self._as_read(order_id))
 
-    def _rows(self, body: dict[str, Any], order_id: int, present: Any) -> list[Row] | None:
+    def _rows(self, body: dict[str, Any], order_id: int, present: list[Row]) -> list[Row] | None:
         """Take `extraFields` out of a body and check them; None when the body has none.
 
         Documented are texts only. What the record holds already, of whatever type, may be sent back as it is.
         """
         sent = body.get("extraFields")
         rows = [] if sent is None else _as_rows(sent)
-        known = {_text(row) for row in _as_rows(present) or []}
+        known = {_text(row) for row in present}
         if rows is None or not all(isinstance(row.get("fieldValue"), str) or _text(row) in known for row in rows):
             words = "extraFields is a list of fieldName and fieldValue, both strings"
             raise Refused(422, words, words)
@@ -256,17 +235,16 @@ class B2BOrders:
         return None if sent is None else rows
 
     def _objection(self, order_id: int, row: Row) -> str:
-        """What is wrong with an extra field; an empty text when nothing is, or when the store does not check."""
+        """What is wrong with an extra field; an empty text when nothing is, or when no fields are configured."""
         name, value = row["fieldName"], row["fieldValue"]
-        if not self._store.checks_extra_fields or not self._store.extra_fields:
+        if not self._store.extra_fields:
             return ""
         configured = next((field for field in self._store.extra_fields if field.name == name), None)
         if configured is None:
             return f"{name} is not an extra field"
-        if value and configured.unique:
-            others = (other.extra_fields for other in self.records() if other.order_id != order_id)
-            if any(isinstance(fields, dict) and fields.get(name) == value for fields in others):
-                return f"{name} must be unique"
+        others = (record.extra_fields for record in self.records() if record.order_id != order_id)
+        if value and configured.unique and any(fields.get(name) == value for fields in others):
+            return f"{name} must be unique"
         return configured.objection(value) if value else ""
 
     def _shown(self, record: Record) -> Any:
@@ -334,10 +312,10 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True)
 
 
-def _union(present: Any, sent: list[Row]) -> list[Row]:
-    """Merge the fields that were sent into those of a record; a shape that is no list of rows is replaced."""
+def _union(present: list[Row], sent: list[Row]) -> list[Row]:
+    """Merge the fields that were sent into those of a record."""
     names = {row["fieldName"] for row in sent}
-    return [row for row in _as_rows(present) or [] if row["fieldName"] not in names] + sent
+    return [row for row in present if row["fieldName"] not in names] + sent
 
 
 def success(data: Any) -> Answer:

@@ -57,7 +57,7 @@ class Shop:
         self.orders: dict[int, Order] = {}
         self.order_ids = count(store.first_order_id)
         self.b2b = B2BOrders(store, self.orders, clock)
-        self.companies = Companies(store, self.orders)
+        self.companies = Companies(store)
         self.core = CoreOrders(store, self.orders, clock)
         self.customers = Customers(store, self.orders)
         self.hooks = Hooks(store, clock)

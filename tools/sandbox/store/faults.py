@@ -1,32 +1,18 @@
 """Faults that the simulated store can be told to have, and the rules by which they strike."""
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from enum import Enum
 from fnmatch import fnmatchcase
-from functools import cache
 from hashlib import sha256
-from http import HTTPStatus
 from typing import Any, Literal
 
 from sandbox.store.b2b_api import refusal_body
 from sandbox.store.messages import Call, Clock, v2_error, v3_error
-from sandbox.store.settings import RefusalShape
 
-BOMB_BYTES = 120 * 1024 * 1024
 _WAIT_HEADERS = {True: "X-Request-Window-Resets-After", False: "X-Retry-After"}
 """Where the B2B API and the core API say when to come again, in seconds."""
-
-
-class Effect(Enum):
-    """When a call that meets a fault does what it asks for."""
-
-    AT_ONCE = "at once"
-    AFTER_DELAY = "after the delay"
-    NEVER = "never"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +20,8 @@ class Fault:
     """What happens to a call. Made by the functions below."""
 
     name: str
-    effect: Effect = Effect.AT_ONCE
+    effect: bool = True
+    """Whether a call that meets it does what it asks for."""
     delay_seconds: float = 0.0
     cut: bool = False
     """The connection is reset instead of an answer."""
@@ -48,10 +35,6 @@ class Fault:
     """Goes over the wire before the answer, and before the delay."""
     alter: Callable[[bytes], bytes] | None = None
     """Changes the body of the answer."""
-    other_order: int | None = None
-    """The answer is the one about this order."""
-    endless: bool = False
-    """The body never ends (spaces, some megabytes a second)."""
     closes_after_seconds: float | None = None
     """The connection is closed, politely, so long after the answer."""
     drip_seconds: float = 0.0
@@ -62,16 +45,14 @@ class Fault:
     """The connection is closed, politely, before the answer, or in the middle of its headers or its body."""
 
 
-def delay(seconds: float, *, effect: bool = True) -> Fault:
-    """Answer slowly. The effect comes at once, or (`effect=False`) only when the delay is over."""
-    when = Effect.AT_ONCE if effect else Effect.AFTER_DELAY
-    return Fault(name="delay", effect=when, delay_seconds=seconds)
+def delay(seconds: float) -> Fault:
+    """Answer slowly. The effect comes at once."""
+    return Fault(name="delay", delay_seconds=seconds)
 
 
 def hang(seconds: float = 120.0, *, effect: bool = False) -> Fault:
     """No answer for so long, then a reset. The effect comes at once (`effect=True`) or never."""
-    when = Effect.AT_ONCE if effect else Effect.NEVER
-    return Fault(name="hang", effect=when, delay_seconds=seconds, cut=True)
+    return Fault(name="hang", effect=effect, delay_seconds=seconds, cut=True)
 
 
 def drip(seconds: float = 1.0) -> Fault:
@@ -86,7 +67,7 @@ def drip_headers(seconds: float = 1.0) -> Fault:
 
 def reset() -> Fault:
     """Reset the connection before anything happens."""
-    return Fault(name="reset", effect=Effect.NEVER, cut=True)
+    return Fault(name="reset", effect=False, cut=True)
 
 
 def reset_after() -> Fault:
@@ -97,8 +78,7 @@ def reset_after() -> Fault:
 def status(code: int, headers: Mapping[str, str] | None = None, body: Any = None, *, effect: bool = False) -> Fault:
     """Give this answer instead of the real one; `body` is text as it is, or JSON."""
     content = body.encode() if isinstance(body, str) else b"" if body is None else json.dumps(body).encode()
-    when = Effect.AT_ONCE if effect else Effect.NEVER
-    return Fault(name=f"status {code}", effect=when, status=code, headers=dict(headers or {}), content=content)
+    return Fault(name=f"status {code}", effect=effect, status=code, headers=dict(headers or {}), content=content)
 
 
 def edge(code: int, body: Any = None, headers: Mapping[str, str] | None = None) -> Fault:
@@ -113,20 +93,14 @@ def no_route() -> Fault:
     return edge(404, {"message": "no Route matched with those values"})
 
 
-def refusal(code: int, words: str, shape: RefusalShape = "documented") -> Fault:
-    """Let the B2B API refuse a call, in one of the documented or reported shapes."""
-    return status(code, body=refusal_body(code, words, shape=shape))
+def refusal(code: int, words: str) -> Fault:
+    """Let the B2B API refuse a call."""
+    return status(code, body=refusal_body(code, words))
 
 
-def hints(count: int = 1, code: int = 103, *, delay_seconds: float = 0.0) -> Fault:
-    """Send 1xx answers before the real one (RFC 9110, 15.2), which comes after the delay."""
-    line = f"HTTP/1.1 {code} {HTTPStatus(code).phrase}\r\nLink: </x>; rel=preload\r\n\r\n"
-    return Fault(name=f"{code} first", first=line.encode() * count, delay_seconds=delay_seconds)
-
-
-def about_order(order_id: int) -> Fault:
-    """Answer as if another order had been asked for."""
-    return Fault(name="another order", other_order=order_id)
+def hints(count: int = 1) -> Fault:
+    """Send answers of status 103 before the real one (RFC 8297)."""
+    return Fault(name="103 first", first=b"HTTP/1.1 103 Early Hints\r\nLink: </x>; rel=preload\r\n\r\n" * count)
 
 
 def byte_order_mark() -> Fault:
@@ -134,41 +108,9 @@ def byte_order_mark() -> Fault:
     return Fault(name="byte order mark", alter=lambda body: b"\xef\xbb\xbf" + body)
 
 
-def half_emoji(member: str = "customer_message") -> Fault:
-    """Put a lone surrogate, escaped as JSON allows it, at the beginning of a text of the answer."""
-    start = f'"{member}": "'.encode()
-    return Fault(name="half an emoji", alter=lambda body: body.replace(start, start + b"\\ud83d", 1))
-
-
-def gzip_bomb(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
-    """Answer with a body that is small on the wire and unpacks to more than a hundred megabytes; no effect."""
-    fault = edge(code, {}, {"Content-Encoding": "gzip", **(headers or {})})
-    return replace(fault, name="gzip bomb", alter=lambda body: gzip.compress(body) + _spaces())
-
-
-@cache
-def _spaces() -> bytes:
-    return gzip.compress(b" " * 2**20) * (BOMB_BYTES // 2**20)
-
-
-def endless(code: int = 200, headers: Mapping[str, str] | None = None) -> Fault:
-    """Answer with a body that never ends; the call has no effect."""
-    return replace(edge(code, None, headers), name="endless", endless=True)
-
-
-def latin_1() -> Fault:
-    """Encode the answer's body in ISO 8859-1, and say so."""
-    headers = {"Content-Type": "application/json; charset=iso-8859-1"}
-    return Fault(name="latin 1", headers=headers, alter=_latin_1)
-
-
-def _latin_1(body: bytes) -> bytes:
-    return json.dumps(json.loads(body), ensure_ascii=False).encode("iso-8859-1", "replace") if body else body
-
-
 def hang_up() -> Fault:
     """Close the connection without a byte, as when the server had closed a kept connection that is used once more."""
-    return Fault(name="hang up", effect=Effect.NEVER, ends_in="start")
+    return Fault(name="hang up", effect=False, ends_in="start")
 
 
 def close_idle(seconds: float = 0.0) -> Fault:
@@ -190,14 +132,12 @@ def _cut_off(part: Literal["headers", "body"], *, effect: bool) -> Fault:
     if effect:
         return Fault(name=f"cut {part}", ends_in=part)
     success = b'{"code": 200, "data": {}, "meta": {"message": "SUCCESS"}}'
-    return Fault(name=f"cut {part}", effect=Effect.NEVER, status=200, content=success, ends_in=part)
+    return Fault(name=f"cut {part}", effect=False, status=200, content=success, ends_in=part)
 
 
-def garbage(body: Any = "<html>It works!</html>", *, effect: bool = False) -> Fault:
+def garbage(body: Any = "<html>It works!</html>") -> Fault:
     """Status 200 with a body that is no JSON, or JSON of an unexpected shape."""
-    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
-    when = Effect.AT_ONCE if effect else Effect.NEVER
-    return Fault(name="garbage", effect=when, status=200, content=content)
+    return replace(status(200, body=body), name="garbage")
 
 
 SOURCES = {
@@ -284,10 +224,6 @@ class FaultBoard:
     def remove(self, rule: Rule) -> None:
         """Take a rule back; harmless when it is gone already."""
         self._rules = [other for other in self._rules if other is not rule]
-
-    def clear(self) -> None:
-        """Take all rules back."""
-        self._rules = []
 
     def strike(self, call: Call) -> Fault | None:
         """Return the fault that this call meets."""

@@ -6,7 +6,6 @@ import struct
 import threading
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from http import HTTPStatus
@@ -14,7 +13,7 @@ from http import HTTPStatus
 from aiohttp import web
 
 from sandbox.store.bigcommerce import BigCommerce
-from sandbox.store.faults import Effect, Fault
+from sandbox.store.faults import Fault
 from sandbox.store.messages import Call
 
 _CORE = "/stores/{store_hash:[^/]+}"
@@ -101,12 +100,8 @@ class HttpServer:
         """Return what is to be sent; None when the connection is to be cut."""
         if fault is None:
             return self._answer(call)
-        if fault.other_order is not None:
-            call = replace(call, order_id=fault.other_order)
-        reply = self._answer(call) if fault.effect is Effect.AT_ONCE else None
+        reply = self._answer(call) if fault.effect else None
         await asyncio.sleep(fault.delay_seconds)
-        if fault.effect is Effect.AFTER_DELAY:
-            reply = self._answer(call)
         if fault.cut:
             return None
         if reply is None:
@@ -168,8 +163,6 @@ async def _send(http: web.Request, reply: _Reply, fault: Fault | None) -> tuple[
     if fault is not None and fault.ends_in:
         _end_in_the_middle(http, replace(reply, headers=headers), fault.ends_in)
         return web.Response(), False
-    if fault is not None and fault.endless:
-        return await _never_end(http, replace(reply, headers=headers))
     if fault is not None and fault.closes_after_seconds is not None and http.transport is not None:
         # Not before the answer is written, which the framework does once this returns.
         asyncio.get_running_loop().call_later(0.01 + fault.closes_after_seconds, http.transport.close)
@@ -198,17 +191,6 @@ async def _drip_everything(http: web.Request, reply: _Reply, seconds: float) -> 
     if http.transport is not None:
         http.transport.close()
     return web.Response(), True
-
-
-async def _never_end(http: web.Request, reply: _Reply) -> tuple[web.StreamResponse, bool]:
-    """Write spaces until the caller hangs up."""
-    response = web.StreamResponse(status=reply.status, headers=reply.headers)
-    await response.prepare(http)
-    with suppress(ConnectionError):
-        while not _gone(http):
-            await response.write(b" " * 65536)
-            await asyncio.sleep(0.005)
-    return response, False
 
 
 def _end_in_the_middle(http: web.Request, reply: _Reply, part: str) -> None:

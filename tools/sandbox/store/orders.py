@@ -1,7 +1,7 @@
 """Orders as the core API knows them: what one is, how it reads as JSON, how a list of them is filtered."""
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from email.utils import format_datetime, parsedate_to_datetime
@@ -37,7 +37,6 @@ class OrderOptions(TypedDict, total=False):
     customer_message: str
     buyer_po_number: Any
     buyer_extra_fields: dict[str, Any]
-    raw_extra_fields: Any
     form_fields: dict[str, Any]
     shipping_form_fields: dict[str, Any]
     line_items: list[dict[str, Any]]
@@ -51,7 +50,6 @@ class OrderOptions(TypedDict, total=False):
     source: Source
     order_type: str
     created_ago_seconds: float
-    backdated_seconds: float
     readable_after_seconds: float
     automatic_record_after: float | None
     notify: bool
@@ -72,8 +70,6 @@ class Order:
     """What the checkout itself puts onto an automatic record, in any JSON type. The comments are read by no one else."""
     buyer_extra_fields: dict[str, Any] = field(default_factory=dict)
     """What the buyer typed into B2B Edition's own fields: only an automatic record carries it."""
-    raw_extra_fields: Any = None
-    """`extraFields` of an automatic record as they are, in any JSON shape, in place of `buyer_extra_fields`."""
     form_fields: dict[str, Any] = field(default_factory=dict)
     """Of the billing address: names and values (text, a number or a list of texts)."""
     shipping_form_fields: dict[str, Any] = field(default_factory=lambda: {"License ID": "123BAF"})
@@ -96,8 +92,6 @@ class Order:
     source: Source = "storefront"
     order_type: str = "online order"
     """The `orderType` metafield: `online order` or `invoice payment`."""
-    backdated_seconds: float = 0.0
-    """How far `date_created` lies before the real creation (orders made by API can carry any date)."""
     readable_after_seconds: float = 0.0
     """How long the look-up answers 404."""
     automatic_record_at: float | None = None
@@ -111,7 +105,7 @@ class Order:
     @property
     def shown_created_at(self) -> datetime:
         """`date_created`: whole seconds, UTC."""
-        return datetime.fromtimestamp(int(self.created_at - self.backdated_seconds), UTC)
+        return datetime.fromtimestamp(int(self.created_at), UTC)
 
     def readable(self, now: float) -> bool:
         """Whether the core API shows the order already."""
@@ -271,13 +265,8 @@ def select(orders: Iterable[Order], query: Mapping[str, str]) -> list[Order]:
         raise ValueError("sort takes one of the sortable fields")
     attribute = "shown_created_at" if by.startswith("date_") else by
     chosen.sort(key=lambda order: (getattr(order, attribute), order.id), reverse=direction == "desc")
-    return page(chosen, query)
-
-
-def page(orders: Sequence[Order], query: Mapping[str, str]) -> list[Order]:
-    """Return the page of a list that a query asks for; ValueError when it cannot be read."""
     number, limit = page_of(query)
-    return list(orders[(number - 1) * limit : number * limit])
+    return chosen[(number - 1) * limit : number * limit]
 
 
 def _moment(text: str) -> datetime:

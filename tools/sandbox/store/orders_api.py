@@ -3,7 +3,7 @@
 from typing import Any
 
 from sandbox.store.messages import Answer, Call, Clock, v2_error, v3_error, v3_page
-from sandbox.store.orders import Order, page, select
+from sandbox.store.orders import Order, select
 from sandbox.store.settings import Store
 
 NOT_FOUND = "The requested resource was not found."
@@ -23,15 +23,10 @@ class CoreOrders:
     def listing(self, call: Call) -> Answer:
         """`GET /v2/orders`: an array, or 204 when it would be empty."""
         now = self._clock()
-        shown_until = now - self._store.core_list_lag_seconds
-        readable = [order for order in self._orders.values() if order.readable(now) and order.created_at <= shown_until]
+        readable = [order for order in self._orders.values() if order.readable(now)]
         oldest_first = sorted(readable, key=lambda order: order.created_at)
         try:
-            chosen = (
-                page(oldest_first, call.query)
-                if self._store.core_list_ignores_query
-                else select(oldest_first, call.query)
-            )
+            chosen = select(oldest_first, call.query)
         except ValueError:
             return v2_error(400, "The query could not be understood.")
         return Answer(200, [self._as_json(order, call) for order in chosen]) if chosen else Answer(204)

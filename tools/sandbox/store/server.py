@@ -109,11 +109,10 @@ class SandboxStore:
         destination: str,
         scope: str = ORDER_CREATED,
         headers: Mapping[str, str] | None = None,
-        client_id: str = "",
     ) -> Hook:
-        """Register a webhook without a call to the API; an empty client is the store's own."""
+        """Register a webhook without a call to the API."""
         with self._lock:
-            return self._shop(store).hooks.add(scope, destination, headers, client_id)
+            return self._shop(store).hooks.add(scope, destination, headers)
 
     def hooks(self, store: Store | str) -> list[Hook]:
         """All webhooks of a store; set `is_active` to False to deactivate one as BigCommerce does."""
@@ -178,7 +177,7 @@ class SandboxStore:
         seconds: float | None = None,
         probability: float = 1.0,
     ) -> Rule:
-        """Let a fault strike calls that match; `times=None`: until `remove_fault`, `clear_faults` or `seconds` later.
+        """Let a fault strike calls that match; `times=None`: until `remove_fault` or `seconds` later.
 
         For an order, endpoints that are asked about a customer are struck when they are asked about its customer.
         """
@@ -197,19 +196,14 @@ class SandboxStore:
         with self._lock:
             return self._bigcommerce.faults.add(rule)
 
-    def down(self, endpoint: str = "*", seconds: float | None = None, fault: Fault | None = None) -> Rule:
-        """Start an outage: every call answered 503 (or the given fault); `b2b`, `core`, an endpoint's name, or all."""
-        return self.fault(fault or status(503), endpoint, times=None, seconds=seconds)
+    def down(self, endpoint: str) -> Rule:
+        """Start an outage: every call answered 503; `b2b`, `core`, an endpoint's name, or `*` for all."""
+        return self.fault(status(503), endpoint, times=None)
 
     def remove_fault(self, rule: Rule) -> None:
         """End one fault."""
         with self._lock:
             self._bigcommerce.faults.remove(rule)
-
-    def clear_faults(self) -> None:
-        """End all faults (calls that have met one go on with it)."""
-        with self._lock:
-            self._bigcommerce.faults.clear()
 
     # --- what happened ------------------------------------------------------------------------------------------
 
@@ -284,15 +278,13 @@ class SandboxStore:
                 options.scope,
                 channel_scoped=options.channel_scoped,
                 created_at=options.created_at,
-                numbers=store.webhook_numbers,
             )
-            signed = store.signs_webhooks if options.signed is None else options.signed
             delivery = Delivery(
                 order=order,
                 url=url,
                 options=options,
                 content=json.dumps(payload).encode() if options.body is None else options.body,
-                secret=store.client_secret if signed else "",
+                secret=store.client_secret if store.signs_webhooks else "",
                 headers=dict(headers),
                 hook=hook,
             )

@@ -2,14 +2,9 @@
 
 from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import Any, Literal
+from typing import Any
 
 from sandbox.store.buyers import Buyer
-
-RefusalShape = Literal["documented", "errMsg object", "message", "list", "error", "errors object", "errors list"]
-"""How an error answer of the B2B API is shaped; all but the first are reported, not documented (see `b2b.refusal_body`)."""
-Numbers = Literal["number", "text", "decimal"]
-"""How a whole number is written in JSON: `250`, `"250"`, `250.0`."""
 
 
 class FieldType(IntEnum):
@@ -118,24 +113,13 @@ class Store:  # a bag of settings: each attribute is one switch
     """How long Create Order answers 404 because B2B Edition has not heard of the order yet."""
     list_lag_seconds: float = 120.0
     """How old a record is before B2B Edition's `GET /orders` shows it."""
-    core_list_lag_seconds: float = 0.0
-    """How old an order is before the core API's list shows it."""
-    core_list_ignores_query: bool = False
-    """The core API's list neither filters nor sorts: the store's oldest orders come first, in pages."""
 
     data_as_array: bool = False
     """`data` of Get Order and Update Order is an array, and an error's `data` is `[]`."""
     ids_as_text: bool = False
     """Both APIs show the ids of orders and customers as text."""
-    refusal_shape: RefusalShape = "documented"
-    webhook_numbers: Numbers = "number"
-    """How a webhook's order id and `created_at` are written."""
     update_replaces_extra_fields: bool = False
     """Update Order forgets the extra fields it is not given (otherwise: merges)."""
-    checks_extra_fields: bool = True
-    """A store with configured fields refuses unknown names and values that do not fit. Required fields always count."""
-    create_keeps_buyer_values: bool = False
-    """A created record gets what the buyer typed wherever Create Order says nothing (otherwise: that is lost)."""
     create_writes_customer_message: bool = True
     """Create Order writes the PO number into the core order, which fires `store/order/updated`."""
     late_create_without_record: bool = False
@@ -144,10 +128,6 @@ class Store:  # a bag of settings: each attribute is one switch
     """A record that Create Order made is no obstacle to another one: that replaces it, and counts (documented: refused).
 
     So a test sees every Create Order that reaches a store whose answers it does not lose."""
-    assign_makes_records: bool = True
-    """Assign Customer Orders to Company makes the records that are missing (published nowhere; False: it makes none)."""
-    outsider_refusal: tuple[int, str] = (400, "Customer does not belong to any company.")
-    """Status and message of Create Order for a customer without a company user: documented nowhere."""
 
     def __post_init__(self) -> None:
         """Make up what was not given, so that two stores never share a secret by accident."""

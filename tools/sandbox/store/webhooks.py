@@ -11,7 +11,6 @@ from typing import Any
 
 from sandbox.store.hooks import Hook
 from sandbox.store.orders import Order
-from sandbox.store.settings import Numbers
 
 ORDER_CREATED = "store/order/created"
 RETRY_DELAYS_SECONDS = (60, 180, 300, 600, 900, 1800, 3600, 7200, 21600, 50400, 86400)
@@ -24,15 +23,13 @@ def webhook_body(
     *,
     channel_scoped: bool = False,
     created_at: bool = True,
-    numbers: Numbers = "number",
 ) -> dict[str, Any]:
     """Make the published payload for an order.
 
     `channel_scoped`: as a hook on one channel gets it, with `data.order_id`. `created_at=False`: without that field,
-    as in some published examples. `numbers`: how its whole numbers are written (dev-docs #371: as text now and then).
+    as in some published examples.
     """
-    written = {"number": int, "text": str, "decimal": float}[numbers]
-    data = {"type": "order", "order_id" if channel_scoped else "id": written(order.id)}
+    data = {"type": "order", "order_id" if channel_scoped else "id": order.id}
     if channel_scoped:
         scope = scope.replace("store/", f"store/channel/{order.channel_id}/", 1)
     body: dict[str, Any] = {"scope": scope, "store_id": order.store_id, "data": data}
@@ -40,7 +37,7 @@ def webhook_body(
         json.dumps([scope, order.store_hash, data, int(order.created_at)]).encode()
     ).hexdigest()
     if created_at:
-        body["created_at"] = written(int(order.created_at))
+        body["created_at"] = int(order.created_at)
     body["producer"] = f"stores/{order.store_hash}"
     return body
 
@@ -75,10 +72,6 @@ class DeliveryOptions:
     """False: the payload lacks `created_at`."""
     body: bytes | None = None
     """Sent instead of the payload (and signed all the same)."""
-    signed: bool | None = None
-    """None: as the store is set up."""
-    custom_header: bool = True
-    """Whether the hook's (or store's) own header is sent."""
     forged: bool = False
     """Signed by somebody who does not know the secrets; the custom header is wrong, too."""
     stale_seconds: float = 0.0
@@ -151,8 +144,7 @@ class Delivery:
     def request_headers(self, at: float) -> dict[str, str]:
         """Make the headers of a try, signed afresh."""
         headers = {"Content-Type": "application/json", "User-Agent": "bigcommerce-sandbox"}
-        if self.options.custom_header:
-            headers |= {name: "forged" if self.options.forged else value for name, value in self.headers.items()}
+        headers |= {name: "forged" if self.options.forged else value for name, value in self.headers.items()}
         if self.secret:
             key = "not-the-secret" if self.options.forged else self.secret
             headers |= sign(self.content, key, at - self.options.stale_seconds)
