@@ -36,7 +36,7 @@ def test_a_secret_header_alone_is_enough_for_a_store_without_a_client_secret() -
 
     authenticate({"x-relay-key": "key"}, BODY, header_only)
     for headers in ({"x-relay-key": "other"}, {}):
-        with pytest.raises(Unauthenticated, match="^the secret header is missing or has another value$"):
+        with pytest.raises(Unauthenticated, match=r"^the secret header is missing or has another value$"):
             authenticate(headers, BODY, header_only)
 
 

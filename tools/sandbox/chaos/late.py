@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import itertools
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sandbox.aws.proxy import AwsFault
 from sandbox.chaos.field import OUTSIDER, ChaosStore, Violated, struck
 from sandbox.chaos.live import PASSING_FAULTS
 from sandbox.chaos.registry import scenario
 from sandbox.store import faults
+from sandbox.store.orders import PO_LINE
 from sandbox.store.webhooks import webhook_body
 
 if TYPE_CHECKING:
@@ -164,3 +165,23 @@ def _no_visibility(shop: ChaosStore) -> None:
             "the refusal is logged",
         )
     shop.carries(order, "PO-LATE")
+
+
+@scenario("values of any type survive an update, also where the API replaces", update_replaces_extra_fields=True)
+def _odd_values(shop: ChaosStore) -> None:
+    odd: dict[str, Any] = {
+        "own": ["x", "y"],
+        "number": 7,
+        "no": False,
+        "zero": 0,
+        "half": 1.5,
+        "deep": {"a": [1, None]},
+    }
+    typed, numbered = (
+        shop.place(created_ago_seconds=15, buyer_extra_fields=odd, buyer_po_number=4711, customer_message=message)
+        for message in (f"{PO_LINE}PO-1", "")
+    )
+    for order in (typed, numbered):
+        shop.put_on_bus(order, extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
+    shop.carries(typed, "PO-1", **odd, team="blue")
+    shop.carries(numbered, 4711, **odd, team="blue")

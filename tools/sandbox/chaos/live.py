@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from sandbox.chaos.field import BUYER, RETRIED_SOON, ChaosStore, Violated, struck
 from sandbox.chaos.registry import scenario
 from sandbox.store import faults
+from sandbox.store.orders import PO_LINE
 from sandbox.store.webhooks import DeliveryOptions, webhook_body
 
 if TYPE_CHECKING:
@@ -38,6 +39,7 @@ PASSING_FAULTS: dict[str, Fault] = {
 LATE_MAKING_FAULTS: dict[str, Fault] = {
     "429 until after the window": faults.status(429, headers={"X-Request-Window-Resets-After": "12 s"}),
     "garbage": faults.garbage(),
+    "200 with code 500": faults.garbage({"code": 500, "data": {}, "meta": {"message": "Internal Server Error"}}),
 }
 
 
@@ -147,14 +149,54 @@ def _forged_values(shop: ChaosStore) -> None:
         raise Violated(f"the webhook's values were sent: {sent}")
 
 
-@scenario("the merchant's own event comes while the order is being worked on")
-def _own_event(shop: ChaosStore) -> None:
+def _own_event(name: str, *, while_working: bool) -> None:
+    @scenario(f"the merchant's own event, {name}")
+    def play(shop: ChaosStore) -> None:
+        order = shop.place()
+        if while_working:
+            shop.fault(faults.delay(3.0), "b2b.create", order=order)
+        shop.announce(order)
+        shop.request("b2b.create", order)
+        if not while_working:
+            shop.is_finished(order)
+        shop.put_on_bus(order, poNumber="PO-ERP", extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
+        shop.carries(order, "PO-ERP", team="blue")
+
+
+_own_event("after the order was finished", while_working=False)
+_own_event("while the order is being worked on", while_working=True)
+
+
+BUYERS_TEXTS = {
+    "PO Number / Reference Number 1: 7": "7",
+    "Please ring.\rP.O. No.: 4711": "4711",
+    "Leave at the door<br />PO#\u00a0A&amp;B-12<br />Thanks": "A&B-12",
+    "Purchase Order Number\uff1a 04152025-0002": "04152025-0002",
+    "PO Number: tbd\n---------------\nPO Number / Reference Number: REAL-9\nQuote#: 55\n---------------": "REAL-9",
+    "Please send the PO number by mail. Quote#: 4711": "",
+    "Deliver to P.O. Box 12, Springfield": "",
+}
+"""What buyers write, and the PO number in it."""
+
+
+@scenario("PO numbers in the words of buyers")
+def _buyers_texts(shop: ChaosStore) -> None:
+    orders = [(shop.place(customer_message=text), po_number) for text, po_number in BUYERS_TEXTS.items()]
+    for order, _ in orders:
+        shop.announce(order)
+    for order, po_number in orders:
+        shop.is_finished(order)
+        shop.carries(order, po_number)
+
+
+@scenario("the look-up answers with another order")
+def _another_order(shop: ChaosStore) -> None:
     order = shop.place()
-    shop.fault(faults.delay(3.0), "b2b.create", order=order)
+    other = {"id": order.id + 1, "customer_id": BUYER, "customer_message": f"{PO_LINE}PO-OTHER"}
+    shop.fault(faults.garbage(other), "core.get_order", order=order)
     shop.announce(order)
-    shop.request("b2b.create", order)
-    shop.put_on_bus(order, poNumber="PO-ERP", extraFields=[{"fieldName": "team", "fieldValue": "blue"}])
-    shop.carries(order, "PO-ERP", team="blue")
+    shop.carries(order)
+    shop.is_created_in_time(order)
 
 
 @scenario("an emoji in the PO number")
