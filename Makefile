@@ -147,7 +147,7 @@ test-teeth: setup ## Run the end-to-end tests without a relay: each must fail (a
 mutation: .venv/.installed ## Change the code that keeps the promises: each change must fail a test (half an hour)
 	@$(UV) pip install --quiet --python $(BIN)/python --require-hashes -r requirements/mutation.txt
 	@HYPOTHESIS_PROFILE=mutation $(BIN)/mutmut run $(ARGS)
-	@echo "Changes that no test noticed (docs/mutation.md says why, for those that are known):"
+	@echo "Changes that no test noticed (tests/mutation.md says why, for those that are known):"
 	@$(BIN)/mutmut results
 
 .PHONY: test-unit
