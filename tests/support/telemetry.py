@@ -90,12 +90,12 @@ def writing(read_stdout: Callable[[], str]) -> Iterator[Written]:
     metrics.clear_metrics()
     logger.clear_state()
     handler: Any = logger.registered_handler
-    stream = handler.setStream(log)
+    stream, handler.stream = handler.stream, log  # not setStream, which fails when the stream before is closed
     service, metrics.provider.service = metrics.provider.service, SERVICE
     try:
         yield Written(read_stdout, log)
     finally:
         metrics.provider.service = service
-        handler.setStream(stream)
+        handler.stream = stream
         metrics.clear_metrics()
         logger.clear_state()

@@ -502,6 +502,10 @@ def test_extra_fields_in_an_unknown_shape_are_never_overwritten(world: World, wr
 
     assert isinstance(outcome, Late)
     assert outcome.cause is Cause.RECORD_UNREADABLE
+    assert (
+        outcome.detail
+        == "B2B API: the record's extraFields have an unknown format; not updated, since they could be lost"
+    )
     assert world.exchange.paths("PUT") == []
     assert written.by_dimension("cause") == [("OrderLate", "record_unreadable")]
 

@@ -621,7 +621,11 @@ def test_an_unreadable_message_is_a_dead_letter_without_a_change(world: World, w
 
     assert world.waiting == []
     assert world.dead[0].body == '{"who": "knows"}'
-    assert world.dead[0].attributes["reason"]["StringValue"].startswith("unreadable: ")
+    reason = world.dead[0].attributes["reason"]["StringValue"]
+    [line] = [line for line in written.log if line.get("outcome") == "dead"]
+    assert reason == f"unreadable: {line['detail']}"
+    assert line["cause"] == "unreadable"
+    assert line["detail"] == "not a message of the relay, an on-failure record or a bus event"
     assert written.metrics == {"OrderDead": [1.0]}
 
 
