@@ -12,7 +12,7 @@ from handler.order_event import parse_detail
 from handler.outcomes import Created, Dead, Late, Skipped, SkipReason, Unchanged, Updated
 from sandbox.store.orders import PO_LINE
 from support.aws import FakeContext
-from support.events import ORDER_ID, OUTSIDER, webhook
+from support.events import ORDER_ID, OUTSIDER, STORE_HASH, webhook
 from support.exchange import answer, hang
 from support.world import LOOK_UP, RECORD, RECORDS, World
 
@@ -91,6 +91,13 @@ def test_without_a_record_the_order_is_created_between_then_and_the_end_of_the_w
 def test_what_is_wanted_is_known_before_the_wait(world: World) -> None:
     world.place()
     world.exchange.on("GET", LOOK_UP, answer(503, seconds=1.0), answer(503, seconds=1.0))
+
+    assert seconds_of(world.create()) == pytest.approx(5.1)
+
+
+def test_the_wait_of_a_stores_own_section_is_that_stores() -> None:
+    world = World(rules=Rules.parse(f"[stores.{STORE_HASH}]\ncreate_after_seconds = 4"))
+    world.place()
 
     assert seconds_of(world.create()) == pytest.approx(5.1)
 

@@ -161,7 +161,7 @@ def test_an_event_of_another_scope_leaves_the_queue(world: World, written: Writt
 # --- not there yet ------------------------------------------------------------------------------------------------
 
 
-def test_a_record_that_does_not_exist_yet_is_read_again_with_growing_delays(world: World) -> None:
+def test_a_record_that_does_not_exist_yet_is_read_again_with_growing_delays(world: World, written: Written) -> None:
     place_late(world, record=False)
 
     for _ in range(3):
@@ -170,6 +170,8 @@ def test_a_record_that_does_not_exist_yet_is_read_again_with_growing_delays(worl
     assert world.sqs.hidden == [5, 15, 45]
     assert world.clock.slept == []
     assert world.exchange.paths("POST") == []
+    details = {line["detail"] for line in written.log if line.get("outcome") == "late"}
+    assert "B2B API: the order has no record yet" in details
 
 
 def test_the_note_of_a_failed_try_has_the_times_of_the_next_try_and_the_end(world: World) -> None:
