@@ -889,3 +889,13 @@ def test_when_the_table_fails_a_second_dead_letter_is_sent(world: World) -> None
     world.create()
 
     assert len(world.dead) == 2
+
+
+def test_an_order_with_half_a_second_of_the_window_left_is_created(world: World) -> None:
+    world.place()
+    world.clock.advance(9)
+
+    outcome = world.create(created_at=world.clock.now - 9)
+
+    assert isinstance(outcome, Created)
+    assert 0 < outcome.window_left_seconds < 1
