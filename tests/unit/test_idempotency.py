@@ -159,3 +159,36 @@ def test_when_the_table_never_answers_the_order_is_processed(written: Written) -
 def test_work_that_fails_without_a_claim_fails_as_it_would_with_one() -> None:
     with pytest.raises(ZeroDivisionError):
         Table(LOST, LOST).run(fails)
+
+
+@pytest.mark.parametrize(
+    ("answers", "code"),
+    [
+        ([{"__type": "com.amazonaws.dynamodb.v20120810#AccessDeniedException"}], "AccessDeniedException"),
+        ([LOST, LOST], "ConnectionClosedError"),
+    ],
+)
+def test_a_table_that_fails_is_logged_with_the_code_of_aws(written: Written, answers: list[Any], code: str) -> None:
+    Table(*answers).run(lambda _: Updated())
+
+    [line] = [line for line in written.log if line["event"] == "table.unavailable"]
+    assert line["message"] == "table unavailable; the order is processed without it"
+    assert line["error"] == code
+
+
+@pytest.mark.parametrize(
+    ("finished", "stored"),
+    [
+        (Updated(), {"outcome": "Updated"}),
+        (Created(1.0, 9.0, ("all.po_number",)), {"outcome": "Created", "rules_failed": ["all.po_number"]}),
+    ],
+)
+def test_the_outcome_and_the_failed_rules_are_stored(finished: Finished, stored: dict[str, Any]) -> None:
+    table = Table()
+
+    table.run(lambda _: finished)
+
+    _, update = table.asked[-1]
+    assert [
+        json.loads(value["S"]) for value in update["ExpressionAttributeValues"].values() if "{" in value.get("S", "")
+    ] == [stored]
