@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pytest
+from botocore.exceptions import ClientError
 
 from handler.backoff import delay_seconds
 from handler.enrichment import Rules
@@ -224,8 +225,11 @@ def test_a_record_that_never_appears_is_created_after_some_tries(world: World, w
     assert (record.po_number, world.waiting) == ("typed", [])
     assert written.metrics["OrderCreated"] == [1.0]
     assert written.metrics["WindowLeft"] == [0.0]
+    [seconds] = written.metrics["TimeToCreate"]
+    assert 10 < seconds < 3600
     # Each try took its share of the rate limit, and the late Create took one more.
     assert sum(world.table.taken.values()) == (CREATE_AFTER_TRIES + 1) * REQUESTS_AN_ORDER
+    assert all(key.startswith(f"rate#{STORE_HASH}#") for key in world.table.taken)
 
 
 def test_when_create_order_is_refused_as_too_late_the_record_is_waited_for(world: World) -> None:
@@ -487,6 +491,17 @@ def test_an_order_without_b2b_requests_does_not_count_against_the_rate_limit(wor
     world.recover()
 
     assert set(world.table.taken.values()) == {0}
+
+
+def test_a_refund_that_the_table_refuses_is_logged_and_fails_nothing(world: World, written: Written) -> None:
+    world.recover_orders.rate_limit.take(STORE_HASH, 2)
+    world.table.error = ClientError({"Error": {"Code": "AccessDeniedException"}}, "UpdateItem")
+
+    world.recover_orders.rate_limit.give_back(STORE_HASH, 2)
+
+    [line] = written.log
+    assert (line["message"], line["event"]) == ("could not refund unused rate-limit quota", "table.unavailable")
+    assert line["error"] == "AccessDeniedException"
 
 
 def test_requests_reserved_in_a_past_slice_are_not_refunded_in_the_next(world: World) -> None:
