@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from handler.bigcommerce.api_answer import FORBIDDEN, UNAUTHORISED
+from handler.bigcommerce.api_answer import FORBIDDEN, SUCCESS, UNAUTHORISED, message_of
 from handler.errors import Cause, Refused, Unauthorized
 
 if TYPE_CHECKING:
@@ -77,3 +77,9 @@ class AuthorizedApi:
 
     def _unauthorized(self, answer: Response) -> str:
         return f"{self.NAME}: HTTP {answer.status}" + (f" (scope {self.SCOPE})" if self.SCOPE else "")
+
+    def _successful(self, answer: Response) -> Response:
+        """Returns the answer. Raises Refused, with the API's message, for an error status."""
+        if answer.status not in SUCCESS:
+            raise Refused(Cause.API_REFUSED, f"{self.NAME}: HTTP {answer.status}: {message_of(answer) or 'no message'}")
+        return answer

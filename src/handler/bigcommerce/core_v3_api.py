@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 from urllib.parse import urlencode
 
-from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, core_answer, message_of
+from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, UnexpectedAnswer, core_answer
 from handler.bigcommerce.api_client import AuthorizedApi
-from handler.errors import Cause, Refused, RetryLater
+from handler.errors import Cause, RetryLater
 from handler.http.exchange import NO_CONTENT
 from handler.whole_number import whole_number
 
@@ -37,9 +37,7 @@ class _CoreV3Api(AuthorizedApi):
         )
         if answer.status == NOT_FOUND and self.NOT_FOUND_CAUSE:
             raise RetryLater(self.NOT_FOUND_CAUSE, f"{self.NAME}: HTTP {NOT_FOUND}")
-        if answer.status not in SUCCESS:
-            raise Refused(Cause.API_REFUSED, f"{self.NAME}: HTTP {answer.status}: {message_of(answer) or 'no message'}")
-        return _rows_in(answer) or []
+        return _rows_in(self._successful(answer)) or []
 
     def _all_rows(self, store_hash: str, path: str, deadline: Deadline, endpoint: str) -> list[dict[str, Any]]:
         """The rows of all pages."""

@@ -6,10 +6,10 @@ import re
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
-from handler.bigcommerce.api_answer import SUCCESS, core_answer, message_of
+from handler.bigcommerce.api_answer import core_answer
 from handler.bigcommerce.api_client import AuthorizedApi
 from handler.bigcommerce.rows import usable_rows
-from handler.errors import Cause, Refused, RetryLater
+from handler.errors import Cause, RetryLater
 
 if TYPE_CHECKING:
     from handler.deadline import Deadline
@@ -51,10 +51,7 @@ class HooksApi(AuthorizedApi):
     def call(self, method: str, store_hash: str, path: str, deadline: Deadline, body: Any = None) -> Response:
         """A call below `/v3/hooks`. Raises RetryLater, Unauthorized or Refused."""
         url = f"/stores/{store_hash}/v3/hooks{path}"
-        answer = self._authorized(method, store_hash, url, deadline, read=core_answer, body=body)
-        if answer.status not in SUCCESS:
-            raise Refused(Cause.API_REFUSED, f"hooks API: HTTP {answer.status}: {message_of(answer) or 'no message'}")
-        return answer
+        return self._successful(self._authorized(method, store_hash, url, deadline, read=core_answer, body=body))
 
 
 def covers(hook: dict[str, Any], other: dict[str, Any]) -> bool:

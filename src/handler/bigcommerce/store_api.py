@@ -6,11 +6,11 @@ import itertools
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, core_answer, message_of
+from handler.bigcommerce.api_answer import NOT_FOUND, SUCCESS, core_answer
 from handler.bigcommerce.api_client import AuthorizedApi
 from handler.bigcommerce.rows import usable_rows
 from handler.dates import rfc2822, unix_seconds
-from handler.errors import Cause, Refused, RetryLater
+from handler.errors import Cause, RetryLater
 from handler.http.exchange import NO_CONTENT
 from handler.whole_number import whole_number
 
@@ -103,14 +103,8 @@ class StoreApi(AuthorizedApi):
         endpoint: str = "core.list_orders",
     ) -> Response:
         """The answer to a GET below `/v2`. Raises Unauthorized, and Refused for an error status."""
-        answer = self._authorized(
-            "GET", store_hash, f"/stores/{store_hash}/v2/{path}", deadline, read=read, endpoint=endpoint
-        )
-        if answer.status not in SUCCESS:
-            raise Refused(
-                Cause.API_REFUSED, f"core Orders API: HTTP {answer.status}: {message_of(answer) or 'no message'}"
-            )
-        return answer
+        url = f"/stores/{store_hash}/v2/{path}"
+        return self._successful(self._authorized("GET", store_hash, url, deadline, read=read, endpoint=endpoint))
 
 
 def _order_in(answer: Response, order_id: int) -> dict[str, Any] | None:
